@@ -1,0 +1,43 @@
+# Set-up is part of every target: Python 3.10 to 3.13 and make are enough on a fresh machine.
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+UV := .tools/bin/uv
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test lab lock outputs clean
+
+demo: $(INSTALLED)            ## small sweeps on sample data, then a report
+	$(BIN)/medseg demo
+
+test: $(INSTALLED)            ## lint, unit tests, notebooks, reports in a browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2 --dist loadscope tests --ignore tests/keras_legacy
+	$(BIN)/python -m pytest tests/keras_legacy
+	rm -rf .test-output
+	MEDSEG_RUNS=$(CURDIR)/.test-output/runs $(BIN)/python -m pytest --nbval-lax notebooks/*/[123]_*.ipynb
+	MEDSEG_RUNS=$(CURDIR)/tests/fixtures/runs $(BIN)/python -m pytest --nbval notebooks/*/4_*.ipynb
+
+lab: $(INSTALLED)             ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab --ServerApp.root_dir=.
+
+lock: $(UV)                   ## resolve requirements.lock anew from pyproject.toml
+	$(UV) pip compile --universal --python-version 3.10 --generate-hashes --extra dev --no-emit-index-url --quiet pyproject.toml -o requirements.lock
+
+outputs: $(INSTALLED)         ## results notebooks over the runs kept with the tests, outputs and all
+	MEDSEG_RUNS=$(CURDIR)/tests/fixtures/runs $(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*/4_*.ipynb
+	$(BIN)/nbstripout --keep-output --keep-count --extra-keys "cell.metadata.execution" notebooks/*/4_*.ipynb
+
+clean:                        ## remove what set-up made and the sample data; runs and reports stay
+	rm -rf .tools .venv .pytest_cache .ruff_cache data/sample
+
+$(INSTALLED): requirements.lock pyproject.toml $(UV)
+	test -x $(BIN)/python || $(UV) venv --quiet --python '>=3.10,<3.14' .venv
+	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
+	touch $@
+
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

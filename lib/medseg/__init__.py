@@ -1,0 +1,1 @@
+"""medseg: compare segmentation models on medical images."""

@@ -1,0 +1,179 @@
+"""The command ``medseg``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg import project
+from medseg.errors import MedsegError
+from medseg.experiments import console as terminal
+from medseg.experiments import engine, preflight, runs, slots
+from medseg.experiments import sweep as sweeps
+from medseg.experiments.job import Job
+
+app = typer.Typer(
+    help="Compare segmentation models on medical images.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+Study = Annotated[str, typer.Argument(help="polyp")]
+
+
+@app.command(epilog="Example: [bold]medseg sample polyp[/]")
+def sample(study: Annotated[str, typer.Argument(help="polyp; without it, every study")] = "") -> None:
+    """Draw and prepare the built-in sample data."""
+    from medseg.datasets import index
+    from medseg.datasets import sample as samples
+
+    for name in [study] if study else samples.STUDIES:
+        dataset = index.load(samples.ensure(name))
+        counts = dataset.info["counts"]
+        terminal.console.print(
+            f"{project.display(dataset.folder)}: {counts['samples']} samples ({counts['train']} train, "
+            f"{counts['validation']} validation, {counts['test']} test), {dataset.info['rejected']} files rejected"
+        )
+
+
+@app.command(epilog="Example: [bold]medseg prepare polyp --source ~/polyps --out data/polyp --protocol colondb[/]")
+def prepare(
+    study: Study,
+    source: Annotated[Path, typer.Option(help="folder with one subfolder per public dataset, as distributed")],
+    out: Annotated[Path | None, typer.Option(help="folder of the prepared dataset; data/STUDY if not given")] = None,
+    protocol: Annotated[str, typer.Option(help="which set trains and which test: colondb or pranet")] = "colondb",
+    seed: Annotated[int, typer.Option(help="draws the validation groups")] = 0,
+) -> None:
+    """Check, clean and split images in their public layout; files that cannot be used are listed with a reason."""
+    from medseg.reporting import build
+
+    folder = Path.cwd() / out if out else project.root() / "data" / study
+    page = build.prepare(study, source.expanduser().absolute(), folder, {"protocol": protocol, "seed": seed})
+    from medseg.datasets import index
+
+    dataset = index.load(folder)
+    counts = dataset.info["counts"]
+    terminal.console.print(
+        f"{project.display(folder)}: {counts['train']} train, {counts['validation']} validation, "
+        + ", ".join(f"{n} test {name}" for name, n in counts["test_sets"].items())
+        + f"; {dataset.info['rejected']} files rejected (rejected.csv)\nreport: {project.display(page)}",
+        highlight=False,
+    )
+
+
+@app.command(epilog="Example: [bold]medseg sweep notebooks/polyp/sweeps/backbones_torch.yaml --profile sample[/]")
+def sweep(
+    file: Annotated[Path, typer.Argument(help="sweep file, such as notebooks/polyp/sweeps/parts.yaml")],
+    profile: Annotated[str, typer.Option(help="a profile of the file, such as sample")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show the runs and what would be skipped, then end")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="runs at a time; one per GPU, else two")] = None,
+    scheduler: Annotated[str, typer.Option(help="address of a Dask scheduler, such as tcp://host:8786")] = "",
+    timeout: Annotated[float | None, typer.Option(help="hours allowed for each notebook")] = None,
+    report: Annotated[bool, typer.Option(help="build the report at the end")] = True,
+) -> None:
+    """Train and evaluate every run of a sweep file; finished runs are skipped, interrupted ones go on."""
+    planned = sweeps.load(Path.cwd() / file, profile)
+    terminal.show_plan(planned)
+    if dry_run:
+        return
+    outcomes = _run(planned, workers, scheduler, timeout)
+    terminal.show_summary(outcomes)
+    if report and any(p.run.evaluated for p in planned.planned):
+        from medseg.reporting import build
+
+        page = build.sweep_report(planned, only_if_new=all(o.outcome == "skipped" for o in outcomes))
+        terminal.console.print(f"report: {project.display(page)}", highlight=False)
+    if any(outcome.outcome in ("failed", "timeout", "stopped") for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: [bold]medseg report polyp[/]")
+def report(
+    study: Annotated[str, typer.Argument(help="polyp; without it, every study that has runs")] = "",
+    name: Annotated[str, typer.Option("--sweep", help="only the runs of this started sweep")] = "",
+) -> None:
+    """Build the report of a study over all its finished runs, and the index of all reports."""
+    from medseg.reporting import build
+
+    for one in [study] if study else sorted({run.folder.parent.name for run in runs.all_runs()}):
+        terminal.console.print(project.display(build.study_report(one, name)), highlight=False)
+    terminal.console.print(project.display(build.index_page()), highlight=False)
+
+
+@app.command("runs", epilog="Example: [bold]medseg runs polyp[/]")
+def list_runs(study: Annotated[str, typer.Argument(help="polyp; without it, every study")] = "") -> None:
+    """List the runs on this machine with their state."""
+    found = runs.all_runs(study or None)
+    for run in found:
+        state = "finished, evaluated" if run.evaluated else run.status
+        error = (run.record.get("error") or "").splitlines()
+        terminal.console.print(
+            f"{run.folder.parent.name}/{run.id}  {state}" + (f": {error[-1]}" if error else ""),
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+    if not found:
+        terminal.console.print(f"no runs yet in {project.display(project.runs_folder())}; start with 'make demo'")
+
+
+@app.command(epilog="Example: [bold]medseg demo[/]")
+def demo() -> None:
+    """Run the small sweeps of every study on the sample data and build their reports; minutes on a CPU."""
+    from medseg.reporting import build
+
+    failed, new, studies = False, 0, set()
+    for file in sorted((project.root() / "notebooks").glob("*/sweeps/backbones_*.yaml")):
+        planned = sweeps.load(file, "sample")
+        terminal.show_plan(planned)
+        outcomes = _run(planned, None, "", None)
+        terminal.show_summary(outcomes)
+        fresh = sum(outcome.outcome != "skipped" for outcome in outcomes)
+        if any(p.run.evaluated for p in planned.planned):
+            build.sweep_report(planned, only_if_new=not fresh)
+            studies.add(planned.study)
+        failed |= any(outcome.outcome not in ("done", "skipped") for outcome in outcomes)
+        new += fresh
+    if new:
+        for study in sorted(studies):
+            build.study_report(study)
+    else:
+        terminal.console.print("Everything is already done.")
+    terminal.console.print(f"Open {project.reports_folder() / 'index.html'}", highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _run(
+    planned: sweeps.Sweep, workers: int | None, scheduler: str, timeout_hours: float | None
+) -> list[engine.Outcome]:
+    """Check, then run what is not finished yet."""
+    jobs = [Job(p.run.folder, p.study, p.stage, p.parameters) for p in planned.planned]
+    pending = [job for job, p in zip(jobs, planned.planned, strict=True) if p.run.record.get("status") != "finished"]
+    faults = [message for message in preflight.check(pending) if message]
+    if faults:
+        raise MedsegError("Nothing was started:\n" + "\n".join(f"  - {fault}" for fault in dict.fromkeys(faults)))
+    sweeps.write_record(planned)
+    seconds = timeout_hours * 3600 if timeout_hours else None
+    stop_file = sweeps.record_file(planned.name).with_suffix(".STOP")
+    stop_file.unlink(missing_ok=True)
+    with terminal.live(planned) as bars:
+        hooks = {"on_start": bars.on_start, "on_end": bars.on_end, "on_tick": bars.on_tick, "timeout": seconds}
+        if scheduler:
+            return engine.run_on_cluster(jobs, scheduler, stop_file=stop_file, **hooks)
+        return engine.run_local(jobs, slots.local_slots(workers), stop_file=stop_file, **hooks)
+
+
+def main() -> None:
+    """Run the command; a fault that the user can mend is printed alone, without a traceback."""
+    try:
+        app()
+    except MedsegError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

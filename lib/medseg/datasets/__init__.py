@@ -1,0 +1,1 @@
+"""Datasets: from a public layout to one prepared folder; no framework."""

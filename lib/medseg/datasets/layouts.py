@@ -1,0 +1,230 @@
+"""The layouts in which polyp datasets are distributed: which folder is which, and which mask belongs to which image.
+
+Nothing is opened here. A name is the whole file name without its extension, never cut further.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medseg import project
+from medseg.errors import MedsegError
+
+CENTRES = {
+    "ColonDB": ("colondb", "cvccolondb"),
+    "ClinicDB": ("clinicdb", "cvcclinicdb", "cvc612"),
+    "ETIS": ("etis", "etislarib", "etislaribpolypdb"),
+    "Kvasir": ("kvasir", "kvasirseg"),
+    "CVC-300": ("cvc300",),
+}
+EXPECTED = "'images' + 'masks', 'Original' + 'Ground Truth', or 1.bmp beside p1.bmp"
+
+TABLE = "sequences.csv"  # columns file,sequence; see the module sequences
+
+_IMAGE_FOLDERS = ("images", "image", "original", "originals", "bbdd")
+_MASK_FOLDERS = ("masks", "mask", "groundtruth", "gt", "gtpolyp")
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_DEPTH = 2  # archives unpack into a folder of their own name, sometimes twice
+
+Problem = tuple[Path, str]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask; ``name`` is the identity of the case within its centre."""
+
+    name: str
+    image: Path
+    mask: Path
+
+
+@dataclass(frozen=True)
+class Centre:
+    """One dataset as found in its folder.
+
+    Attributes:
+        name: a key of :data:`CENTRES`, or ``TrainDataset``.
+        folder: its folder.
+        table: its ``sequences.csv``, in its folder or beside the pictures, or None.
+        layout: how images and masks are told apart, in words.
+        pairs: in natural order of their names (2 before 10).
+        problems: files and folders left out, with the reason.
+    """
+
+    name: str
+    folder: Path
+    table: Path | None
+    layout: str
+    pairs: list[Pair]
+    problems: list[Problem]
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """Centres by name, and what else lies in the folder, with the reason why it is not read."""
+
+    centres: dict[str, Centre] = field(default_factory=dict)
+    ignored: list[Problem] = field(default_factory=list)
+
+
+def discover(folder: Path, wanted: Sequence[str]) -> Discovery:
+    """Find the ``wanted`` centres among the subfolders of ``folder``, by name, whatever its case and punctuation.
+
+    Raises:
+        MedsegError: two subfolders are the same centre.
+    """
+    found = Discovery()
+    for entry in entries(folder):
+        if not entry.is_dir():
+            if is_picture(entry):
+                found.ignored.append((entry, "lies outside the folders of the centres"))
+            continue
+        name = centre_named(entry.name)
+        if name is None:
+            known = ", ".join(CENTRES)
+            found.ignored.append((entry, f"folder not recognised by its name; known centres: {known}"))
+        elif name not in wanted:
+            found.ignored.append((entry, f"{name} is not part of this protocol, which reads {', '.join(wanted)}"))
+        elif name in found.centres:
+            other = found.centres[name].folder
+            raise MedsegError(
+                f"{project.display(folder)} holds {name} twice: {other.name} and {entry.name}. "
+                "Move one of them out of this folder."
+            )
+        else:
+            found.centres[name] = read_centre(name, entry)
+    return found
+
+
+def centre_named(folder_name: str) -> str | None:
+    """Key of :data:`CENTRES` that a folder name stands for, or None."""
+    plain = plain_name(folder_name)
+    return next((centre for centre, names in CENTRES.items() if plain in names), None)
+
+
+def read_centre(name: str, folder: Path) -> Centre:
+    """List the pairs of one centre; a folder without a known layout gives a centre without pairs."""
+    places = _picture_folders(folder, _DEPTH)
+    if not places:
+        return Centre(name, folder, None, "", [], [(folder, f"no images and masks found; expected {EXPECTED}")])
+    (images, masks), others = places[0], places[1:]
+    problems: list[Problem] = [
+        (other, f"another set of pictures; only {images.relative_to(folder.parent).as_posix()} is read")
+        for other, _ in others
+    ]
+    if images == masks:
+        pairs = _pair_in_one_folder(images, problems)
+        layout = "one folder, the mask of NAME is pNAME or NAME_mask"
+    else:
+        for entry in entries(images.parent):
+            if entry not in (images, masks) and (entry.is_dir() or is_picture(entry)):
+                problems.append((entry, f"neither in {images.name!r} nor in {masks.name!r}"))
+        pairs = _pair_folders(images, masks, problems)
+        layout = f"{images.name} + {masks.name}"
+    tables = (place / TABLE for place in (folder, images.parent, images))
+    table = next((path for path in tables if path.is_file()), None)
+    return Centre(name, folder, table, layout, pairs, problems)
+
+
+def entries(folder: Path) -> list[Path]:
+    """Content of a folder in natural order, without hidden files and the litter of operating systems.
+
+    Raises:
+        MedsegError: the folder may not be read.
+    """
+    try:
+        content = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError as error:
+        raise MedsegError(
+            f"{project.display(folder)} cannot be listed: {error.strerror}. Mend its permissions, or move it away."
+        ) from error
+    content = [entry for entry in content if entry.name.casefold() not in ("thumbs.db", "desktop.ini")]
+    return sorted(content, key=lambda entry: (natural_key(entry.name), entry.name))
+
+
+def is_picture(path: Path) -> bool:
+    """By its extension."""
+    return path.suffix.casefold() in _PICTURES
+
+
+def plain_name(name: str) -> str:
+    """Letters and digits of ``name``, lower case."""
+    return re.sub(r"[^0-9a-z]", "", name.casefold())
+
+
+def natural_key(name: str) -> list[str | int]:
+    """Sort key by which 2 comes before 10."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", name))]
+
+
+def _picture_folders(folder: Path, depth: int) -> list[tuple[Path, Path]]:
+    """Folders of images and of masks, best first; the same folder twice where both lie in one."""
+    content = entries(folder)
+    subfolders = [entry for entry in content if entry.is_dir()]
+    masks = [entry for entry in subfolders if plain_name(entry.name) in _MASK_FOLDERS]
+    images = [entry for entry in subfolders if plain_name(entry.name) in _IMAGE_FOLDERS]
+    images = images or [entry for entry in subfolders if centre_named(entry.name)]  # ETIS: beside 'Ground Truth'
+    if images and masks:
+        return [(images[0], masks[0])]
+    if any(is_picture(entry) for entry in content if not entry.is_dir()):
+        return [(folder, folder)]
+    if not depth:
+        return []
+    # The TIFF files are what CVC distributes; PNG beside them are somebody's conversion.
+    subfolders.sort(key=lambda entry: plain_name(entry.name) not in ("tif", "tiff"))
+    return [place for entry in subfolders for place in _picture_folders(entry, depth - 1)]
+
+
+def _pictures(folder: Path, problems: list[Problem]) -> dict[str, Path]:
+    by_name: dict[str, list[Path]] = {}
+    for entry in entries(folder):
+        if is_picture(entry) and not entry.is_dir():
+            by_name.setdefault(unicodedata.normalize("NFC", entry.stem), []).append(entry)
+        elif entry.name != TABLE:
+            problems.append((entry, "not a picture: PNG, JPEG, TIFF or BMP expected"))
+    for same in by_name.values():
+        if len(same) > 1:
+            names = " and ".join(path.name for path in same)
+            problems.extend((path, f"{names} have the same name; keep the right one") for path in same)
+    return {name: same[0] for name, same in by_name.items() if len(same) == 1}
+
+
+def _pair_folders(image_folder: Path, mask_folder: Path, problems: list[Problem]) -> list[Pair]:
+    images, masks = _pictures(image_folder, problems), _pictures(mask_folder, problems)
+    mask_of = {name: name for name in images if name in masks}
+    taken = set(mask_of)
+    for name in images:
+        for candidate in (f"p{name}", f"{name}_mask"):
+            if name not in mask_of and candidate in masks and candidate not in taken:
+                mask_of[name] = candidate
+                taken.add(candidate)
+    problems.extend(
+        (path, f"no usable mask {name!r} in {mask_folder.name!r}")
+        for name, path in images.items()
+        if name not in mask_of
+    )
+    problems.extend(
+        (path, f"no usable image for this mask in {image_folder.name!r}")
+        for name, path in masks.items()
+        if name not in taken
+    )
+    return [Pair(name, images[name], masks[mask_of[name]]) for name in images if name in mask_of]
+
+
+def _pair_in_one_folder(folder: Path, problems: list[Problem]) -> list[Pair]:
+    """CVC-ColonDB as distributed: N.bmp, the polyp pN.bmp, its contour cN.bmp, dark areas sN.bmp."""
+    pictures = _pictures(folder, problems)
+    pairs, used = [], set()
+    for name in pictures:
+        mask = next((m for m in (f"p{name}", f"{name}_mask") if m in pictures), None)
+        if mask is not None:
+            pairs.append(Pair(name, pictures[name], pictures[mask]))
+            used |= {name, mask, f"c{name}", f"s{name}"}
+    problems.extend(
+        (path, f"no usable mask beside it (p{name} or {name}_mask)")
+        for name, path in pictures.items()
+        if name not in used
+    )
+    return pairs

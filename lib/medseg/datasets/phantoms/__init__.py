@@ -1,0 +1,1 @@
+"""Procedural sample data, one module per study."""

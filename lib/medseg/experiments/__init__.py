@@ -1,0 +1,1 @@
+"""Parameters, run folders, sweeps and their execution; no framework."""

@@ -1,0 +1,103 @@
+"""What a sweep shows in the terminal: the plan, live progress, the summary."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from medseg import project
+from medseg.experiments import progress as progress_file
+from medseg.experiments.job import Job, Outcome
+from medseg.experiments.runs import IN_SLUG
+from medseg.experiments.sweep import PlannedRun, Sweep
+
+console = Console()
+_COLOURS = {"done": "green", "skipped": "dim", "failed": "red", "timeout": "red", "stopped": "yellow"}
+
+
+def action(planned: PlannedRun) -> str:
+    """What the sweep will do about a run."""
+    if planned.run.evaluated:
+        return "skip, finished"
+    return {
+        "finished": "evaluate only",
+        "interrupted": "resume",
+        "failed": "try again",
+        "running": "wait, held by another process",
+    }.get(planned.run.status, "train")
+
+
+def show_plan(sweep: Sweep) -> None:
+    """Print the runs of ``sweep`` and what would be done about each."""
+    table = Table(title=f"{sweep.title} ({sweep.study})", title_justify="left")
+    table.add_column("")
+    table.add_column("run", no_wrap=True)
+    table.add_column("differs in", overflow="fold")
+    table.add_column("plan", overflow="fold")
+    for number, planned in enumerate(sweep.planned, 1):
+        differs = ", ".join(f"{k} {_readable(v)}" for k, v in planned.varied.items() if k not in IN_SLUG)
+        table.add_row(str(number), planned.run.id, escape(differs), action(planned))
+    console.print(table)
+
+
+def _readable(value: Any) -> str:
+    return "+".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+
+
+@contextmanager
+def live(sweep: Sweep) -> Iterator[Any]:
+    """Show bars while a sweep runs; yields the object whose methods the engine calls."""
+    bars = Progress(
+        TextColumn("{task.fields[run]}", style="bold"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=console,
+    )
+    with bars:
+        yield _Bars(bars, len(sweep.planned))
+
+
+class _Bars:
+    def __init__(self, bars: Progress, total: int) -> None:
+        self._bars, self._running = bars, dict[str, tuple[Job, TaskID]]()
+        self._all = bars.add_task("", total=total, run="all runs")
+
+    def on_start(self, job: Job) -> None:
+        """A slot took the job."""
+        task = self._bars.add_task("starting", total=None, run=job.folder.name)
+        self._running[job.folder.name] = job, task
+
+    def on_end(self, outcome: Outcome) -> None:
+        """The job ended: its line moves up and stays."""
+        name = outcome.job.folder.name
+        if name in self._running:
+            self._bars.remove_task(self._running.pop(name)[1])
+        self._bars.advance(self._all)
+        minutes = f" in {outcome.seconds / 60:.1f} min" if outcome.seconds else ""
+        self._bars.console.print(
+            f"[{_COLOURS[outcome.outcome]}]{outcome.outcome:>8}[/] {name}{minutes}", highlight=False
+        )
+
+    def on_tick(self) -> None:
+        """Bring the bars up to what the notebooks wrote."""
+        for job, task in list(self._running.values()):
+            state = progress_file.read(job.folder)
+            if state:
+                self._bars.update(task, total=state["total"], completed=state["done"], description=state["text"])
+
+
+def show_summary(outcomes: list[Outcome]) -> None:
+    """Print how many runs ended how, and every failure with its error and log."""
+    counts = {kind: sum(o.outcome == kind for o in outcomes) for kind in _COLOURS}
+    console.print(", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "nothing to do")
+    for outcome in outcomes:
+        if outcome.outcome in ("failed", "timeout"):
+            console.print(f"\n[red]{outcome.outcome}[/] {outcome.job.folder.name}", highlight=False)
+            console.print(escape(outcome.error), highlight=False)
+            if outcome.log:
+                console.print(f"log: {project.display(outcome.log)}", highlight=False)

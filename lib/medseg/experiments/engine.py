@@ -1,0 +1,139 @@
+"""Run the jobs of a sweep: on the slots of this machine, or on the workers of a Dask cluster.
+
+A run that fails never stops the others.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from medseg.experiments.job import Job, Outcome, run_job
+
+_POLL_SECONDS = 0.3
+
+
+def run_local(
+    jobs: Iterable[Job],
+    slots: list[dict[str, str]],
+    *,
+    timeout: float | None = None,
+    on_start: Callable[[Job], None] = lambda job: None,
+    on_end: Callable[[Outcome], None] = lambda outcome: None,
+    on_tick: Callable[[], None] = lambda: None,
+    stop_file: Path | None = None,
+) -> list[Outcome]:
+    """Run ``jobs`` on ``slots``, each slot one at a time, until all have ended.
+
+    Ctrl-C, or the appearance of ``stop_file``, ends the running notebooks; their runs can be resumed.
+
+    Raises:
+        KeyboardInterrupt: after everything that ran has been ended.
+    """
+    free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+    for slot in slots:
+        free.put(slot)
+    stop = threading.Event()
+
+    def work(job: Job) -> Outcome:
+        if stop.is_set():
+            return Outcome(job, "stopped", "stopped before it began")
+        slot = free.get()
+        try:
+            on_start(job)
+            return run_job(job, slot, timeout, stop)
+        finally:
+            free.put(slot)
+
+    with ThreadPoolExecutor(len(slots), thread_name_prefix="slot") as pool:
+        futures = {pool.submit(work, job): job for job in jobs}
+        try:
+            return _collect(futures, on_end, on_tick, stop_file, stop.set)
+        finally:
+            stop.set()  # on any way out: nothing that was started outlives the sweep
+
+
+def run_on_cluster(
+    jobs: Iterable[Job],
+    address: str,
+    *,
+    timeout: float | None = None,
+    on_start: Callable[[Job], None] = lambda job: None,
+    on_end: Callable[[Outcome], None] = lambda outcome: None,
+    on_tick: Callable[[], None] = lambda: None,
+    stop_file: Path,
+) -> list[Outcome]:
+    """As :func:`run_local`, on the workers of the Dask scheduler at ``address``.
+
+    Workers must see the same project folder, and be started with one thread and ``--resources "GPU=1"``. They watch
+    ``stop_file``, which Ctrl-C writes, because a task that runs on a worker cannot be interrupted otherwise.
+    """
+    from distributed import Client
+
+    with Client(address, timeout="20s", set_as_default=False) as client:
+        futures = {}
+        for job in jobs:
+            on_start(job)
+            future = client.submit(_on_worker, job, timeout, stop_file, resources={"GPU": 1}, pure=False, retries=0)
+            futures[_bridge(future)] = job
+        try:
+            return _collect(futures, on_end, on_tick, stop_file, lambda: stop_file.touch())
+        except KeyboardInterrupt:
+            stop_file.touch()
+            wait(futures, timeout=30)
+            raise
+
+
+def _on_worker(job: Job, timeout: float | None, stop_file: Path) -> Outcome:
+    """Body of one cluster task; the worker's own ``CUDA_VISIBLE_DEVICES`` decides on the device."""
+    return run_job(job, {}, timeout, _StopFile(stop_file))
+
+
+class _StopFile:
+    """A file in the place of an event."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def is_set(self) -> bool:
+        return self._path.exists()
+
+
+def _bridge(dask_future: Any) -> "Future[Outcome]":
+    """A standard future that follows one of Dask's."""
+    bridged: Future[Outcome] = Future()
+
+    def settle(ended: Any) -> None:
+        if ended.status == "finished":
+            bridged.set_result(ended.result())
+        else:
+            error = ended.exception() if ended.status == "error" else None
+            bridged.set_exception(error or RuntimeError(f"the cluster lost the task ({ended.status})"))
+
+    dask_future.add_done_callback(settle)
+    return bridged
+
+
+def _collect(
+    futures: "dict[Future[Outcome], Job]",
+    on_end: Callable[[Outcome], None],
+    on_tick: Callable[[], None],
+    stop_file: Path | None,
+    stop: Callable[[], None],
+) -> list[Outcome]:
+    outcomes: dict[str, Outcome] = {}
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in done:
+            job = futures[future]
+            error = future.exception()
+            outcome = future.result() if error is None else Outcome(job, "failed", f"{type(error).__name__}: {error}")
+            outcomes[str(job.folder)] = outcome
+            on_end(outcome)
+        if stop_file is not None and stop_file.exists():
+            stop()
+        on_tick()
+    return [outcomes[str(job.folder)] for job in futures.values()]

@@ -1,0 +1,109 @@
+"""One run from its parameters to its scored cases: training and evaluation, a process each."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medseg import project
+from medseg.datasets import sample
+from medseg.errors import MedsegError
+from medseg.experiments.notebooks import Execution, run_notebook
+from medseg.experiments.params import read_schema
+from medseg.experiments.runs import Run, prepare_run
+
+EVALUATE = "3_evaluate"
+#: Tells a training how often its batch was halved after it ran out of memory; the gradients of as many batches are
+#: accumulated, so the question stays the same.
+HALVINGS_VARIABLE = "MEDSEG_BATCH_HALVINGS"
+OUT_OF_MEMORY = "out of memory"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to train and to evaluate; plain enough to travel to another machine of the cluster."""
+
+    folder: Path
+    study: str
+    stage: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: ``done``, ``skipped``, ``failed``, ``timeout`` or ``stopped``; ``error`` says why."""
+
+    job: Job
+    outcome: str
+    error: str = ""
+    seconds: float = 0.0
+    log: Path | None = None
+
+
+def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: Any = None) -> Outcome:
+    """Train (unless finished) and evaluate one run, each in a process of its own.
+
+    Args:
+        slot: environment variables of the slot, such as ``CUDA_VISIBLE_DEVICES``.
+        timeout: seconds allowed for each of the two notebooks.
+        stop: event that ends the job when set.
+    """
+    run = Run(job.folder)
+    if run.evaluated:
+        return Outcome(job, "skipped")
+    seconds = 0.0
+    environment = {**slot, project.RUNS_VARIABLE: str(job.folder.parent.parent)}
+    if run.record.get("status") != "finished":
+        done = _stage(job, job.stage, job.parameters, "run.json", environment, timeout, stop)
+        if done.outcome == "failed" and OUT_OF_MEMORY in (run.record.get("error") or "").lower():
+            retry = {**environment, HALVINGS_VARIABLE: "1"}
+            done = _stage(job, job.stage, job.parameters, "run.json", retry, timeout, stop)
+        seconds += done.seconds
+        if done.outcome == "done" and run.record.get("status") != "finished":
+            done = replace(done, outcome="failed", error=run.record.get("error") or "ended before the training did")
+        if done.outcome != "done":
+            return _ended(job, run, done, seconds)
+    done = _stage(job, EVALUATE, {"run_id": str(job.folder)}, "cases.csv", environment, timeout, stop)
+    return _ended(job, run, done, seconds + done.seconds)
+
+
+def _stage(
+    job: Job,
+    stage: str,
+    parameters: dict[str, Any],
+    result: str,
+    environment: dict[str, str],
+    timeout: float | None,
+    stop: Any,
+) -> Execution:
+    notebook = project.root() / "notebooks" / job.study / f"{stage}.ipynb"
+    return run_notebook(
+        notebook,
+        job.folder / notebook.name,
+        parameters,
+        result=job.folder / result,
+        environment=environment,
+        timeout=timeout,
+        stop=stop,
+    )
+
+
+def _ended(job: Job, run: Run, done: Execution, seconds: float) -> Outcome:
+    if done.outcome in ("failed", "timeout"):
+        run.fail(done.error)
+    return Outcome(job, done.outcome, done.error, seconds, done.log)
+
+
+def default_run(study: str, stage: str) -> Run:
+    """The finished run of a training notebook as it stands, on sample data; trained now where it is missing.
+
+    Raises:
+        MedsegError: the training did not end well.
+    """
+    notebook = project.root() / "notebooks" / study / f"{stage}.ipynb"
+    parameters = read_schema(notebook).complete({}, project.display(notebook))
+    run = prepare_run(study, stage, parameters, sample.load(parameters["data"]))
+    if run.record.get("status") != "finished":
+        done = _stage(Job(run.folder, study, stage, parameters), stage, parameters, "run.json", {}, None, None)
+        if run.record.get("status") != "finished":
+            raise MedsegError(f"The default run of {stage} failed: {done.error} (log: {project.display(done.log)}).")
+    return run

@@ -1,0 +1,176 @@
+"""Run one notebook in one papermill process; the only place that calls papermill.
+
+A process for each notebook, because papermill changes the working directory of its own process: in threads, runs would
+land in each other's folders. Success is exit code 0 and the file that the notebook had to write; the metadata of the
+executed notebook calls itself completed even after its kernel died.
+"""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from medseg import atomic, project
+
+_DEAD_KERNEL = re.compile(
+    r"DeadKernelError|Kernel died before replying|Kernel didn't respond in|Kernel died|kernel appears to have died"
+)
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How one notebook ended.
+
+    Attributes:
+        outcome: ``done``, ``failed`` (an error in a cell, or no result), ``timeout``, ``stopped`` (by ``stop``).
+        error: one or a few lines for a person; empty when done.
+        attempts: processes started, at most two.
+        seconds: wall time of all attempts.
+        log: papermill's own output.
+    """
+
+    outcome: str
+    error: str
+    attempts: int
+    seconds: float
+    log: Path
+
+
+def run_notebook(
+    notebook: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    *,
+    result: Path,
+    environment: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    stop: threading.Event | None = None,
+) -> Execution:
+    """Execute ``notebook`` with ``parameters``, writing the executed notebook to ``output`` and beside it the log.
+
+    The working directory is the folder of ``output``. Retried once when the kernel or papermill itself died of a
+    signal or did not start; never after an error that a cell raised.
+
+    Args:
+        result: file that the notebook must have written anew when it ends.
+        environment: variables set on top of this process's own.
+        timeout: seconds allowed for each attempt; None: no limit.
+        stop: when set, the notebook is ended at once.
+    """
+    folder = output.parent
+    log = folder / "papermill.log"
+    with atomic.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    for attempt in (1, 2):
+        before = _stamp(result)
+        code, how = _attempt(notebook, output, parameters, log, environment, timeout, stop)
+        text = _ANSI.sub("", log.read_text("utf-8", errors="replace"))
+        if how == "ended" and code == 0 and _stamp(result) not in (None, before):
+            outcome, error = "done", ""
+        elif how == "ended" and code == 0:
+            outcome, error = "failed", f"{notebook.name} ended without writing {project.display(result)}"
+        elif how == "ended":
+            outcome, error = "failed", _error_of(text, code)
+            if attempt == 1 and (code < 0 or _DEAD_KERNEL.search(text)):
+                continue
+        else:
+            outcome = how
+            error = f"ended after {timeout:.0f} s, its time limit" if how == "timeout" else "stopped"
+        break
+    return Execution(outcome, error, attempt, time.monotonic() - started, log)
+
+
+def _attempt(
+    notebook: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    log: Path,
+    environment: Mapping[str, str] | None,
+    timeout: float | None,
+    stop: threading.Event | None,
+) -> tuple[int, str]:
+    with tempfile.TemporaryDirectory(prefix="medseg-") as temporary:
+        # papermill reads even JSON as YAML 1.1, in which JSON's 1e-05 is a text; YAML's own writer says 1.0e-05.
+        values = Path(temporary) / "parameters.yaml"
+        atomic.write_text(values, yaml.safe_dump(dict(parameters)))
+        command = [
+            sys.executable, "-m", "medseg.experiments.die_with_parent", str(os.getpid()), "papermill",
+            str(notebook), str(output), "-f", str(values), "--cwd", str(output.parent), "-k", "python3",
+            "--no-progress-bar", "--start-timeout", "180", "--autosave-cell-every", "60",
+        ]  # fmt: skip
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1", **(environment or {})},
+                start_new_session=True,  # a Ctrl-C in the terminal reaches only the sweep, which then ends the rest
+            )
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            while True:
+                try:
+                    return process.wait(_POLL_SECONDS), "ended"
+                except subprocess.TimeoutExpired:
+                    if stop is not None and stop.is_set():
+                        return -1, "stopped"
+                    if deadline is not None and time.monotonic() > deadline:
+                        return -1, "timeout"
+        finally:
+            end_process_tree(process.pid)
+
+
+def end_process_tree(pid: int, patience: float = 5.0) -> None:
+    """End a process and all its descendants: politely first, by force after ``patience`` seconds."""
+    try:
+        parent = psutil.Process(pid)
+        family = [*parent.children(recursive=True), parent]
+    except psutil.NoSuchProcess:
+        return
+    for process in family:
+        _quietly(process.terminate)
+    _, alive = psutil.wait_procs(family, timeout=patience)
+    for process in alive:
+        _quietly(process.kill)
+    psutil.wait_procs(alive, timeout=patience)
+
+
+def _quietly(action: Any) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        action()
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Identity of a file's present content: a rewritten file is a new inode with a new time."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
+
+
+def _error_of(log: str, code: int) -> str:
+    """The last error that the log speaks of, in a line or two."""
+    if code < 0 or _DEAD_KERNEL.search(log):
+        killer = f"signal {-code}" if code < 0 else "most often the system ran out of memory"
+        return f"the notebook's process died ({killer}), also on a second try"
+    lines = [line.rstrip() for line in log.splitlines() if line.strip()]
+    starts = [i for i, line in enumerate(lines) if re.match(r"(\w+\.)*\w*(Error|Exception|Interrupt)\b", line)]
+    if starts:  # a message for a person needs no name of an exception before it
+        lines[starts[-1]] = re.sub(r"^(medseg\.errors\.)?MedsegError: ", "", lines[starts[-1]])
+    return "\n".join(lines[starts[-1] :][:12]) if starts else "\n".join(lines[-3:]) or f"exit code {code}"

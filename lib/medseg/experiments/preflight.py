@@ -1,0 +1,36 @@
+"""Refuse what cannot work before a sweep starts: unknown architectures, backbones, losses."""
+
+import json
+import subprocess
+import sys
+
+from medseg import project
+from medseg.experiments.job import Job
+
+
+def check(jobs: list[Job]) -> list[str]:
+    """Ask the framework of each training notebook, in a process of its own, whether it can do what ``jobs`` want.
+
+    The notebook's metadata names the module that checks (``medseg.checked_by``); it gets the parameters as JSON on
+    its standard input and prints a JSON list with one message per job, empty where all is well.
+    """
+    messages = [""] * len(jobs)
+    by_module: dict[str, list[int]] = {}
+    for i, job in enumerate(jobs):
+        notebook = project.root() / "notebooks" / job.study / f"{job.stage}.ipynb"
+        module = json.loads(notebook.read_text("utf-8"))["metadata"].get("medseg", {}).get("checked_by")
+        if module:
+            by_module.setdefault(module, []).append(i)
+    for module, numbers in by_module.items():
+        done = subprocess.run(
+            [sys.executable, "-m", module],
+            input=json.dumps([jobs[i].parameters for i in numbers]),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{module} could not check the runs:\n{done.stderr[-2000:]}")
+        for i, message in zip(numbers, json.loads(done.stdout.splitlines()[-1]), strict=True):
+            messages[i] = message
+    return messages

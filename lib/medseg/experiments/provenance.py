@@ -1,0 +1,51 @@
+"""What a number was made with: versions, commit, machine."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from medseg import project
+
+_PACKAGES = (
+    "medseg", "torch", "torchvision", "lightning", "segmentation-models-pytorch", "tensorflow", "tf-keras", "keras",
+    "segmentation-models", "numpy", "opencv-python-headless", "albumentations", "papermill",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on; read from metadata, nothing is imported."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state() -> dict[str, Any]:
+    """``{"commit": hex or None, "dirty": bool or None}`` of the project; None where there is no repository."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}
+
+
+def processor_name() -> str:
+    """What a person would call the processor, such as "AMD EPYC"; its architecture where the system does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        named = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        named = platform.processor()
+    return named or platform.machine()
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=project.root(), capture_output=True, text=True, timeout=20, check=True
+    )
+    return done.stdout.strip()

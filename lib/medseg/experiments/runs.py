@@ -1,0 +1,247 @@
+"""The run folder: one folder per distinct question, readable by every later stage and by a person.
+
+``run.json`` (status, parameters, provenance, results), ``history.csv`` (one row per epoch and split), ``cases.csv``
+(one row per case and class), ``checkpoints/``, ``predictions/`` and the executed notebooks.
+"""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from medseg import atomic, project
+from medseg.datasets.index import PreparedDataset
+from medseg.errors import MedsegError
+from medseg.experiments import provenance
+
+#: Parameters that say where and on what a run is computed, not which question it answers. The data's fingerprint
+#: stands for ``data``.
+NOT_PART_OF_THE_QUESTION = frozenset({"data", "device", "workers"})
+#: Parameters that a run id shows.
+IN_SLUG = ("architecture", "backbone", "resolution", "seed")
+
+
+def run_id(study: str, stage: str, parameters: Mapping[str, Any], fingerprint: str) -> str:
+    """Readable slug + 8 hex digits of sha256(study, stage, parameters, dataset fingerprint)."""
+    question = {k: v for k, v in parameters.items() if k not in NOT_PART_OF_THE_QUESTION}
+    text = json.dumps([study, stage, question, fingerprint], sort_keys=True, ensure_ascii=False)
+    words = [f"s{question[k]}" if k == "seed" else str(question[k]) for k in IN_SLUG if k in question]
+    slug = re.sub(r"[^a-z0-9.]+", "-", "-".join(w for w in words if w not in ("", "none")).lower()).strip("-.")
+    return f"{slug or 'run'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. All writes are atomic."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """Name of the folder."""
+        return self.folder.name
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """``run.json`` as it is now, {} before the first write.
+
+        Raises:
+            MedsegError: the file is not JSON.
+        """
+        path = self.folder / "run.json"
+        try:
+            return json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise MedsegError(
+                f"{project.display(path)} is not valid JSON ({error}). Delete the folder and rerun."
+            ) from error
+
+    @property
+    def status(self) -> str:
+        """``absent``, ``running``, ``finished``, ``failed``, or ``interrupted``: running, but held by nobody."""
+        status = self.record.get("status", "absent")
+        return "interrupted" if status == "running" and not self._held() else status
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the training is finished and the cases were scored afterwards."""
+        record = self.record
+        return record.get("status") == "finished" and "evaluation" in record and (self.folder / "cases.csv").is_file()
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    def update(self, **fields: Any) -> None:
+        """Set entries of ``run.json``."""
+        atomic.write_json(self.folder / "run.json", {**self.record, **fields})
+
+    def finish(self, **fields: Any) -> None:
+        """Say that the training ended well."""
+        self.update(status="finished", finished=_now(), error=None, **fields)
+
+    def fail(self, error: str) -> None:
+        """Say that the run ended with ``error``; a finished training stays finished."""
+        if self.record.get("status") != "finished":
+            self.update(status="failed", finished=_now(), error=error)
+        else:
+            self.update(error=error)
+
+    def write_table(self, name: str, table: pd.DataFrame) -> Path:
+        """Write ``name`` (such as ``history.csv``) with full precision; NaN is an empty field."""
+        path = self.folder / name
+        buffer = io.StringIO()
+        table.to_csv(buffer, index=False)
+        atomic.write_text(path, buffer.getvalue())
+        return path
+
+    def history(self) -> pd.DataFrame:
+        """``history.csv``: epoch (from 1), split, loss, metric columns, learning_rate, seconds."""
+        return self._read("history.csv", "train it first")
+
+    def cases(self) -> pd.DataFrame:
+        """``cases.csv``: one row per case and class, with counts and measures; see ``evaluation.evaluate``."""
+        return self._read("cases.csv", "run 3_evaluate on it first")
+
+    def lock(self) -> FileLock:
+        """The lock that a process holds while it trains or evaluates this run; the system frees it on a kill."""
+        return FileLock(self.folder / ".lock")
+
+    def _held(self) -> bool:
+        lock = self.lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:  # a read-only copy, such as runs kept with the tests
+            return False
+        lock.release()
+        return False
+
+    def _read(self, name: str, advice: str) -> pd.DataFrame:
+        path = self.folder / name
+        if not path.is_file():
+            raise MedsegError(f"The run {self.id} has no {name}: {advice} ({project.display(self.folder)}).")
+        return pd.read_csv(path, dtype={"case_id": str, "group": str, "test_set": str, "class": str})
+
+
+def prepare_run(study: str, stage: str, parameters: Mapping[str, Any], dataset: PreparedDataset) -> Run:
+    """The run for this question; its folder may be new, interrupted or finished. Nothing is written."""
+    return Run(project.runs_folder() / study / run_id(study, stage, parameters, dataset.fingerprint))
+
+
+@contextmanager
+def training(
+    run: Run, study: str, stage: str, parameters: Mapping[str, Any], dataset: PreparedDataset
+) -> Iterator[None]:
+    """Hold ``run`` while it is trained; ``run.json`` says what is computed, and the error if one ends the block.
+
+    A finished run is held, but its record is left as it is. A kill or an interrupt leaves an interrupted run.
+
+    Raises:
+        MedsegError: another process holds the run.
+    """
+    with _holding(run):
+        if run.record.get("status") != "finished":
+            run.update(
+                run_id=run.id,
+                study=study,
+                stage=stage,
+                status="running",
+                started=_now(),
+                parameters=dict(parameters),
+                seed=parameters.get("seed"),
+                dataset={
+                    "path": project.display(dataset.folder),
+                    **{key: dataset.info.get(key) for key in ("name", "protocol", "fingerprint", "counts", "classes")},
+                },
+                versions=provenance.versions(),
+                git=provenance.git_state(),
+                error=None,
+            )
+        try:
+            yield
+        except Exception as error:
+            run.fail(str(error) if isinstance(error, MedsegError) else f"{type(error).__name__}: {error}")
+            raise
+
+
+@contextmanager
+def evaluating(run: Run) -> Iterator[None]:
+    """Hold a finished ``run`` while its cases are scored.
+
+    Raises:
+        MedsegError: the training has not finished, or another process holds the run.
+    """
+    if run.record.get("status") != "finished":
+        raise MedsegError(f"The run {run.id} is {run.status}: only a finished training is evaluated. Train it first.")
+    with _holding(run):
+        yield
+
+
+@contextmanager
+def _holding(run: Run) -> Iterator[None]:
+    with atomic.explained(run.folder):
+        run.folder.mkdir(parents=True, exist_ok=True)
+        lock = run.lock()
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise MedsegError(
+            f"The run {run.id} is being computed by another process. Wait for it, or end it, then run again."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def all_runs(study: str | None = None) -> list[Run]:
+    """Every run folder with a ``run.json``, by study and name."""
+    pattern = f"{study or '*'}/*/run.json"
+    return [Run(path.parent) for path in sorted(project.runs_folder().glob(pattern))]
+
+
+def example_runs(study: str) -> list[Run]:
+    """Small runs on sample data that come with the project, to look at where none was trained yet."""
+    return [Run(path.parent) for path in sorted((project.root() / "tests/fixtures/runs").glob(f"{study}/*/run.json"))]
+
+
+def find_run(study: str, wanted: str) -> Run:
+    """The run whose id, or unambiguous start or end of an id, or folder is ``wanted``; ``latest``: last finished.
+
+    Raises:
+        MedsegError: there is none, or more than one.
+    """
+    runs = all_runs(study)
+    if wanted == "latest":
+        done = [run for run in runs if run.record.get("status") == "finished"]
+        if done:
+            return max(done, key=lambda run: run.record["finished"])
+        raise MedsegError(f"No finished run of {study} in {project.display(project.runs_folder())}: train one first.")
+    if (project.resolve(wanted) / "run.json").is_file():
+        return Run(project.resolve(wanted))
+    found = [r for r in runs if r.id == wanted] or [r for r in runs if r.id.startswith(wanted) or r.id.endswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(run.id for run in (found or runs)[:8]) or "none yet"
+    raise MedsegError(
+        f"{len(found)} runs of {study} match {wanted!r}. Give a whole run id or folder; "
+        f"{'they are' if found else 'there are'}: {names}."
+    )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

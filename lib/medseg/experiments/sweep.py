@@ -1,0 +1,185 @@
+"""Sweep files: from YAML to the list of runs it asks for. Nothing starts before the whole file is understood."""
+
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from medseg import atomic, project
+from medseg.datasets import sample
+from medseg.datasets.index import PreparedDataset
+from medseg.errors import MedsegError
+from medseg.experiments import params
+from medseg.experiments.runs import Run, prepare_run
+
+
+class _SweepFile(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    study: str
+    title: str
+    train: str
+    data: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    runs: list[dict[str, Any]] = Field(default_factory=lambda: [{}])
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    profiles: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep: its folder, every parameter, and the ones by which it differs from the others."""
+
+    run: Run
+    study: str
+    stage: str
+    parameters: dict[str, Any]
+    varied: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that was read and checked.
+
+    Attributes:
+        name: ``STUDY-FILE`` or ``STUDY-FILE-PROFILE``; names the report.
+        planned: its runs, in the order of the file.
+    """
+
+    name: str
+    study: str
+    title: str
+    file: Path
+    profile: str
+    planned: list[PlannedRun]
+
+
+def load(file: Path, profile: str = "") -> Sweep:
+    """Read a sweep file. Rows of ``runs`` are each combined with the product of ``grid``.
+
+    A profile's keys override parameters of every row; its ``data``, ``runs`` and ``grid`` replace those of the file.
+
+    Raises:
+        MedsegError: not YAML, an unknown key, a wrong type, an unknown notebook or profile, missing data, or two rows
+            that ask the same; the message names the file, the row and the nearest valid key.
+    """
+    here = project.display(file)
+    content = _content(file)
+    if profile:
+        if profile not in content.profiles:
+            known = ", ".join(content.profiles) or "none"
+            raise MedsegError(f"{here} has no profile {profile!r}. It has: {known}.")
+        override = dict(content.profiles[profile])
+        replaced = {key: override.pop(key) for key in ("data", "runs", "grid") if key in override}
+        content = _parse({**content.model_dump(), **replaced}, f"{here}, profile {profile}")
+    else:
+        override = {}
+    schema = params.read_schema(project.root() / "notebooks" / content.study / f"{content.train}.ipynb")
+    datasets: dict[str, PreparedDataset] = {}
+    planned: dict[str, PlannedRun] = {}
+    for number, row in enumerate(_rows(content, override), 1):
+        where = f"{here}, run {number}" + (f" of profile {profile}" if profile else "")
+        parameters = schema.complete({"data": content.data, **content.parameters, **row}, where)
+        data = parameters["data"]
+        if data not in datasets:
+            try:
+                datasets[data] = sample.load(data)
+            except MedsegError as error:
+                raise MedsegError(f"{where}: {error}") from None
+        run = prepare_run(content.study, content.train, parameters, datasets[data])
+        if run.id in planned:
+            raise MedsegError(f"{where}: asks the same as an earlier run ({row}). Remove one of the two.")
+        planned[run.id] = PlannedRun(run, content.study, content.train, parameters, row)
+    name = "-".join(word for word in (content.study, file.stem, profile) if word)
+    return Sweep(name, content.study, content.title, file, profile, _only_varied(list(planned.values())))
+
+
+def record_file(name: str) -> Path:
+    """Where a started sweep is noted: ``reports/sweeps/NAME.json``."""
+    return project.reports_folder() / "sweeps" / f"{name}.json"
+
+
+def write_record(sweep: Sweep) -> Path:
+    """Note which runs belong to ``sweep``, for its report and for the index of all reports."""
+    path = record_file(sweep.name)
+    atomic.write_json(
+        path,
+        {
+            "study": sweep.study,
+            "name": sweep.name,
+            "profile": sweep.profile,
+            "title": sweep.title,
+            "file": project.display(sweep.file),
+            "run_ids": [planned.run.id for planned in sweep.planned],
+            "report": f"{sweep.name}.html",
+        },
+    )
+    return path
+
+
+def read_record(name: str) -> dict[str, Any]:
+    """The note of a started sweep.
+
+    Raises:
+        MedsegError: there is none of that name.
+    """
+    try:
+        return json.loads(record_file(name).read_text("utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(path.stem for path in record_file(name).parent.glob("*.json"))) or "none"
+        raise MedsegError(f"No sweep {name!r} was started here. Started: {known}.") from None
+
+
+def _content(file: Path) -> _SweepFile:
+    here = project.display(file)
+    try:
+        raw = yaml.safe_load(file.read_text("utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(
+            project.display(path) for path in sorted((project.root() / "notebooks").glob("*/sweeps/*.yaml"))
+        )
+        raise MedsegError(f"No sweep file {here}. The project has: {known or 'none'}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise MedsegError(f"{here} cannot be read as YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(raw, dict):
+        raise MedsegError(f"{here}: found {type(raw).__name__}, expected keys such as study, train, data and runs.")
+    return _parse(raw, here)
+
+
+def _parse(raw: Mapping[str, Any], where: str) -> _SweepFile:
+    try:
+        return _SweepFile.model_validate(raw)
+    except ValidationError as error:
+        faults = []
+        for entry in error.errors():
+            place = ".".join(str(part) for part in entry["loc"])
+            if entry["type"] == "extra_forbidden":
+                faults.append(params.unknown_key(place, _SweepFile.model_fields))
+            elif entry["type"] == "missing":
+                faults.append(f"the key {place!r} is missing.")
+            else:
+                found = entry["input"]
+                faults.append(f"{place}: found {found!r} ({type(found).__name__}); {entry['msg'].lower()}.")
+        raise MedsegError("\n".join([f"{where}:", *(f"  - {fault}" for fault in faults)])) from None
+
+
+def _rows(content: _SweepFile, override: Mapping[str, Any]) -> list[dict[str, Any]]:
+    points = [dict(zip(content.grid, values, strict=True)) for values in itertools.product(*content.grid.values())]
+    return [{**row, **point, **override} for row in content.runs for point in points]
+
+
+def _only_varied(planned: list[PlannedRun]) -> list[PlannedRun]:
+    """Keep in ``varied`` what differs between at least two runs."""
+    names = {
+        name
+        for name in planned[0].parameters
+        if any(p.parameters[name] != planned[0].parameters[name] for p in planned)
+    }
+    return [
+        PlannedRun(p.run, p.study, p.stage, p.parameters, {k: v for k, v in p.parameters.items() if k in names})
+        for p in planned
+    ]

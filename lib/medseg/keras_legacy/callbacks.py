@@ -1,0 +1,157 @@
+"""What happens at the end of each epoch besides training: history, progress, checkpoints, validation pictures."""
+
+import math
+import time
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+import tf_keras
+
+from medseg import atomic
+from medseg.datasets.augment import plain_resize
+from medseg.datasets.frames import Frames
+from medseg.datasets.index import PreparedDataset
+from medseg.errors import MedsegError
+from medseg.experiments.progress import Progress
+from medseg.experiments.runs import Run
+from medseg.keras_legacy import checkpoint
+from medseg.keras_legacy.data import Preprocess
+
+#: Attributes in which Keras's own callbacks keep their place.
+_KEPT = {
+    "EarlyStopping": ("wait", "best", "best_epoch", "stopped_epoch"),
+    "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
+}
+_TILE = 192  # side of a validation picture, pixels
+_TRUTH, _PREDICTED = (115, 158, 0), (0, 94, 213)  # blue, green, red: the colours of the reports
+
+
+class Bookkeeping(tf_keras.callbacks.Callback):
+    """Keeps ``history.csv``, ``best.h5`` and ``last.npz`` in step and shows one line of progress.
+
+    After a kill training goes on from there: the rows and the place of the ``others`` travel in ``last.npz``. Put it
+    behind them in the list of callbacks: it saves the state that they reach at the end of an epoch, and gives it back
+    after they have reset themselves.
+
+    Args:
+        run: whose folder is written.
+        seed: of the run.
+        max_epochs: how many epochs there will be at most.
+        others: Keras callbacks whose place is kept, named in ``_KEPT``.
+        state: what an earlier process left, see :func:`medseg.keras_legacy.checkpoint.read_state`.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        seed: int,
+        max_epochs: int,
+        others: list[tf_keras.callbacks.Callback],
+        state: dict[str, Any] | None,
+    ) -> None:
+        super().__init__()
+        self._run, self._seed, self._max_epochs = run, seed, max_epochs
+        self._others, self._state = others, state
+        self._rows: list[dict[str, Any]] = list(state["rows"]) if state else []
+        self._progress = Progress(run.folder)
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Put the other callbacks where they were; show that the first epoch begins."""
+        if self._state:
+            for callback, kept in zip(self._others, self._state["callbacks"], strict=True):
+                vars(callback).update(kept)
+        done = self._state["epoch"] if self._state else 0
+        self._progress.update(done, self._max_epochs, f"epoch {done + 1}/{self._max_epochs} ...")
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start the clock."""
+        self.model.begin_epoch(self._seed, epoch)
+        self._started = time.monotonic()
+        self._learning_rate = float(str(self.model.optimizer.learning_rate.numpy()))  # 0.001 and not 0.0010000000475
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Add the figures of the finished epoch and save.
+
+        Raises:
+            MedsegError: the training loss is not finite.
+        """
+        if not math.isfinite(logs["loss"]):
+            raise MedsegError(
+                f"The training loss became {logs['loss']} in epoch {epoch + 1}. Try a lower learning_rate or "
+                "precision='fp32'; delete the run's folder to start again."
+            )
+        seconds = round(time.monotonic() - self._started, 3)
+        best = max((row["iou"] for row in self._validation() if not math.isnan(row["iou"])), default=-math.inf)
+        for split, prefix in (("train", ""), ("validation", "val_")):
+            figures = {name: float(logs[prefix + name]) for name in ("loss", "dice", "iou")}
+            row = {"epoch": epoch + 1, "split": split, **figures, "learning_rate": self._learning_rate}
+            self._rows.append({**row, "seconds": seconds})
+        if logs["val_iou"] > best or not epoch:
+            checkpoint.save_best(self.model, self._run.checkpoints / "best.h5")
+        state = {
+            "epoch": epoch + 1,
+            "ended": self.model.stop_training or epoch + 1 >= self._max_epochs,
+            "rows": self._rows,
+            "callbacks": [{name: _plain(vars(c)[name]) for name in _KEPT[type(c).__name__]} for c in self._others],
+        }
+        checkpoint.save_last(self.model, state, self._run.checkpoints / "last.npz")
+        self._run.write_table("history.csv", pd.DataFrame(self._rows))
+        self._show(epoch + 1)
+
+    def _validation(self) -> list[dict[str, Any]]:
+        return [row for row in self._rows if row["split"] == "validation"]
+
+    def _show(self, done: int) -> None:
+        train, validation = self._rows[-2:]
+        best = max(self._validation(), key=lambda row: -math.inf if math.isnan(row["iou"]) else row["iou"])
+        self._progress.update(
+            done,
+            self._max_epochs,
+            f"epoch {done}/{self._max_epochs} | loss {train['loss']:.3f} train, {validation['loss']:.3f} validation | "
+            f"IoU {train['iou']:.3f} train, {validation['iou']:.3f} validation "
+            f"(best {best['iou']:.3f} in epoch {best['epoch']}) | {train['seconds']:.1f} s",
+        )
+
+
+class ValidationPictures(tf_keras.callbacks.Callback):
+    """After each epoch, a strip of validation frames with the outlines of truth (green) and prediction (orange).
+
+    ``validation/epoch-0001.jpg`` and so on in the run folder. The frames stay the same: ``count`` of them, evenly
+    spaced over the split.
+    """
+
+    def __init__(
+        self, run: Run, dataset: PreparedDataset, preprocess: Preprocess, resolution: int, count: int = 4
+    ) -> None:
+        super().__init__()
+        rows = dataset.split("validation")
+        frames = Frames(dataset, rows.iloc[:: max(1, len(rows) // count)].head(count), budget=0)
+        pairs = [plain_resize(*frames[number], resolution) for number in range(len(frames))]
+        self._pictures, self._masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
+        self._folder, self._preprocess = run.folder / "validation", preprocess
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Predict and draw."""
+        logits = self.model(tf.constant(self._preprocess(self._pictures)), training=False).numpy()[..., 0]
+        predicted = (logits > 0).astype(np.uint8)
+        strip = np.hstack([_outlined(*sample) for sample in zip(self._pictures, self._masks, predicted, strict=True)])
+        jpeg = cv2.imencode(".jpg", strip, [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
+        atomic.write_bytes(self._folder / f"epoch-{epoch + 1:04d}.jpg", jpeg.tobytes())
+
+
+def _outlined(picture: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """BGR tile of a picture with the outlines of both masks."""
+    tile = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), (_TILE, _TILE), interpolation=cv2.INTER_AREA)
+    for mask, colour in ((truth, _TRUTH), (predicted, _PREDICTED)):
+        drawn = cv2.resize(mask, (_TILE, _TILE), interpolation=cv2.INTER_NEAREST_EXACT)
+        contours, _ = cv2.findContours(drawn, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(tile, contours, -1, colour, 2, cv2.LINE_AA)
+    return tile
+
+
+def _plain(value: Any) -> float | int:
+    """What JSON can say instead of a number of NumPy."""
+    return value.item() if isinstance(value, np.generic) else value

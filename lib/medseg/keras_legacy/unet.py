@@ -1,0 +1,114 @@
+"""The U-Net of segmentation_models over any of its backbones."""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+import tf_keras
+
+from medseg.errors import MedsegError
+from medseg.keras_legacy.device import Device
+from medseg.keras_legacy.network import SegmentationModel
+from medseg.keras_legacy.weights import Source
+
+with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it greets, and its formulas hold escapes unknown to Python
+    import segmentation_models as sm
+    from segmentation_models.models.unet import Unet
+
+BACKBONES = tuple(sm.get_available_backbone_names())
+STRIDE = 32
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A network and what a record of it needs.
+
+    network: takes normalised float32 pictures (B, H, W, 3), H and W multiples of ``STRIDE``; gives float32 logits
+        (B, H, W, 1).
+    preprocess: the backbone's own, from uint8 RGB pictures (B, H, W, 3) to what the network takes.
+    weights: what was really loaded: "random", "imagenet (...)", or "file NAME sha256 ...".
+    """
+
+    network: SegmentationModel
+    preprocess: Callable[[np.ndarray], np.ndarray]
+    weights: str
+
+    @property
+    def parameters_total(self) -> int:
+        """Number of all parameters."""
+        return self.network.count_params()
+
+    @property
+    def parameters_trainable(self) -> int:
+        """Number of parameters that training changes."""
+        return int(sum(np.prod(variable.shape) for variable in self.network.trainable_variables))
+
+
+def known_backbone(name: str) -> str:
+    """``name`` if segmentation_models has such a backbone.
+
+    Raises:
+        MedsegError: it has not.
+    """
+    if name not in BACKBONES:
+        near = get_close_matches(name.lower().replace("-", ""), BACKBONES, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise MedsegError(f"There is no backbone {name!r} in segmentation_models.{hint} It has {', '.join(BACKBONES)}.")
+    return name
+
+
+def build_model(
+    backbone: str, device: Device, *, weights: str = "none", norm_momentum: float = 0.99, seed: int = 0
+) -> BuiltModel:
+    """A U-Net with one output channel: encoder ``backbone``, decoder of 256-128-64-32-16 channels.
+
+    Args:
+        backbone: one of ``BACKBONES``.
+        device: whose precision the layers compute in.
+        weights: of the encoder: ``none`` (random), ``imagenet``, or a HDF5 file.
+        norm_momentum: of the running means of batch normalisation.
+        seed: of random weights.
+
+    Raises:
+        MedsegError: an unknown backbone, or weights that cannot be had or do not fit.
+    """
+    source = Source(weights, known_backbone(backbone))
+    before = tf_keras.mixed_precision.global_policy()
+    tf_keras.mixed_precision.set_global_policy(device.policy)
+    try:
+        tf_keras.utils.set_random_seed(seed)
+        # Not sm.Unet, which would put the utilities of Keras back.
+        submodules = {"backend": tf_keras.backend, "layers": tf_keras.layers, "models": tf_keras.models}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*input_shape. is undefined.*")  # true of every U-Net here
+            unet = Unet(
+                backbone,
+                input_shape=(None, None, 3),
+                encoder_weights=source.for_keras,
+                activation="linear",
+                utils=source.utilities,
+                **submodules,
+            )
+        logits = tf_keras.layers.Activation("linear", dtype="float32", name="logits")(unet.output)
+        network = SegmentationModel(unet.inputs, logits)
+    except Exception as error:  # a missing or unfitting file fails in many ways, each with an exception of its own
+        if source.for_keras is None:
+            raise
+        raise source.refusal(error) from error
+    finally:
+        tf_keras.mixed_precision.set_global_policy(before)
+    for layer in network.layers:
+        if isinstance(layer, tf_keras.layers.BatchNormalization):
+            layer.momentum = norm_momentum
+    return BuiltModel(network, preprocessing(backbone), source.label)
+
+
+def preprocessing(backbone: str) -> Callable[[np.ndarray], np.ndarray]:
+    """The normalisation that ``backbone`` was trained with, of uint8 RGB pictures (B, H, W, 3), to float32."""
+    own = sm.get_preprocessing(backbone)
+    return lambda pictures: np.ascontiguousarray(own(pictures.astype(np.float32)), dtype=np.float32)

@@ -1,0 +1,106 @@
+"""Where an encoder's weights come from: ImageNet, a file, or chance; never chance without being asked."""
+
+import contextlib
+import hashlib
+import io
+import ssl
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import tf_keras
+from filelock import FileLock
+
+from medseg.errors import MedsegError
+from medseg.project import display, resolve
+
+SUFFIXES = (".h5", ".hdf5")
+
+
+class Source:
+    """What a notebook's ``weights`` stands for.
+
+    Args:
+        weights: ``none``, ``imagenet``, or a HDF5 file of the backbone without its classifier, as Keras saves it. A
+            relative path is meant from the project root.
+        backbone: the backbone that asks, for messages.
+
+    Attributes:
+        utilities: stands in for ``tf_keras.utils`` while the backbone is built.
+
+    Raises:
+        MedsegError: it is none of these, or there is no such file.
+    """
+
+    def __init__(self, weights: str, backbone: str) -> None:
+        self._weights, self._backbone = weights, backbone
+        self._file: Path | None = None
+        self.utilities = _Utilities()
+        if weights not in ("none", "imagenet"):
+            self._file = resolve(weights)
+            if self._file.suffix not in SUFFIXES or not self._file.is_file():
+                raise MedsegError(
+                    f"Weights {weights!r} for {backbone!r} are neither 'none' nor 'imagenet' nor a HDF5 file "
+                    f"({' or '.join(SUFFIXES)}): there is none at {display(self._file)}."
+                )
+
+    @property
+    def for_keras(self) -> str | None:
+        """The value that segmentation_models takes for ``encoder_weights``."""
+        return str(self._file) if self._file else None if self._weights == "none" else self._weights
+
+    @property
+    def label(self) -> str:
+        """What the built backbone was loaded with, for the record of a run."""
+        if self._weights == "none":
+            return "random"
+        file = self._file or self.utilities.downloaded
+        origin = "file" if self._file else "imagenet (segmentation_models),"
+        return f"{origin} {file.name} sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
+
+    def refusal(self, error: Exception) -> MedsegError:
+        """What to tell a person when the backbone could not be built with these weights."""
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:240]}"
+        if self._file:
+            return MedsegError(
+                f"The weights in {display(self._file)} do not fit {self._backbone!r} ({reason}). Give the weights of "
+                "this very backbone without its classifier, or set weights to 'none'."
+            )
+        return MedsegError(
+            f"ImageNet weights for {self._backbone!r} could not be had ({reason}), nor from the local cache. Connect "
+            "this machine, or set weights to the path of a file with them, or to 'none' to train from random weights."
+        )
+
+
+class _Utilities:
+    """``tf_keras.utils`` with downloads that are silent, and that fail within seconds where nobody answers."""
+
+    downloaded: Path
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(tf_keras.utils, name)
+
+    def get_file(self, fname: str, origin: str, cache_subdir: str = "models", **hashes: Any) -> str:
+        """As that of Keras: from the cache if the file is there and whole, else from ``origin``."""
+        folder = Path.home() / ".keras" / cache_subdir
+        folder.mkdir(parents=True, exist_ok=True)  # else Keras would take a folder in /tmp instead
+        with FileLock(folder / f".{fname}.lock"):  # two runs of a sweep want the same file
+            if not ((folder / fname).is_file() or _answers(origin)):
+                raise ConnectionError(f"{origin} does not answer")
+            with contextlib.redirect_stdout(io.StringIO()):  # a progress bar of many lines
+                path = tf_keras.utils.get_file(fname, origin, cache_subdir=cache_subdir, **hashes)
+        self.downloaded = Path(path)
+        return path
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5):
+            return True
+    except HTTPError:
+        return True
+    except (OSError, HTTPException) as error:
+        # A certificate that Python does not trust may be trusted by what downloads.
+        return isinstance(getattr(error, "reason", None), ssl.SSLError)

@@ -1,0 +1,1 @@
+"""Operations on binary masks; no framework."""

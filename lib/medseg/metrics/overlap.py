@@ -1,0 +1,163 @@
+"""Overlap measures from counts, per case and summarised.
+
+One rule for all four measures: where truth and prediction are both empty there is nothing to measure, the value is
+NaN and is left out of means. Everywhere else an empty denominator gives 0: empty truth with a prediction (a false
+positive) and a structure that was missed altogether both count, they do not vanish.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from medseg.errors import MedsegError
+
+COUNTS = ("tp", "fp", "fn", "tn")
+OVERLAP = ("dice", "iou", "precision", "recall")
+CASE_COLUMNS = ("test_set", "case_id", "group", "class", *COUNTS, *OVERLAP)
+"""First columns of ``cases.csv``, one row per test set, case and class; those of ``saliency.MEASURES`` follow."""
+
+_NAMED = 10  # cases named in a message before "and N more"
+
+
+def dice(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> float | np.ndarray:
+    """Dice coefficient 2 TP / (2 TP + FP + FN) in [0, 1], which is also the F1 score (Dice 1945, Ecology 26:297).
+
+    Args:
+        tp, fp, fn: integer counts, scalars or arrays (pandas columns too) of one shape.
+
+    Returns:
+        A float for scalars, a float64 array otherwise; NaN where truth and prediction are both empty.
+    """
+    tp, fp, fn = _integers(tp, fp, fn)
+    return _ratio(2 * tp, 2 * tp + fp + fn, tp + fp + fn)
+
+
+def iou(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> float | np.ndarray:
+    """Intersection over union TP / (TP + FP + FN) (Jaccard 1912, New Phytologist 11:37); as :func:`dice`."""
+    tp, fp, fn = _integers(tp, fp, fn)
+    return _ratio(tp, tp + fp + fn, tp + fp + fn)
+
+
+def precision(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> float | np.ndarray:
+    """TP / (TP + FP), 0 for an empty prediction of a non-empty truth; as :func:`dice`."""
+    tp, fp, fn = _integers(tp, fp, fn)
+    return _ratio(tp, tp + fp, tp + fp + fn)
+
+
+def recall(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> float | np.ndarray:
+    """TP / (TP + FN), the sensitivity, 0 for a prediction where truth is empty; as :func:`dice`."""
+    tp, fp, fn = _integers(tp, fp, fn)
+    return _ratio(tp, tp + fn, tp + fp + fn)
+
+
+def with_overlap(cases: pd.DataFrame) -> pd.DataFrame:
+    """A copy of ``cases`` with the columns dice, iou, precision and recall computed from tp, fp and fn.
+
+    Raises:
+        MedsegError: a column of counts is missing, or a count is missing in a row.
+    """
+    absent = [column for column in COUNTS if column not in cases.columns]
+    if absent:
+        raise MedsegError(
+            f"The table of cases lacks the column(s) {', '.join(absent)}; it has {', '.join(map(str, cases.columns))}. "
+            "Score the run again with 3_evaluate."
+        )
+    incomplete = cases[list(COUNTS)].isna().any(axis=1)
+    if incomplete.any():
+        names = cases.loc[incomplete, "case_id"] if "case_id" in cases.columns else cases.index[incomplete]
+        raise MedsegError(
+            f"The table of cases has no counts for {_listed(names)}. Score the run again with 3_evaluate."
+        )
+    counts = cases["tp"], cases["fp"], cases["fn"]
+    return cases.assign(dice=dice(*counts), iou=iou(*counts), precision=precision(*counts), recall=recall(*counts))
+
+
+def summarise(cases: pd.DataFrame, by: Sequence[str] = ("test_set",)) -> pd.DataFrame:
+    """Summarise a table of cases, one row per value of ``by`` in order of appearance.
+
+    Args:
+        cases: at least the columns ``by`` and tp, fp, fn, tn; one row per case and class. The measures are computed
+            from the counts, whatever columns of measures are there.
+        by: columns to group by, such as ``("test_set", "class")``.
+
+    Returns:
+        The columns ``by`` and
+
+        - mean_dice, mean_iou: means over the scored rows (mDice, mIoU), NaN where none was scored;
+        - pooled_dice, pooled_iou: of the summed counts, so that large structures weigh more;
+        - sd: sample standard deviation (n - 1) of Dice over the scored rows;
+        - n_cases: rows; n_scored: rows with a non-empty truth or prediction;
+        - n_false_positive: rows with empty truth and a prediction;
+        - n_missed: rows with a non-empty truth of which no pixel was found.
+
+    Raises:
+        MedsegError: as :func:`with_overlap`. Whether every case is there is for :func:`check_complete`.
+    """
+    rows = []
+    for key, group in with_overlap(cases).groupby(list(by), sort=False, dropna=False):
+        tp, fp, fn = (int(group[column].sum()) for column in ("tp", "fp", "fn"))
+        truth = group["tp"] + group["fn"]
+        rows.append(
+            {
+                **dict(zip(by, key, strict=True)),
+                "mean_dice": group["dice"].mean(),
+                "mean_iou": group["iou"].mean(),
+                "pooled_dice": dice(tp, fp, fn),
+                "pooled_iou": iou(tp, fp, fn),
+                "sd": group["dice"].std(),
+                "n_cases": len(group),
+                "n_scored": int(group["dice"].notna().sum()),
+                "n_false_positive": int(((truth == 0) & (group["fp"] > 0)).sum()),
+                "n_missed": int(((truth > 0) & (group["tp"] == 0)).sum()),
+            }
+        )
+    names = ("mean_dice", "mean_iou", "pooled_dice", "pooled_iou", "sd")
+    numbers = ("n_cases", "n_scored", "n_false_positive", "n_missed")
+    return pd.DataFrame(rows, columns=[*by, *names, *numbers])
+
+
+def check_complete(cases: pd.DataFrame, expected_ids: Iterable[str]) -> None:
+    """Check that every expected case has exactly one row for each class that occurs, and that no other case is there.
+
+    Args:
+        cases: the rows of the expected cases, with the columns case_id and class.
+        expected_ids: case ids that should have been scored.
+
+    Raises:
+        MedsegError: names the cases that are missing, there twice, or not expected.
+    """
+    expected = list(dict.fromkeys(map(str, expected_ids)))
+    scored = pd.Series(list(zip(cases["case_id"].astype(str), cases["class"].astype(str), strict=True)), dtype=object)
+    present = set(scored)
+    ids, classes = {case for case, _ in present}, sorted({name for _, name in present})
+    absent = [case for case in expected if case not in ids]
+    partial = [
+        f"{case} ({name})" for case in expected if case in ids for name in classes if (case, name) not in present
+    ]
+    doubled = [f"{case} ({name})" for case, name in dict.fromkeys(scored[scored.duplicated()])]
+    unexpected = sorted(ids - set(expected))
+    problems = (("not scored", absent + partial), ("scored more than once", doubled), ("not expected", unexpected))
+    found = [f"{what}: {_listed(names)}" for what, names in problems if names]
+    if found:
+        raise MedsegError(
+            f"The table of cases is not complete ({len(expected)} cases expected); {'; '.join(found)}. "
+            "Score the run again with 3_evaluate."
+        )
+
+
+def _integers(*counts: ArrayLike) -> tuple[np.ndarray, ...]:
+    return tuple(np.asarray(count, dtype=np.int64) for count in counts)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray, anything: np.ndarray) -> float | np.ndarray:
+    """``part / whole``, 0 where ``whole`` is 0, NaN where ``anything`` is 0."""
+    ratio = np.where(anything > 0, part / np.maximum(whole, 1), np.nan)
+    return float(ratio) if ratio.ndim == 0 else ratio
+
+
+def _listed(names: Iterable[object]) -> str:
+    names = [str(name) for name in names]
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,48 @@
+"""Where the project lies: paths never depend on the working directory."""
+
+import os
+from pathlib import Path
+
+from medseg.errors import MedsegError
+
+RUNS_VARIABLE = "MEDSEG_RUNS"
+
+
+def root() -> Path:
+    """Folder that holds ``pyproject.toml`` and ``notebooks/``.
+
+    Taken from the place of this file (the package is installed editable), else from the working directory upward.
+
+    Raises:
+        MedsegError: neither leads to a checkout.
+    """
+    for start in (Path(__file__).resolve(), Path.cwd().resolve()):
+        for folder in (start, *start.parents):
+            if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
+                return folder
+    raise MedsegError(
+        f"No medseg checkout found above {Path(__file__).parent} or {Path.cwd()}: expected a folder with "
+        "pyproject.toml and notebooks/. Install the package from its clone with 'pip install -e .'."
+    )
+
+
+def resolve(path: str | Path) -> Path:
+    """Absolute form of ``path``; a relative one is meant from the project root."""
+    path = Path(path).expanduser()
+    return path if path.is_absolute() else root() / path
+
+
+def display(path: str | Path) -> str:
+    """``path`` as a person should read it: relative to the project root where it lies inside."""
+    path = Path(path)
+    return str(path.relative_to(root())) if path.is_relative_to(root()) else str(path)
+
+
+def runs_folder() -> Path:
+    """Folder of all runs: ``$MEDSEG_RUNS`` if set, else ``reports/runs`` of the project."""
+    return resolve(os.environ.get(RUNS_VARIABLE) or "reports/runs")
+
+
+def reports_folder() -> Path:
+    """Folder of all reports; it is beside the runs that they describe."""
+    return runs_folder().parent if os.environ.get(RUNS_VARIABLE) else root() / "reports"

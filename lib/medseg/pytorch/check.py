@@ -1,0 +1,69 @@
+"""Say what is wrong with the parameters of a training before anything is loaded or computed.
+
+``python -m medseg.pytorch.check`` reads a JSON list of parameter sets and prints a JSON list of messages, empty where
+all is well; a sweep asks it before the first run starts.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medseg import project
+from medseg.datasets.augment import build_augmentation
+from medseg.errors import MedsegError
+from medseg.pytorch import device as devices
+from medseg.pytorch.losses import build_loss
+from medseg.pytorch.models import build_model
+
+_AT_LEAST_ONE = ("resolution", "batch_size", "accumulate", "max_epochs", "patience")
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Try everything that costs nothing: names, ranges, that files are there. The network is built without memory.
+
+    Raises:
+        MedsegError: what cannot work, and what would.
+    """
+    for name in _AT_LEAST_ONE:
+        if parameters[name] < 1:
+            raise MedsegError(f"{name} is {parameters[name]}, expected 1 or more.")
+    if parameters["learning_rate"] <= 0 or parameters["weight_decay"] < 0:
+        raise MedsegError(
+            f"learning_rate is {parameters['learning_rate']:g} and weight_decay {parameters['weight_decay']:g}; "
+            "expected a learning rate above 0 and a weight decay of 0 or more."
+        )
+    build_augmentation(parameters["augmentation"], parameters["resolution"])
+    build_loss(parameters["loss"])
+    devices.choose(parameters["device"], parameters["precision"])
+    with torch.device("meta"):
+        model = build_model(
+            parameters["architecture"], parameters["backbone"], parts=parameters["parts"], width=parameters["width"]
+        )
+    if parameters["resolution"] < model.stride:
+        raise MedsegError(
+            f"resolution {parameters['resolution']} is less than one step of the encoder "
+            f"{parameters['backbone']!r}, which divides pictures by {model.stride}. Take {model.stride} or more."
+        )
+    weights = parameters["weights"]
+    if Path(weights).suffix and not project.resolve(weights).is_file():
+        raise MedsegError(f"The file of pretrained weights {weights!r} does not exist. Give a file, imagenet or none.")
+
+
+def main() -> None:
+    """Check what stands on the standard input."""
+    messages = []
+    for parameters in json.load(sys.stdin):
+        try:
+            check(parameters)
+            messages.append("")
+        except MedsegError as error:
+            messages.append(str(error))
+    print(json.dumps(messages))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Where a network computes and in which precision."""
+
+import resource
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from medseg.errors import MedsegError
+from medseg.experiments.provenance import processor_name
+
+
+@dataclass(frozen=True)
+class Device:
+    """A choice of device and precision.
+
+    Attributes:
+        kind: ``cuda``, ``mps`` or ``cpu``.
+        name: what a person would call it, such as "NVIDIA A100".
+        precision: ``fp32``, ``fp16`` or ``bf16`` (the last two mixed: weights stay fp32).
+    """
+
+    kind: str
+    name: str
+    precision: str
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The torch device."""
+        return torch.device(self.kind)
+
+    @property
+    def lightning_precision(self) -> str:
+        """The name of the precision in Lightning."""
+        return {"fp32": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}[self.precision]
+
+    def autocast(self) -> torch.autocast:
+        """Context for inference in the chosen precision."""
+        dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.kind, dtype=dtype, enabled=self.precision != "fp32")
+
+
+def choose(device: str = "auto", precision: str = "auto") -> Device:
+    """Resolve ``auto``: CUDA, else MPS, else CPU; bf16 where the GPU has it, else fp16 on CUDA, else fp32.
+
+    Also lets CUDA use TF32 for what stays fp32.
+
+    Raises:
+        MedsegError: the named device is not there, or the precision is of no use on it.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    kind = next(k for k in there if there[k]) if device == "auto" else device
+    if not there.get(kind):
+        usable = ", ".join(k for k in there if there[k])
+        raise MedsegError(f"The device {device!r} is not available here. Available: {usable}. Use device='auto'.")
+    if precision == "auto":
+        precision = ("bf16" if torch.cuda.is_bf16_supported() else "fp16") if kind == "cuda" else "fp32"
+    elif precision == "fp16" and kind == "cpu":
+        raise MedsegError("precision='fp16' is of no use on a CPU. Use precision='auto' or 'fp32'.")
+    if kind == "cuda":
+        torch.set_float32_matmul_precision("high")
+    name = torch.cuda.get_device_name() if kind == "cuda" else processor_name()
+    return Device(kind, name, precision)
+
+
+def peak_memory_mb(device: Device) -> dict[str, float | None]:
+    """Highest memory so far in MB (1e6 bytes): ``host`` resident of this process, ``device`` allocated on CUDA."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    on_device = torch.cuda.max_memory_allocated() / 1e6 if device.kind == "cuda" else None
+    return {"host": round(host, 1), "device": None if on_device is None else round(on_device, 1)}
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that the device's, or the host's, memory was exhausted."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    )

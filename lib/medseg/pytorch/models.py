@@ -1,0 +1,178 @@
+"""Networks by name: the project's own U-Net, the dilated ResNet U-Net, and everything that smp has."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import segmentation_models_pytorch as smp
+import timm
+from torch import nn
+
+from medseg.errors import MedsegError
+from medseg.pytorch import weights as pretrained
+from medseg.pytorch.backbones import IMAGENET, Normalisation, PaddedNetwork, normalisation_of
+from medseg.pytorch.dilated_unet import BACKBONES, DilatedResNetUNet
+from medseg.pytorch.unet import WIDTHS, UNet
+
+ARCHITECTURES = ("unet", "dilated-resnet-unet", *(f"smp-{name}" for name in smp.MODEL_ARCHITECTURES_MAPPING))
+PARTS = ("residual", "cbam", "aspp", "attention")
+
+# PAN halves its features, at stride 16, three times more; DPT once.
+_MINIMUM_SIZES = {"smp-pan": 128}
+_FURTHER_STRIDE = {"smp-dpt": 2}
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A network and what a record of it needs.
+
+    network: takes normalised float images B x 3 x H x W of any size, gives float32 logits B x num_classes x H x W.
+    normalisation: the encoder's own; ImageNet's for the own U-Net, so that every model sees the same images.
+    weights: what was really loaded: "random", "imagenet (...)", or "file NAME sha256 ...".
+    stride: images are padded to multiples of it, in pixels.
+    """
+
+    network: nn.Module
+    normalisation: Normalisation
+    weights: str
+    stride: int
+
+    @property
+    def parameters_total(self) -> int:
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    @property
+    def parameters_trainable(self) -> int:
+        return sum(parameter.numel() for parameter in self.network.parameters() if parameter.requires_grad)
+
+
+def available_backbones(architecture: str) -> list[str]:
+    """Names that `build_model` takes for ``architecture``; timm's are ``tu-NAME`` and may carry a ``.tag``.
+
+    smp's decoders do not work with every encoder: where one does not, `build_model` says why.
+
+    Raises:
+        MedsegError: no such architecture.
+    """
+    architecture = _known(architecture, ARCHITECTURES, "architecture", "medseg.pytorch.models.ARCHITECTURES")
+    if architecture == "unet":
+        return ["none"]
+    if architecture == "dilated-resnet-unet":
+        return list(BACKBONES)
+    own = [] if architecture == "smp-dpt" else smp.encoders.get_encoder_names()
+    return own + [f"tu-{name}" for name in timm.list_models()]
+
+
+def build_model(
+    architecture: str,
+    backbone: str,
+    *,
+    weights: str = "none",
+    num_classes: int = 1,
+    parts: Sequence[str] = PARTS,
+    width: float = 1.0,
+) -> BuiltModel:
+    """The network ``architecture`` on ``backbone``, with its encoder's weights loaded.
+
+    Args:
+        architecture: one of ``ARCHITECTURES``, in any case.
+        backbone: one of ``available_backbones(architecture)``; "none" for ``unet``, which has no encoder of its own.
+        weights: "imagenet" or another tag that smp has for the backbone, from the hub; the path of a state dict of the
+            encoder or of its whole classifier; or "none".
+        num_classes: channels of the logits; classes may overlap.
+        parts: which of ``PARTS`` the ``unet`` has.
+        width: multiplies the published channel counts of ``unet`` and of the dilated ResNet U-Net's decoder.
+
+    Raises:
+        MedsegError: an unknown name, an option that the architecture does not have, or weights that cannot be had or
+            do not fit. Weights that were asked for are never left random.
+    """
+    architecture = _known(architecture, ARCHITECTURES, "architecture", "medseg.pytorch.models.ARCHITECTURES")
+    backbone = _known_backbone(architecture, backbone)
+    parts = [_known(part, PARTS, "part of 'unet'", "medseg.pytorch.models.PARTS") for part in parts]
+    if architecture != "unet" and set(parts) != set(PARTS):
+        raise MedsegError(f"Parts can be chosen for 'unet' only; leave them out for '{architecture}'.")
+    if architecture.startswith("smp-") and width != 1:
+        raise MedsegError(f"'{architecture}' has the widths that smp gives it; leave width at 1 instead of {width:g}.")
+    if not (0 < width < math.inf and num_classes >= 1):
+        raise MedsegError(f"Width must be above 0 (it is {width}) and num_classes at least 1 (it is {num_classes}).")
+
+    if architecture == "unet":
+        return _own_unet(weights, num_classes, parts, width)
+    if architecture == "dilated-resnet-unet":
+        return _dilated_resnet_unet(backbone, weights, num_classes, width)
+    return _smp_model(architecture, backbone, weights, num_classes)
+
+
+def _own_unet(weights: str, num_classes: int, parts: Sequence[str], width: float) -> BuiltModel:
+    if weights != "none":
+        raise MedsegError(f"There are no pretrained weights for 'unet': set weights to 'none' instead of '{weights}'.")
+    # Multiples of 8, because ASPP shares a width among four branches.
+    widths = [max(8, 8 * round(channels * width / 8)) for channels in WIDTHS]
+    network = UNet(num_classes=num_classes, widths=widths, **{part: part in parts for part in PARTS})
+    return BuiltModel(PaddedNetwork(network, network.stride), IMAGENET, "random", network.stride)
+
+
+def _dilated_resnet_unet(backbone: str, weights: str, num_classes: int, width: float) -> BuiltModel:
+    network = DilatedResNetUNet(backbone, num_classes, width)
+    label = "random"
+    if weights != "none":
+        hub = weights == "imagenet"
+        loaded = pretrained.from_torchvision(backbone) if hub else pretrained.from_file(weights, backbone, ["imagenet"])
+        pretrained.adopt(network.encoder, loaded, backbone)
+        label = loaded.label
+    return BuiltModel(PaddedNetwork(network, network.stride), IMAGENET, label, network.stride)
+
+
+def _smp_model(architecture: str, backbone: str, weights: str, num_classes: int) -> BuiltModel:
+    timm_name = backbone.removeprefix("tu-") if backbone.startswith("tu-") else None
+    tags = ["imagenet"] if timm_name else list(smp.encoders.encoders[backbone]["pretrained_settings"])
+    normalisation, loaded, options = normalisation_of(backbone), None, {"encoder_weights": None}
+    if weights in tags and timm_name:
+        # Loaded by timm itself, which knows what its older files need to be changed in.
+        loaded = pretrained.from_timm(timm_name)
+        options = {"encoder_weights": True, "pretrained_cfg_overlay": {"state_dict": dict(loaded.state_dict)}}
+    elif weights in tags:
+        loaded, normalisation = pretrained.from_smp(backbone, weights)
+    elif weights != "none":
+        loaded = pretrained.from_file(weights, backbone, tags)
+    if architecture == "smp-dpt":
+        options["dynamic_img_size"] = True
+
+    try:
+        network = smp.create_model(architecture.removeprefix("smp-"), backbone, classes=num_classes, **options)
+    except Exception as error:  # smp and timm refuse a combination with whatever exception comes to hand
+        raise MedsegError(f"'{architecture}' cannot be built on '{backbone}': {error}") from error
+    if loaded is not None and options["encoder_weights"] is None:
+        pretrained.adopt(network.encoder, loaded, backbone, pretrained.timm_keys(timm_name) if timm_name else ())
+
+    config = timm.models.get_pretrained_cfg(timm_name) if timm_name else None
+    fixed = config is not None and config.fixed_input_size and architecture != "smp-dpt"
+    padded = PaddedNetwork(
+        network,
+        stride=network.encoder.output_stride * _FURTHER_STRIDE.get(architecture, 1),
+        minimum=_MINIMUM_SIZES.get(architecture, 1),
+        fixed_size=tuple(config.input_size[1:]) if fixed else None,
+    )
+    return BuiltModel(padded, normalisation, loaded.label if loaded else "random", padded.stride)
+
+
+def _known_backbone(architecture: str, backbone: str) -> str:
+    if architecture == "unet" and backbone != "none":
+        raise MedsegError(
+            f"Architecture 'unet' is medseg's own and has no backbone: set it to 'none' instead of '{backbone}', or "
+            "the architecture to 'smp-unet'."
+        )
+    if architecture.startswith("smp-") and backbone.startswith("tu-") and timm.is_model(backbone[3:]):
+        return backbone  # a tag after the name is in no list
+    listing = f"medseg.pytorch.models.available_backbones('{architecture}')"
+    return _known(backbone, available_backbones(architecture), f"backbone for '{architecture}'", listing)
+
+
+def _known(name: str, choices: Sequence[str], what: str, listing: str) -> str:
+    if name.lower() in choices:
+        return name.lower()
+    nearest = get_close_matches(name.lower(), choices, n=3, cutoff=0.5)
+    hint = f" Nearest: {', '.join(nearest)}." if nearest else ""
+    raise MedsegError(f"There is no {what} called '{name}'.{hint} All {len(choices)} are listed by {listing}.")

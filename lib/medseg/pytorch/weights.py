@@ -1,0 +1,189 @@
+"""Pretrained weights of encoders: from a hub or a file, never half and never silently random."""
+
+import hashlib
+import ssl
+import urllib.request
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+import torchvision
+from huggingface_hub import constants, hf_hub_download
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from medseg.errors import MedsegError
+from medseg.project import display, resolve
+from medseg.pytorch.backbones import Normalisation, from_preprocessing
+
+# First parts of the state-dict keys of ImageNet classifiers, which encoders do without.
+_CLASSIFIERS = ("fc.", "_fc.", "classifier.", "last_linear.", "linear.", "head.")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A state dict and a label that says what it is, for the record of a run."""
+
+    state_dict: Mapping[str, Tensor]
+    label: str
+
+
+def from_file(path: str | Path, backbone: str, tags: Sequence[str]) -> Weights:
+    """A state dict from ``path``: ``.safetensors``, or else what ``torch.save`` wrote, read with ``weights_only``.
+
+    A relative path is meant from the project root. ``tags`` are what else could have been asked for.
+
+    Raises:
+        MedsegError: no such file, or it holds something other than named tensors.
+    """
+    file = resolve(path)
+    if not file.is_file():
+        raise MedsegError(
+            f"Weights '{path}' for '{backbone}' are neither 'none', nor what the hub has for it "
+            f"({', '.join(tags)}), nor a file: there is none at {display(file)}."
+        )
+    try:
+        if file.suffix == ".safetensors":
+            state_dict = load_file(file)
+        else:
+            state_dict = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file fails in many ways, each with an exception of its own
+        raise MedsegError(
+            f"Weights file {display(file)} cannot be read ({type(error).__name__}: {_shortened(error)}). Expected a "
+            "state dict saved by torch.save, or a .safetensors file."
+        ) from error
+    if not (isinstance(state_dict, dict) and all(isinstance(value, Tensor) for value in state_dict.values())):
+        found = f"the keys {list(state_dict)[:5]}" if isinstance(state_dict, dict) else f"a {type(state_dict).__name__}"
+        raise MedsegError(
+            f"Weights file {display(file)} holds {found}, not a plain state dict of named tensors. Save that of the "
+            "encoder alone: torch.save(encoder.state_dict(), file)."
+        )
+    return Weights(state_dict, f"file {file.name} sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}")
+
+
+def from_torchvision(backbone: str) -> Weights:
+    """torchvision's first ImageNet weights for ``backbone``, those that most published work started from.
+
+    Raises:
+        MedsegError: they cannot be had.
+    """
+    url = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"].url
+    cached = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    with _download(f"ImageNet weights for '{backbone}'", "PyTorch's download server", url) as reachable:
+        if not (reachable or cached.is_file()):
+            raise ConnectionError
+        state_dict = torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+        )
+    return Weights(state_dict, "imagenet (torchvision, IMAGENET1K_V1)")
+
+
+def from_smp(encoder: str, tag: str) -> tuple[Weights, Normalisation]:
+    """smp's weights ``tag`` (mostly "imagenet") for ``encoder``, and the normalisation that belongs to them.
+
+    Raises:
+        MedsegError: they cannot be had, or want images that medseg does not make.
+    """
+    settings = smp.encoders.encoders[encoder]["pretrained_settings"][tag]
+    with _download(f"Weights '{tag}' for '{encoder}'", "the Hugging Face hub", constants.ENDPOINT):
+        file = hf_hub_download(settings["repo_id"], "model.safetensors", revision=settings["revision"])
+        parameters = smp.encoders.get_preprocessing_params(encoder, tag)
+    label = f"{tag} (smp hub, {settings['repo_id']} at {settings['revision'][:8]})"
+    return Weights(load_file(file), label), from_preprocessing(encoder, parameters)
+
+
+def from_timm(name: str) -> Weights:
+    """timm's weights for ``name``: those of the tag in the name, or its default.
+
+    Raises:
+        MedsegError: there are none, or they cannot be had.
+    """
+    config = timm.models.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        raise MedsegError(
+            f"There are no weights for 'tu-{name}' on the Hugging Face hub. Set weights to the path of a file with "
+            "them, or to 'none' to train from random weights."
+        )
+    with _download(f"Weights for 'tu-{name}'", "the Hugging Face hub", constants.ENDPOINT):
+        filename = config.hf_hub_filename or "pytorch_model.bin"  # for which timm prefers its safetensors twin
+        state_dict = timm.models.load_state_dict_from_hf(config.hf_hub_id, filename, weights_only=True)
+    return Weights(state_dict, f"pretrained (timm hub, {config.hf_hub_id})")
+
+
+def timm_keys(name: str) -> set[str]:
+    """State-dict keys of timm's whole network ``name``, of which an encoder has only some."""
+    with torch.device("meta"):
+        return set(timm.create_model(name).state_dict())
+
+
+def adopt(encoder: nn.Module, weights: Weights, backbone: str, dispensable: Collection[str] = ()) -> None:
+    """Load ``weights`` into ``encoder``: every key and shape must fit, but for the classifier's.
+
+    timm's encoders say ``stages_0`` where a file says ``stages.0``, and put ``model.`` in front: both are seen
+    through. Keys in ``dispensable`` may be left over.
+
+    Raises:
+        MedsegError: missing or unexpected keys or other shapes, with their names.
+    """
+    own = {_plain(key): key for key in encoder.state_dict()}
+    droppable = {_plain(key) for key in dispensable}
+    fitting = {
+        own.get(_plain(key), key): tensor
+        for key, tensor in weights.state_dict.items()
+        if _plain(key) in own or not (_plain(key) in droppable or key.startswith(_CLASSIFIERS))
+    }
+    try:
+        encoder.load_state_dict(fitting)
+    except RuntimeError as error:
+        raise MedsegError(
+            f"The weights ({weights.label}) do not fit '{backbone}'. {_shortened(error)} Give the weights of this "
+            "very backbone, or set weights to 'none'."
+        ) from error
+
+
+def _plain(key: str) -> str:
+    while key.startswith("model."):
+        key = key.removeprefix("model.")
+    return key.replace(".", "_")
+
+
+def _shortened(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines()][:5]
+    return " ".join(line if len(line) <= 240 else f"{line[:240]} ..." for line in lines)
+
+
+@contextmanager
+def _download(what: str, source: str, url: str) -> Iterator[bool]:
+    """Around a download: fails in words, and within seconds if ``url`` does not answer. Gives whether it does.
+
+    huggingface_hub would retry for half a minute; told that it is offline, it serves its cache or fails at once.
+    """
+    reachable, was_offline = _answers(url), constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = was_offline or not reachable
+    try:
+        yield reachable
+    except Exception as error:  # each library beneath has its own exceptions for a failed download
+        reason = f"{type(error).__name__}: {_shortened(error)}" if reachable else "it does not answer"
+        raise MedsegError(
+            f"{what} could not be had from {source} ({reason}), nor from the local cache. Connect this machine, or "
+            "set weights to the path of a file with them, or to 'none' to train from random weights."
+        ) from error
+    finally:
+        constants.HF_HUB_OFFLINE = was_offline
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5):
+            return True
+    except HTTPError:
+        return True
+    except (OSError, HTTPException) as error:
+        # A certificate that Python does not trust may be trusted by the library that downloads.
+        return isinstance(getattr(error, "reason", None), ssl.SSLError)

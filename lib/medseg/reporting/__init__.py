@@ -1,0 +1,1 @@
+"""Tables, curves, galleries and HTML; no framework."""

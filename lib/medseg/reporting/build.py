@@ -1,0 +1,93 @@
+"""Build reports: run a notebook, turn it into a page, keep the index of all pages up to date."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medseg import project
+from medseg.errors import MedsegError
+from medseg.experiments.job import EVALUATE
+from medseg.experiments.notebooks import run_notebook
+from medseg.experiments.runs import Run, all_runs
+from medseg.experiments.sweep import Sweep, read_record
+from medseg.reporting import html, pages
+
+PREPARE, RESULTS = "1_preprocess", "4_results"
+
+
+def prepare(study: str, source: Path, folder: Path, options: Mapping[str, Any]) -> Path:
+    """Prepare a dataset by the notebook that does it; returns the page that shows what was done and rejected.
+
+    Raises:
+        MedsegError: the preparation was refused; the message is that of the notebook.
+    """
+    parameters = {"source": str(source), "out": str(folder), **options}
+    title = f"{study.capitalize()}: preparation of {folder.name}"
+    target = project.reports_folder() / "prepared" / study / f"{folder.name}.html"
+    page = _executed(study, PREPARE, parameters, folder / "dataset.json", target, title)
+    index_page()
+    return page
+
+
+def sweep_report(sweep: Sweep, *, only_if_new: bool = False) -> Path:
+    """The report of a sweep, and the index page.
+
+    Args:
+        only_if_new: leave an existing report as it is: nothing was computed since.
+    """
+    page = project.reports_folder() / f"{sweep.name}.html"
+    return page if only_if_new and page.is_file() else study_report(sweep.study, sweep.name)
+
+
+def study_report(study: str, sweep: str = "") -> Path:
+    """The report over a study's finished runs, or those of one started sweep; index and pages of the runs too.
+
+    Raises:
+        MedsegError: there is no run to compare, or the report could not be made.
+    """
+    runs = all_runs(study)
+    title = f"{study.capitalize()}: all runs"
+    if sweep:
+        record = read_record(sweep)
+        runs = [run for run in runs if run.id in record["run_ids"]]
+        title = f"{study.capitalize()}: {record['title']}" + (f" ({record['profile']})" if record["profile"] else "")
+    if not any(run.evaluated for run in runs):
+        raise MedsegError(
+            f"No finished run of {sweep or study} to report on. 'medseg runs {study}' lists what there is."
+        )
+    for run in runs:
+        run_pages(run)
+    name = sweep or study
+    target = project.reports_folder() / f"{name}.html"
+    result = target.with_suffix("") / "means.csv"
+    page = _executed(study, RESULTS, {"sweep": sweep, "out": project.display(result)}, result, target, title)
+    index_page()
+    return page
+
+
+def run_pages(run: Run) -> None:
+    """Turn a run's executed notebooks into pages beside them, where they are new."""
+    stage = run.record.get("stage", "")
+    for name, what in ((stage, "training"), (EVALUATE, "evaluation")):
+        notebook = run.folder / f"{name}.ipynb"
+        page = notebook.with_suffix(".html")
+        if notebook.is_file() and (not page.is_file() or page.stat().st_mtime < notebook.stat().st_mtime):
+            html.render(notebook, page, title=f"{run.id}: {what}")
+
+
+def index_page() -> Path:
+    """The page that links studies, sweeps and runs."""
+    return pages.write_index(project.reports_folder())
+
+
+def _executed(study: str, stage: str, parameters: Mapping[str, Any], result: Path, page: Path, title: str) -> Path:
+    notebook = project.root() / "notebooks" / study / f"{stage}.ipynb"
+    if not notebook.is_file():
+        known = ", ".join(sorted(path.parent.name for path in notebook.parent.parent.glob(f"*/{stage}.ipynb")))
+        raise MedsegError(f"There is no study {study!r} with a notebook {stage}. There are: {known}.")
+    executed = page.with_suffix("") / notebook.name
+    done = run_notebook(notebook, executed, parameters, result=result)
+    if done.outcome != "done":
+        raise MedsegError(f"{done.error}\n(log: {project.display(done.log)})")
+    html.render(executed, page, title=title)
+    return page

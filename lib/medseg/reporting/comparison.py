@@ -1,0 +1,197 @@
+"""Which runs may stand beside each other, what they are called, and which of them differ in the seed alone."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from medseg.errors import MedsegError
+from medseg.experiments.runs import NOT_PART_OF_THE_QUESTION, Run
+from medseg.reporting import style
+
+#: Parameters that name a run by their value alone, in this order; the others follow with their own name.
+_NAMES = ("architecture", "backbone")
+_FRAMEWORKS = {"2_train_torch": "PyTorch", "2_train_keras": "Keras"}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Runs that asked the same question with different seeds.
+
+    Attributes:
+        name: the values by which a reader knows it, such as ``Unet resnet34``.
+        details: the other parameters in which the compared runs differ, such as ``384 px, no cbam``; may be empty.
+        number: its place in the comparison, from 0.
+        runs: one or more, by seed.
+    """
+
+    name: str
+    details: str
+    number: int
+    runs: tuple[Run, ...]
+
+    @property
+    def label(self) -> str:
+        """Name and details in one line."""
+        return f"{self.name} ({self.details})" if self.details else self.name
+
+    @property
+    def colour(self) -> str:
+        """Its colour in every figure."""
+        return style.colour(self.number)
+
+    @cached_property
+    def records(self) -> tuple[dict[str, Any], ...]:
+        """``run.json`` of every run."""
+        return tuple(run.record for run in self.runs)
+
+    @property
+    def seeds(self) -> list[Any]:
+        """Seeds of the runs."""
+        return [record.get("seed") for record in self.records]
+
+    @cached_property
+    def cases(self) -> tuple[pd.DataFrame, ...]:
+        """``cases.csv`` of every run."""
+        return tuple(run.cases() for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs over the same data.
+
+    Attributes:
+        configurations: what is compared, in the order of the given runs.
+        constant: parameters that are the same in all runs that have them.
+        left_out: run id and reason of every given run that is not compared.
+    """
+
+    configurations: tuple[Configuration, ...]
+    constant: dict[str, Any]
+    left_out: tuple[tuple[str, str], ...]
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every compared run."""
+        return [run for configuration in self.configurations for run in configuration.runs]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """``run.json`` of every compared run."""
+        return [record for configuration in self.configurations for record in configuration.records]
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """The data that all compared runs share, as their records describe it."""
+        return self.records[0]["dataset"]
+
+    @property
+    def test_sets(self) -> list[str]:
+        """Names of the test sets, in the order in which they were scored."""
+        return list(dict.fromkeys(name for c in self.configurations for t in c.cases for name in t["test_set"]))
+
+
+def compare(runs: Iterable[Run], *, scored: bool = True, fingerprint: str | None = None) -> Comparison:
+    """Put runs over the same data side by side.
+
+    Args:
+        runs: any runs; those that cannot be compared are named in ``left_out`` with the reason.
+        scored: take only runs whose test cases were scored; False: every run that has a history.
+        fingerprint: of the data to compare on; None: the data that most of the runs used.
+
+    Raises:
+        MedsegError: no run is left to compare; the message names each given run and its reason.
+    """
+    usable, left_out = [], []
+    for run in runs:
+        reason = _unusable(run, scored)
+        if reason:
+            left_out.append((run.id, reason))
+        else:
+            usable.append((run, run.record))
+    if usable:
+        fingerprint = fingerprint or Counter(_fingerprint(record) for _, record in usable).most_common(1)[0][0]
+    compared = [(run, record) for run, record in usable if _fingerprint(record) == fingerprint]
+    left_out += [(run.id, _other_data(record)) for run, record in usable if _fingerprint(record) != fingerprint]
+    if not compared:
+        found = "".join(f"\n  - {name}: {reason}" for name, reason in left_out) or " no run was given."
+        raise MedsegError(f"There is no run to compare:{found}\nRun a sweep first: 'medseg sweep FILE'.")
+    questions = [_question(record) for _, record in compared]
+    keys = list(dict.fromkeys(key for question in questions for key in question))
+    # Notebooks have parameters of their own: one that only some runs have varies if it differs among those.
+    stated = {key: [question[key] for question in questions if key in question] for key in keys}
+    varying = [key for key in keys if any(value != stated[key][0] for value in stated[key])]
+    grouped: dict[str, list[Run]] = {}
+    for (run, _), question in zip(compared, questions, strict=True):
+        grouped.setdefault(repr([question.get(key) for key in varying]), []).append(run)
+    configurations = []
+    for number, members in enumerate(grouped.values()):
+        members.sort(key=lambda run: (run.record.get("seed") is None, run.record.get("seed") or 0, run.id))
+        name, details = _describe(_question(members[0].record), varying)
+        configurations.append(Configuration(name, details, number, tuple(members)))
+    constant = {key: stated[key][0] for key in keys if key not in varying and key != "stage"}
+    return Comparison(tuple(configurations), constant, tuple(left_out))
+
+
+def readable(value: Any) -> str:
+    """A parameter's value as a person writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return " + ".join(readable(entry) for entry in value) or "none"
+    return "none" if value in (None, "") else str(value)
+
+
+def _unusable(run: Run, scored: bool) -> str:
+    try:
+        record, status = run.record, run.status
+    except MedsegError as error:
+        return str(error)
+    if status == "failed":
+        return f"failed: {(str(record.get('error') or '').strip().splitlines() or ['no message'])[-1]}"
+    if not (run.folder / "history.csv").is_file():
+        return f"{status}, no epoch finished yet"
+    if scored and not run.evaluated:
+        return f"{status}, not evaluated yet"
+    return ""
+
+
+def _fingerprint(record: Mapping[str, Any]) -> str:
+    return str(record.get("dataset", {}).get("fingerprint"))
+
+
+def _other_data(record: Mapping[str, Any]) -> str:
+    return f"other data: {record.get('dataset', {}).get('name')} ({_fingerprint(record)[:8]})"
+
+
+def _question(record: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = record.get("parameters", {})
+    asked = {k: v for k, v in parameters.items() if k != "seed" and k not in NOT_PART_OF_THE_QUESTION}
+    return {**asked, "stage": record.get("stage")}
+
+
+def _describe(question: Mapping[str, Any], varying: list[str]) -> tuple[str, str]:
+    """Name and details of a configuration, from the parameters that vary."""
+    chosen = [key for key in _NAMES if key in varying]
+    if not varying:
+        chosen = list(_NAMES)
+    name = [readable(question[key]) for key in chosen if question.get(key) not in (None, "", "none")]
+    flags = [key for key in varying if isinstance(question.get(key), bool)]
+    details = []
+    for key in varying:
+        if key in chosen or key in flags or key not in question:  # a parameter of another notebook says nothing here
+            continue
+        value = readable(question.get(key))
+        plain = {"resolution": f"{value} px", "stage": _FRAMEWORKS.get(value, value)}
+        details.append(plain.get(key, f"{key.replace('_', ' ')} {value}"))
+    details += [f"+ {key.replace('_', ' ')}" for key in flags if question.get(key)]
+    if flags and not any(question.get(key) for key in flags):
+        details.append("without " + ", ".join(key.replace("_", " ") for key in flags))
+    if not name:
+        return (details or ["run"])[0], ", ".join(details[1:])
+    return " ".join(name), ", ".join(details)

@@ -1,0 +1,139 @@
+"""Learning curves: one small panel per configuration, all others faint behind it."""
+
+import math
+from collections.abc import Sized
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from medseg.reporting import style
+from medseg.reporting.comparison import Comparison, Configuration
+from medseg.reporting.fragments import Figure, Fragment
+
+_TITLES = {"dice": "Dice", "iou": "IoU", "loss": "Loss"}
+_PANELS_PER_ROW = 4
+
+
+def learning(comparison: Comparison, metric: str = "dice") -> Figure:
+    """Training and validation values of ``metric`` (``dice``, ``iou`` or ``loss``) over the epochs.
+
+    One panel per configuration; its seeds share the panel. The epoch whose weights were kept is marked.
+    """
+    histories = [[run.history() for run in c.runs] for c in comparison.configurations]
+    columns = _columns(len(histories))
+    rows = math.ceil(len(histories) / columns)
+    width = style.WIDTH if columns > 1 else 560
+    with style.canvas(46 + 190 * rows if columns > 1 else 340, width) as figure:
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for panel, c in zip(panels, comparison.configurations, strict=False):
+            for other in (h for number, group in enumerate(histories) if number != c.number for h in group):
+                validation = _split(other, "validation")
+                panel.plot(validation["epoch"], validation[metric], color=style.FAINT, linewidth=1, zorder=1)
+            _draw(panel, c, histories[c.number], metric)
+        for panel in panels[len(histories) :]:
+            panel.set_visible(False)
+        _limits(panels[0], histories, metric)
+        for panel in panels[::columns]:
+            panel.set_ylabel(_TITLES[metric])
+        _legend(figure, metric, alone=len(histories) == 1)
+        title = _TITLES[metric]
+        caption = f"{title} on training and validation data over the epochs. The ring marks the epoch that was kept."
+        if len(histories) > 1:
+            caption += " Grey: validation curves of the other configurations."
+        return style.finish(figure, caption, _describe(comparison, histories, metric))
+
+
+def learning_rate(comparison: Comparison) -> Figure | Fragment:
+    """Learning rate over the epochs, on a logarithmic axis; configurations with the same schedule share a line.
+
+    Where it never changes, a sentence says so instead.
+    """
+    schedules: dict[tuple[float, ...], list[Configuration]] = {}
+    for c in comparison.configurations:
+        rates = _split(c.runs[0].history(), "train")["learning_rate"]
+        schedules.setdefault(tuple(rates), []).append(c)
+    if all(len(set(rates)) <= 1 for rates in schedules):
+        rates = sorted({rates[0] for rates in schedules if rates})
+        text = f"Learning rate: {', '.join(f'{rate:g}' for rate in rates)} throughout."
+        return Fragment(f"<p>{text}</p>", text)
+    with style.canvas(200, 720) as figure:
+        axes = figure.subplots()
+        for rates, members in schedules.items():
+            first = members[0]
+            line = {"color": first.colour, "linestyle": style.dashes(first.number)}
+            axes.step(range(1, len(rates) + 1), rates, where="mid", label=_together(members, schedules), **line)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="Epoch", ylabel="Learning rate")
+        style.plain(axes)
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+        spans = [f"{_together(m, schedules)} {max(r):.1e} to {min(r):.1e}" for r, m in schedules.items() if r]
+        return style.finish(figure, "Learning rate over the epochs.", f"Learning rates: {'; '.join(spans)}.")
+
+
+def _together(members: list[Configuration], schedules: Sized) -> str:
+    if len(schedules) == 1 and len(members) > 1:
+        return "all configurations"
+    return members[0].label + (f" and {len(members) - 1} more" if len(members) > 1 else "")
+
+
+def _columns(panels: int) -> int:
+    """As few rows as possible, filled evenly."""
+    rows = math.ceil(panels / _PANELS_PER_ROW)
+    return math.ceil(panels / rows)
+
+
+def _draw(panel: Axes, configuration: Configuration, histories: list[pd.DataFrame], metric: str) -> None:
+    for history, record in zip(histories, configuration.records, strict=True):
+        train, validation = _split(history, "train"), _split(history, "validation")
+        panel.plot(train["epoch"], train[metric], color=configuration.colour, linewidth=1.2, linestyle=(0, (3, 1.5)))
+        panel.plot(validation["epoch"], validation[metric], color=configuration.colour)
+        kept = validation[validation["epoch"] == record.get("selection", {}).get("best_epoch")]
+        ring = {"markersize": 7, "markerfacecolor": style.PAPER, "markeredgewidth": 1.6, "zorder": 4}
+        panel.plot(kept["epoch"], kept[metric], "o", color=configuration.colour, **ring)
+    panel.set_title(configuration.name, pad=21 if configuration.details else None)
+    panel.annotate(
+        configuration.details, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", color=style.MUTED
+    )
+    panel.set_xlabel("Epoch")
+    panel.label_outer()
+    panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    style.plain(panel)
+
+
+def _limits(panel: Axes, histories: list[list[pd.DataFrame]], metric: str) -> None:
+    values = pd.concat([h[metric] for group in histories for h in group]).dropna()
+    if metric == "loss" and len(values):
+        # One wild first epoch must not press every curve flat.
+        panel.set_ylim(min(0.0, values.min()), float(np.quantile(values, 0.99)) * 1.05)
+    else:
+        panel.set_ylim(0, 1)
+
+
+def _legend(figure, metric: str, alone: bool) -> None:
+    ink = style.PALETTE[0] if alone else style.MUTED
+    handles = [
+        Line2D([], [], color=ink, label="validation"),
+        Line2D([], [], color=ink, linewidth=1.2, linestyle=(0, (3, 1.5)), label="training"),
+        Line2D([], [], color=ink, marker="o", linestyle="", markerfacecolor=style.PAPER, label="kept epoch"),
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=3)
+
+
+def _split(history: pd.DataFrame, split: str) -> pd.DataFrame:
+    return history[history["split"] == split]
+
+
+def _describe(comparison: Comparison, histories: list[list[pd.DataFrame]], metric: str) -> str:
+    parts = []
+    for c in comparison.configurations:
+        curve = _split(histories[c.number][0], "validation")[metric].dropna()
+        if len(curve):
+            parts.append(f"{c.label} from {curve.iloc[0]:.2f} to {curve.iloc[-1]:.2f}")
+    return f"Curves of {_TITLES[metric]} on validation data, first to last epoch: {'; '.join(parts)}."

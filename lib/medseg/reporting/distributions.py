@@ -1,0 +1,101 @@
+"""How the scores spread over the cases: every case a dot, per configuration and paired with the best."""
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from medseg.reporting import statistics, style
+from medseg.reporting.comparison import Comparison
+from medseg.reporting.fragments import Figure
+
+_ROW = 34  # CSS pixels per configuration
+_PANELS_PER_ROW = 3
+
+
+def scores(comparison: Comparison) -> Figure:
+    """Dice of every case: a dot each, box of the quartiles, and the mean; a panel per test set."""
+    described = []
+    with style.canvas(_height(comparison)) as figure:
+        for axes, test_set in _panels(figure, comparison):
+            for c in comparison.configurations:
+                values = np.concatenate([t.loc[t["test_set"] == test_set, "dice"].dropna() for t in c.cases])
+                if len(values) == 0:
+                    continue
+                _dots(axes, c.number, values, c.colour)
+                low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+                axes.barh(c.number, high - low, 0.5, low, facecolor="none", edgecolor=style.INK, linewidth=1)
+                axes.plot([middle, middle], [c.number - 0.25, c.number + 0.25], color=style.INK, linewidth=1.8)
+                _diamond(axes, c.number, values.mean())
+                described.append(f"{c.label} on {test_set} median {middle:.2f}")
+            axes.set_title(test_set)
+            axes.set_xlim(-0.03, 1.03)
+            axes.set_xlabel("Dice")
+        caption = "Dice of every test case. Box: quartiles and median. Diamond: mean."
+        if any(len(c.runs) > 1 for c in comparison.configurations):
+            caption += " The seeds of a configuration are shown together."
+        return style.finish(figure, caption, f"Dice per case: {'; '.join(described)}.")
+
+
+def paired(comparison: Comparison) -> Figure:
+    """Difference in Dice to the best configuration, case by case, with its mean and 95 % interval."""
+    found = statistics.differences(comparison)
+    by_label = {c.label: c for c in comparison.configurations}
+    described = []
+    with style.canvas(_height(comparison)) as figure:
+        for axes, test_set in _panels(figure, comparison):
+            axes.axvline(0, color=style.MUTED, linewidth=1, zorder=1)
+            rows = found[found["test_set"] == test_set]
+            for row in rows.itertuples():
+                c, best = by_label[row.run], by_label[row.reference]
+                _dots(axes, c.number, statistics.case_differences(c, best, test_set), c.colour)
+                if row.low == row.low:
+                    axes.plot([row.low, row.high], [c.number] * 2, color=style.INK, linewidth=2.4, zorder=4)
+                _diamond(axes, c.number, row.difference)
+                described.append(f"{c.label} on {test_set} {row.difference:+.3f}")
+            for label in rows["reference"].unique():
+                place = (0, by_label[label].number)
+                axes.annotate("best", place, (7, 0), textcoords="offset points", va="center", weight="bold")
+            axes.set_title(test_set)
+            axes.set_xlabel("Difference in Dice")
+        caption = (
+            "Difference in Dice to the best configuration, case by case; left of the line the best one does better. "
+            "Diamond and bar: mean and 95 % interval."
+        )
+        return style.finish(figure, caption, f"Mean paired differences: {'; '.join(described) or 'none'}.")
+
+
+def _height(comparison: Comparison) -> float:
+    rows = math.ceil(len(comparison.test_sets) / _PANELS_PER_ROW)
+    return rows * (len(comparison.configurations) * _ROW + 80)
+
+
+def _panels(figure: Canvas, comparison: Comparison) -> list[tuple[Axes, str]]:
+    """A panel per test set; every configuration has its row, named at the left."""
+    test_sets = comparison.test_sets
+    columns = min(len(test_sets), _PANELS_PER_ROW)
+    grid = figure.subplots(math.ceil(len(test_sets) / columns), columns, sharex=True, sharey=True, squeeze=False)
+    figure.get_layout_engine().set(wspace=0.06)
+    for axes in grid.ravel():
+        style.plain(axes, grid="x")
+        axes.tick_params(labelbottom=True)
+        axes.set_ylim(len(comparison.configurations) - 0.5, -0.5)
+    for axes in grid.ravel()[len(test_sets) :]:
+        axes.set_visible(False)
+    for axes in grid[:, 0]:
+        labels = [c.name + (f"\n{c.details}" if c.details else "") for c in comparison.configurations]
+        axes.set_yticks(range(len(labels)), labels)
+        axes.tick_params(axis="y", labelcolor=style.INK, labelsize=9)
+    return list(zip(grid.ravel(), test_sets, strict=False))
+
+
+def _dots(axes: Axes, place: int, values: np.ndarray, colour: str) -> None:
+    # Scattered by a fixed pattern, so that equal scores stay visible and the picture is always the same.
+    offset = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.5
+    size = 16 if len(values) <= 100 else 6
+    axes.scatter(values, place + offset, size, colour, alpha=0.5, linewidths=0, zorder=2)
+
+
+def _diamond(axes: Axes, place: int, value: float) -> None:
+    axes.plot(value, place, "D", color=style.INK, markerfacecolor=style.PAPER, markersize=5.5, zorder=5)

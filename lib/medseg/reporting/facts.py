@@ -1,0 +1,137 @@
+"""Small tables of facts that the working notebooks show: parameters, splits, rejections, training, scores."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from medseg import project
+from medseg.datasets.index import PreparedDataset
+from medseg.experiments.params import read_schema
+from medseg.experiments.runs import Run
+from medseg.reporting.comparison import Comparison, readable
+from medseg.reporting.fragments import Fragment
+from medseg.reporting.tables import Cell, Column, Row, Table
+
+_REJECTED_SHOWN = 30
+
+
+def parameters(notebook: str, values: Mapping[str, Any]) -> Fragment:
+    """Every parameter with its value and meaning; those that differ from the notebook's default stand out.
+
+    Args:
+        notebook: such as ``polyp/2_train_torch``.
+        values: as :func:`medseg.experiments.params.of_notebook` gives them.
+    """
+    schema = read_schema(project.root() / "notebooks" / f"{notebook}.ipynb")
+    rows = []
+    for name, value in values.items():
+        changed = value != schema.defaults[name]
+        default = _readable(schema.defaults[name])
+        meaning = schema.meanings.get(name, "")
+        rows.append(
+            Row([Cell(name), Cell(_readable(value), mark="best" if changed else ""), Cell(default), Cell(meaning)])
+        )
+    columns = [Column(title, numeric=False) for title in ("parameter", "value", "default", "meaning")]
+    return Table("Parameters", columns, rows, sortable=False).fragment()
+
+
+def splits(dataset: PreparedDataset) -> Fragment:
+    """Frames, groups and picture sizes of every split and test set."""
+    rows = []
+    for (split, test_set), part in dataset.index.groupby(["split", "test_set"], sort=False):
+        sizes = part[["width", "height"]].drop_duplicates()
+        size = " x ".join(map(str, sizes.iloc[0])) if len(sizes) == 1 else f"{len(sizes)} sizes"
+        name = f"{split}: {test_set}" if test_set else split
+        rows.append(Row([Cell(name), _count(len(part)), _count(part["group"].nunique()), Cell(size)]))
+    columns = [Column("split", numeric=False), Column("frames"), Column("videos"), Column("pixels", numeric=False)]
+    info = dataset.info
+    notes = [
+        f"Protocol {info['protocol']}, fingerprint {dataset.fingerprint[:8]}; no video is in two splits.",
+        *info.get("notes", []),
+    ]
+    return Table(f"Prepared dataset {info['name']}", columns, rows, notes, sortable=False).fragment()
+
+
+def rejected(dataset: PreparedDataset) -> Fragment:
+    """Files that the preparation left out, with the reason of each."""
+    table = pd.read_csv(dataset.folder / "rejected.csv", dtype=str, keep_default_na=False)
+    rows = [Row([Cell(row.file), Cell(row.reason)]) for row in table.head(_REJECTED_SHOWN).itertuples()]
+    more = len(table) - len(rows)
+    notes = [f"and {more} more in rejected.csv"] if more else ([] if len(table) else ["Nothing was rejected."])
+    columns = [Column("file", numeric=False), Column("reason", numeric=False)]
+    return Table(f"Rejected files ({len(table)})", columns, rows, notes).fragment()
+
+
+def training(run: Run) -> Fragment:
+    """What came out of a finished training."""
+    record = run.record
+    model, selection, device = record["model"], record["selection"], record["device"]
+    batch = record["batch"]
+    stopped = ", stopped early" if selection["stopped_early"] else ""
+    facts = [
+        ("network", f"{model['name']}, {model['parameters_total'] / 1e6:.2f} million parameters"),
+        ("weights at the start", model["weights"]),
+        ("device", f"{device['name']}, {device['precision']}"),
+        ("batch", f"{batch['batch_size']} x {batch['accumulate']}" + (", halved: memory" if batch["halved"] else "")),
+        ("epochs", f"{selection['epochs_trained']}{stopped}"),
+        ("best epoch", f"{selection['best_epoch']}, {selection['metric']} {selection['best_value']:.3f}"),
+        ("chosen by", selection["rule"]),
+        ("seconds", f"{record['durations']['train_seconds']:.0f}"),
+        ("peak memory", f"{record['peak_memory_mb']['host'] / 1e3:.1f} GB host" + _on_device(record)),
+    ]
+    rows = [Row([Cell(name), Cell(value)]) for name, value in facts]
+    return Table("Training", [Column("", numeric=False)] * 2, rows, sortable=False).fragment()
+
+
+def scores(summary: pd.DataFrame) -> Fragment:
+    """Mean measures per test set, as :func:`medseg.metrics.overlap.summarise` gives them."""
+    rows = [
+        Row(
+            [
+                Cell(str(row.test_set)),
+                *(Cell(f"{value:.3f}", value) for value in (row.mean_dice, row.sd, row.mean_iou, row.pooled_dice)),
+                *(_count(value) for value in (row.n_scored, row.n_missed, row.n_false_positive)),
+            ]
+        )
+        for row in summary.itertuples()
+    ]
+    titles = ("mean Dice", "sd", "mean IoU", "pooled Dice", "cases scored", "missed", "false positive")
+    notes = [
+        "Mean over cases at native resolution; pooled: over all pixels of a set. Missed: no pixel of a polyp found. "
+        "False positive: a prediction where there is no polyp. Cases empty in truth and prediction are not scored."
+    ]
+    return Table("Scores", [Column("test set", numeric=False), *map(Column, titles)], rows, notes).fragment()
+
+
+def compared_runs(comparison: Comparison) -> Fragment:
+    """Every run of a comparison: id, what it differs in, weights at the start, device, commit."""
+    rows = []
+    for configuration in comparison.configurations:
+        for run, record in zip(configuration.runs, configuration.records, strict=True):
+            device, git = record.get("device") or {}, record.get("git") or {}
+            commit = (git.get("commit") or "unknown")[:7] + (" with changes" if git.get("dirty") else "")
+            words = (run.id, configuration.label, record.get("model", {}).get("weights", ""))
+            rows.append(
+                Row([*map(Cell, words), Cell(f"{device.get('name')}, {device.get('precision')}"), Cell(commit)])
+            )
+    columns = [
+        Column(title, numeric=False) for title in ("run", "configuration", "weights at the start", "device", "code")
+    ]
+    same = "; ".join(f"{name} {readable(value)}" for name, value in comparison.constant.items())
+    return Table("Compared runs", columns, rows, [f"The same for all: {same}."] if same else []).fragment()
+
+
+def _count(number: int) -> Cell:
+    return Cell(f"{number:,}", number)
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return {"": "(empty)"}.get(value, str(value)) if isinstance(value, str) else f"{value}"
+
+
+def _on_device(record: Mapping[str, Any]) -> str:
+    megabytes = record["peak_memory_mb"]["device"]
+    return f", {megabytes / 1e3:.1f} GB device" if megabytes else ""

@@ -1,0 +1,207 @@
+"""The comparison table: one row per configuration, test sets as columns, published figures beside ours."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from medseg import project
+from medseg.errors import MedsegError
+from medseg.metrics.overlap import summarise
+from medseg.reporting import provenance, statistics
+from medseg.reporting.comparison import Comparison, Configuration, readable
+from medseg.reporting.fragments import Fragment
+from medseg.reporting.tables import Cell, Column, Row, Table, number
+
+METRICS = {"dice": "Dice", "iou": "IoU"}
+PUBLISHED_COLUMNS = ("model", "backbone", "test_set", "metric", "value", "epochs", "source")
+
+
+def table(comparison: Comparison, published: str | Path | None = None) -> Fragment:
+    """Mean Dice and IoU of every configuration on every test set, with size, epochs and training time.
+
+    The best value of a column is bold; configurations that cannot be told apart from the best are marked. A
+    configuration with several seeds shows mean and standard deviation over the seeds.
+
+    Args:
+        comparison: of scored runs.
+        published: CSV with the columns of ``PUBLISHED_COLUMNS``: one published mean (``metric`` is ``dice`` or ``iou``)
+            a row, ``epochs`` and ``backbone`` may be empty. A row belongs to the configurations of the same
+            architecture (``model``) and backbone; one without is listed apart.
+    """
+    figures = _read_published(published) if published else pd.DataFrame(columns=PUBLISHED_COLUMNS)
+    test_sets = comparison.test_sets
+    figures = figures.assign(test_set=[_our_test_set(name, test_sets) for name in figures["test_set"]])
+    shown = [(name, metric) for name in test_sets for metric in METRICS]
+    columns = [
+        Column("Configuration", numeric=False),
+        *(Column(METRICS[metric], name) for name, metric in shown),
+        *map(Column, ("Parameters, M", "Epochs", "Training")),
+    ]
+    means = {(c.number, *key): value for c in comparison.configurations for key, value in _means(c).items()}
+    marks = _marks(comparison, means)
+    rows, placed = [], set()
+    for c in comparison.configurations:
+        own = _published_for(c, figures)
+        placed |= set(own.index)
+        cells = [Cell(c.name, note="\n".join(word for word in (c.details, _seeds_word(c)) if word))]
+        for key in shown:
+            mean, spread = means[(c.number, *key)]
+            notes = [] if spread is None else [f"± {spread:.3f}"]
+            notes += [f"published {value:.3f}" for value in _figure(own, *key)]
+            cells.append(number(mean, mark=marks.get((c.number, *key), ""), note="\n".join(notes)))
+        rows.append(Row([*cells, *_cost(c)]))
+    apart = figures.drop(index=list(placed))
+    for (model, backbone), own in apart.groupby(["model", "backbone"], sort=False):
+        values = [number(value[0]) if (value := _figure(own, *key)) else Cell("") for key in shown]
+        epochs = own["epochs"].dropna()
+        cost = [Cell(""), number(epochs.max(), 0) if len(epochs) else Cell(""), Cell("")]
+        name = Cell(f"{model} {backbone}".strip(), note="published, not run here")
+        rows.append(Row([name, *values, *cost], muted=True))
+    return Table("Mean over the test cases", columns, rows, _notes(comparison, figures)).fragment()
+
+
+def left_out(comparison: Comparison) -> Fragment:
+    """The given runs that are not compared, and why."""
+    if not comparison.left_out:
+        text = f"All {len(comparison.runs)} runs found are compared."
+        return Fragment(f"<p>{text}</p>", text)
+    rows = [Row([Cell(name), Cell(reason)]) for name, reason in comparison.left_out]
+    columns = [Column("Run", numeric=False), Column("Reason", numeric=False)]
+    return Table("Not in this comparison", columns, rows).fragment()
+
+
+def means(comparison: Comparison) -> pd.DataFrame:
+    """Means of every run on every test set, one row each: run_id, configuration, seed, test_set and the columns of
+    :func:`medseg.metrics.overlap.summarise`.
+    """
+    tables = []
+    for c in comparison.configurations:
+        for run, seed, cases in zip(c.runs, c.seeds, c.cases, strict=True):
+            summary = summarise(cases)
+            for place, (name, value) in enumerate((("run_id", run.id), ("configuration", c.label), ("seed", seed))):
+                summary.insert(place, name, value)
+            tables.append(summary)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
+    notes = []
+    if len(comparison.configurations) > 1:
+        notes.append(
+            "Bold: highest of its column. ≈: cannot be told apart from the highest (see the statistics of paired "
+            "differences)."
+        )
+    if any(len(c.runs) > 1 for c in comparison.configurations):
+        notes.append("±: standard deviation over the seeds.")
+    notes += provenance.notes(comparison)
+    same = ", ".join(f"{key.replace('_', ' ')} {readable(value)}" for key, value in comparison.constant.items())
+    notes.append(f"Same for all runs: {same}.")
+    devices = provenance.distinct([record.get("device", {}) for record in comparison.records], "name")
+    notes.append(f"Training time on: {devices}.")
+    if len(figures):
+        notes.append(f"Published figures: {'; '.join(dict.fromkeys(figures['source']))}.")
+        if provenance.is_sample(comparison):
+            notes.append(
+                "The runs above use the built-in sample pictures, the published figures real ones: they show how the "
+                "table reads and say nothing about each other."
+            )
+    return notes
+
+
+def _means(configuration: Configuration) -> dict[tuple[str, str], tuple[float, float | None]]:
+    """Mean over the seeds and its standard deviation (None for one seed), by test set and metric."""
+    summaries = pd.concat([summarise(cases) for cases in configuration.cases])
+    values = {}
+    for test_set, part in summaries.groupby("test_set", sort=False):
+        for metric in METRICS:
+            column = part[f"mean_{metric}"]
+            values[str(test_set), metric] = (column.mean(), column.std() if len(column) > 1 else None)
+    return values
+
+
+def _marks(comparison: Comparison, means: dict) -> dict[tuple[int, str, str], str]:
+    marks = {}
+    for metric in METRICS:
+        told_apart = statistics.differences(comparison, metric)
+        for test_set in comparison.test_sets:
+            values = {c.number: means[c.number, test_set, metric][0] for c in comparison.configurations}
+            known = {k: v for k, v in values.items() if not pd.isna(v)}
+            if len(known) < 2:
+                continue
+            rows = told_apart[(told_apart["test_set"] == test_set) & told_apart["distinguishable"].astype(bool)]
+            best, different = max(known, key=known.__getitem__), set(rows["run"])
+            for c in comparison.configurations:
+                if c.number == best:
+                    marks[c.number, test_set, metric] = "best"
+                elif c.number in known and c.label not in different:
+                    marks[c.number, test_set, metric] = "tied"
+    return marks
+
+
+def _cost(configuration: Configuration) -> list[Cell]:
+    records = configuration.records
+    size = records[0].get("model", {}).get("parameters_total")
+    epochs = sorted({r.get("selection", {}).get("epochs_trained") for r in records} - {None})
+    seconds = [r.get("durations", {}).get("train_seconds") for r in records]
+    seconds = [s for s in seconds if s is not None]
+    span = "\u2013".join(dict.fromkeys(str(e) for e in (epochs[0], epochs[-1]))) if epochs else ""
+    mean = sum(seconds) / len(seconds) if seconds else None
+    return [
+        Cell("") if size is None else number(size / 1e6, 1),
+        Cell(span, epochs[0] if epochs else None),
+        Cell("" if mean is None else duration(mean), mean),
+    ]
+
+
+def duration(seconds: float) -> str:
+    """A time as a person says it: ``48 s``, ``12 min``, ``3 h 05 min``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _seeds_word(configuration: Configuration) -> str:
+    return f"{len(configuration.runs)} seeds" if len(configuration.runs) > 1 else ""
+
+
+def _read_published(path: str | Path) -> pd.DataFrame:
+    path = project.resolve(path)
+    try:
+        figures = pd.read_csv(path, keep_default_na=False, dtype=str)
+        missing = [column for column in PUBLISHED_COLUMNS if column not in figures.columns]
+        if missing:
+            raise ValueError(f"the column(s) {', '.join(missing)} are missing")
+        figures["value"] = pd.to_numeric(figures["value"])
+        figures["epochs"] = pd.to_numeric(figures["epochs"])
+    except (OSError, ValueError) as error:
+        raise MedsegError(
+            f"{project.display(path)} cannot be read as a table of published figures: {error}. Expected a CSV with the "
+            f"columns {', '.join(PUBLISHED_COLUMNS)}."
+        ) from error
+    return figures
+
+
+def _published_for(configuration: Configuration, figures: pd.DataFrame) -> pd.DataFrame:
+    parameters = configuration.records[0].get("parameters", {})
+    ours = [_normal(parameters.get(key)) for key in ("architecture", "backbone")]
+    same = [[_normal(row.model), _normal(row.backbone)] == ours for row in figures.itertuples()]
+    return figures[pd.Series(same, index=figures.index, dtype=bool)]
+
+
+def _figure(figures: pd.DataFrame, test_set: str, metric: str) -> list[float]:
+    """The published value, or nothing."""
+    same = (figures["test_set"] == test_set) & (figures["metric"] == metric)
+    return figures.loc[same, "value"].tolist()[:1]
+
+
+def _our_test_set(published: str, ours: list[str]) -> str:
+    """Our name of a published test set: ``CVC-ClinicDB`` is our ``clinicdb``."""
+    wanted = _normal(published)
+    return next((name for name in ours if _normal(name) in wanted or wanted in _normal(name)), published)
+
+
+def _normal(name: object) -> str:
+    text = re.sub(r"[^a-z0-9]", "", str(name or "").lower())
+    return "" if text == "none" else text

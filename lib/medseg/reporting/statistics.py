@@ -1,0 +1,150 @@
+"""Whether differences are real: the paired statistics as a table, and the report's claim in words."""
+
+from collections.abc import Iterable
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+from medseg.metrics.compare import FEW_GROUPS, compare_runs
+from medseg.reporting.comparison import Comparison, Configuration
+from medseg.reporting.fragments import Fragment
+from medseg.reporting.tables import Cell, Column, Row, Table, number, signed
+
+
+def differences(comparison: Comparison, metric: str = "dice") -> pd.DataFrame:
+    """Every configuration against the best one of each test set; see :func:`medseg.metrics.compare.compare_runs`.
+
+    ``run`` and ``reference`` are labels of configurations. Several seeds of a configuration count as one run whose
+    score of a case is the mean over the seeds.
+    """
+    return compare_runs({c.label: _mean_over_seeds(c, metric) for c in comparison.configurations}, metric=metric)
+
+
+def table(comparison: Comparison) -> Fragment:
+    """Differences in Dice to the best configuration of each test set, with interval and corrected p value."""
+    found = differences(comparison)
+    if found.empty:
+        text = "There is nothing to compare yet: one configuration was scored."
+        return Fragment(f"<p>{text}</p>", text)
+    rows = []
+    for test_set, part in found.groupby("test_set", sort=False):
+        for entry in part.sort_values("difference", ascending=False, kind="stable").itertuples():
+            cells = [
+                Cell(entry.run),
+                Cell(str(test_set)),
+                Cell(entry.reference),
+                Cell(signed(entry.difference), entry.difference),
+                Cell(_interval(entry)),
+                Cell(_p(entry.p_holm), entry.p_holm),
+                number(entry.n, 0, note=f"{entry.n_groups} groups"),
+                Cell("yes" if entry.distinguishable else "no", note=entry.note),
+            ]
+            rows.append(Row(cells))
+    columns = [
+        *(Column(title, numeric=False) for title in ("Configuration", "Test set", "Best there")),
+        *map(Column, ("Difference", "95 % interval", "p, Holm", "Cases")),
+        Column("Told apart", numeric=False),
+    ]
+    notes = [
+        "Difference in Dice over the same cases. Interval: bootstrap that draws whole groups (patients or video "
+        "sequences). p: Wilcoxon's signed-rank test over the groups, corrected by Holm for all comparisons on the test "
+        "set. Told apart: the interval excludes 0 and p is below 0.05.",
+        *_seed_warning(comparison),
+    ]
+    return Table("Paired differences to the best configuration", columns, rows, notes).fragment()
+
+
+def claim(comparison: Comparison) -> Fragment:
+    """What the runs show, in a sentence per test set, computed from the same numbers as the tables."""
+    found = differences(comparison)
+    sentences = [_sentence(comparison, test_set, found) for test_set in comparison.test_sets]
+    warnings = _seed_warning(comparison) if len(comparison.configurations) > 1 else []
+    html = "".join(f'<p class="claim">{escape(sentence)}</p>' for sentence in sentences)
+    html += "".join(f'<p class="caveat">{escape(sentence)}</p>' for sentence in warnings)
+    return Fragment(html, "\n".join([*sentences, *warnings]))
+
+
+def best(comparison: Comparison, test_set: str) -> Configuration:
+    """The configuration of highest mean Dice on a test set."""
+    means = [
+        np.mean([t.loc[t["test_set"] == test_set, "dice"].mean() for t in c.cases]) for c in comparison.configurations
+    ]
+    return comparison.configurations[int(np.argmax(np.nan_to_num(means, nan=-1)))]
+
+
+def case_differences(one: Configuration, other: Configuration, test_set: str) -> np.ndarray:
+    """Dice of ``one`` minus ``other`` for every case of a test set in which at least one of the two has a score."""
+    pair = [_mean_over_seeds(c, "dice").set_index(["test_set", "case_id", "class"])["dice"] for c in (one, other)]
+    both = pd.concat(pair, axis=1, keys=["one", "other"]).loc[[test_set]].dropna(how="all").fillna(1)
+    return (both["one"] - both["other"]).to_numpy()
+
+
+def _sentence(comparison: Comparison, test_set: str, found: pd.DataFrame) -> str:
+    tables = {c.label: _mean_over_seeds(c, "dice") for c in comparison.configurations}
+    tables = {label: cases[cases["test_set"] == test_set] for label, cases in tables.items()}
+    means = {label: cases["dice"].mean() for label, cases in tables.items()}
+    cases = next(iter(tables.values()))
+    size = f"{len(cases)} cases from {cases['group'].nunique()} patients or sequences"
+    found = found[found["test_set"] == test_set].sort_values("difference", ascending=False, kind="stable")
+    if found.empty:
+        label, mean = next(iter(means.items()))
+        return f"On {test_set}, {label} reaches a mean Dice of {mean:.3f} ({size})."
+    best = found["reference"].iloc[0]
+    start = f"On {test_set}, {best} has the highest mean Dice, {means[best]:.3f} ({size})"
+    if found["n_groups"].min() < FEW_GROUPS:
+        return f"{start}; these are too few to say whether any difference is real."
+    told_apart = found["distinguishable"].astype(bool)
+    tied, apart = found[~told_apart], found[told_apart]
+    if apart.empty:
+        return f"{start}, but {_listed(tied['run'], len(found))} cannot be told apart from it."
+    nearest = apart.iloc[0]
+    margin = (
+        f"{-nearest['difference']:.3f} above {nearest['run']} (95 % interval {-nearest['high']:.3f} to "
+        f"{-nearest['low']:.3f}, p {_p(nearest['p_holm'], '= ')})"
+    )
+    if tied.empty:
+        return f"{start}. It is {margin}" + (", and further above the others." if len(apart) > 1 else ".")
+    return f"{start}; {_listed(tied['run'], len(found))} cannot be told apart from it. It is {margin}."
+
+
+def _mean_over_seeds(configuration: Configuration, metric: str) -> pd.DataFrame:
+    """Cases of a configuration with the mean of ``metric`` over its seeds.
+
+    A case that one seed leaves empty rightly (NaN) while another does not counts as 1 for the former, as between runs.
+    """
+    key = ["test_set", "case_id", "class"]
+    tables = [cases.set_index(key)[metric] for cases in configuration.cases]
+    together = pd.concat(tables, axis=1)
+    mean = together.fillna(1).mean(axis=1).where(together.notna().any(axis=1))
+    first = configuration.cases[0]
+    return first.assign(**{metric: mean.loc[pd.MultiIndex.from_frame(first[key])].to_numpy()})
+
+
+def _seed_warning(comparison: Comparison) -> list[str]:
+    fewest = min(len(c.runs) for c in comparison.configurations)
+    if fewest > 2:
+        return []
+    number = "One seed" if fewest == 1 else "Two seeds"
+    return [
+        f"{number} per configuration: the intervals say how the result depends on the choice of cases, not how it "
+        "would vary from one training to the next."
+    ]
+
+
+def _interval(entry: object) -> str:
+    return "none" if entry.low != entry.low else f"{signed(entry.low)} to {signed(entry.high)}"
+
+
+def _p(value: float, equals: str = "") -> str:
+    if value != value:
+        return "\u2013"
+    return "< 0.001" if value < 0.001 else f"{equals}{value:.3f}"
+
+
+def _listed(labels: Iterable[str], others: int) -> str:
+    """The labels where they are few, else how many of the ``others`` they are."""
+    names = list(labels)
+    if len(names) > 3:
+        return f"{'all' if len(names) == others else len(names)} of the {others} others"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -1,0 +1,91 @@
+"""A report as a user gets it: an executed notebook over drawn runs, rendered, opened in headless Chromium."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import v4
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "reporting"))
+
+import synthetic_runs
+
+from medseg.reporting import html, pages
+
+_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+_CELLS = (
+    "# Results\n\nWhich model is best?",
+    "## Claim",
+    "from medseg.experiments.runs import all_runs\n"
+    "from medseg.reporting import comparison, curves, distributions, gallery, results, statistics\n"
+    "c = comparison.compare(all_runs('polyp'))\nstatistics.claim(c)",
+    "## Comparison",
+    "results.table(c, 'notebooks/polyp/published.csv')",
+    "## Curves",
+    "curves.learning(c, 'dice')",
+    "## Statistics\n\n### Paired",
+    "distributions.paired(c)",
+    "statistics.table(c)",
+    "## Cases",
+    "gallery.extremes(c, worst=2, best=1)",
+    "print('x' * 400)",
+)
+
+
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory):
+    """A folder of reports with ``polyp.html`` and ``index.html``."""
+    from nbclient import NotebookClient
+
+    folder = tmp_path_factory.mktemp("project") / "reports"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDSEG_RUNS", str(folder / "runs"))
+        synthetic_runs.make_runs(synthetic_runs.make_dataset(folder.parent / "ellipses"))
+        cells = [v4.new_markdown_cell(text) if text.startswith("#") else v4.new_code_cell(text) for text in _CELLS]
+        notebook = v4.new_notebook(cells=cells)
+        NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+        nbformat.write(notebook, folder / "4_results.ipynb")
+        html.render(folder / "4_results.ipynb", folder / "polyp.html", title="Polyp segmentation")
+        pages.write_index(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(names)} is installed")
+    os.environ.setdefault("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=program, args=list(_FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser, reports):
+    """Open a page of the reports; what the browser complains of or asks for is collected on the page object."""
+    contexts = []
+
+    def open_page(name="polyp.html", width=1400, scheme="light"):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme))
+        page = contexts[-1].new_page()
+        page.complaints, page.asked = [], []
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto((reports / name).as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()

@@ -1,0 +1,179 @@
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from medseg.datasets.images import BadImage, before_after, clean_mask, encode_png, read_mask, read_picture
+
+
+@pytest.fixture
+def rgb():
+    return np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def saved(path, array_or_image, **options):
+    image = array_or_image if isinstance(array_or_image, Image.Image) else Image.fromarray(array_or_image)
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
+def test_lossless_pictures_come_back_exactly(tmp_path, rgb, suffix):
+    np.testing.assert_array_equal(read_picture(saved(tmp_path / f"a.{suffix}", rgb)), rgb)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA", "CMYK"])
+def test_every_mode_becomes_8_bit_rgb(tmp_path, rgb, mode):
+    image = Image.fromarray(rgb).convert(mode)
+    picture = read_picture(saved(tmp_path / "a.tif", image))
+    assert picture.dtype == np.uint8
+    assert picture.shape == (20, 30, 3)
+    np.testing.assert_array_equal(picture, np.asarray(image.convert("RGB")))
+
+
+def test_alpha_and_a_fourth_tiff_channel_are_dropped_not_blended(tmp_path, rgb):
+    transparent = np.dstack([rgb, np.zeros(rgb.shape[:2], np.uint8)])
+    np.testing.assert_array_equal(read_picture(saved(tmp_path / "a.png", transparent)), rgb)
+    tifffile.imwrite(tmp_path / "b.tif", transparent, photometric="rgb", extrasamples=["unspecified"])
+    np.testing.assert_array_equal(read_picture(tmp_path / "b.tif"), rgb)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_tiff_that_describes_three_channels_as_grey_keeps_its_colours(tmp_path, rgb, planar):
+    path = tmp_path / "clinic.tif"
+    pixels = rgb if planar == "contig" else np.moveaxis(rgb, -1, 0)
+    tifffile.imwrite(path, pixels, photometric="minisblack", planarconfig=planar)
+    with pytest.raises(OSError, match="cannot identify"):
+        Image.open(path)
+    np.testing.assert_array_equal(read_picture(path), rgb)
+
+
+def test_16_bit_is_scaled_unless_it_holds_8_bit_values(tmp_path):
+    wide = np.array([[0, 257, 400, 32896, 65535]], np.uint16)
+    assert read_picture(saved(tmp_path / "a.png", wide))[0, :, 0].tolist() == [0, 1, 2, 128, 255]
+    assert read_mask(saved(tmp_path / "b.png", wide // 257))[0].tolist() == [0, 1, 1, 128, 255]
+
+
+def test_orientation_tag_is_applied_once_in_every_format(tmp_path, rgb):
+    turned = np.rot90(rgb, -1)  # orientation 6: to be shown turned by 90 degrees clockwise
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for suffix in ("png", "tif"):
+        np.testing.assert_array_equal(read_picture(saved(tmp_path / f"a.{suffix}", rgb, exif=exif)), turned)
+    assert read_picture(saved(tmp_path / "a.jpg", rgb, exif=exif)).shape == turned.shape
+
+
+def png_claiming(width, height):
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def encoded(pixels, kind):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def test_unusable_files_are_refused_with_a_reason(tmp_path, rgb):
+    png, jpg, tif = (encoded(rgb, kind) for kind in ("PNG", "JPEG", "TIFF"))
+    flipped = bytearray(png)
+    flipped[len(png) // 2] ^= 0xFF
+    odd = io.BytesIO()
+    tifffile.imwrite(odd, rgb, photometric="minisblack", planarconfig="contig")
+    turned = io.BytesIO()
+    tifffile.imwrite(turned, rgb, photometric="minisblack", planarconfig="contig", extratags=[(274, 3, 1, 6, True)])
+    grey = Image.fromarray(rgb[..., 0])
+    pages = io.BytesIO()
+    grey.save(pages, "TIFF", save_all=True, append_images=[grey])
+    float_tiff = io.BytesIO()
+    Image.fromarray(np.ones((4, 4), np.float32)).save(float_tiff, "TIFF")
+    cases = {
+        "empty": (b"", "0 bytes"),
+        "text": (b"not an image at all", "not a picture"),
+        "cut png": (png[: len(png) // 2], "damaged or truncated"),
+        "png without its end": (png[:-12], "damaged or truncated"),
+        "cut jpeg": (jpg[: len(jpg) // 2], "damaged or truncated"),
+        "cut tiff": (tif[: len(tif) // 2], "damaged or truncated"),
+        "cut odd tiff": (odd.getvalue()[:600], "damaged or truncated"),
+        "turned odd tiff": (turned.getvalue(), "not supported"),
+        "flipped bit": (bytes(flipped), "damaged or truncated"),
+        "tiff header alone": (b"II*\0\xff\xff\xff\x7f", "damaged or truncated|not supported"),
+        "bomb": (png_claiming(200_000, 200_000), "million pixels"),
+        "large": (png_claiming(10_000, 10_000), "million pixels"),
+        "two pages": (pages.getvalue(), "holds 2 pictures"),
+        "float": (float_tiff.getvalue(), "floating-point"),
+    }
+    for name, (data, reason) in cases.items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(BadImage, match=reason):
+            read_picture(path)
+    with pytest.raises(BadImage, match="cannot be read: No such file"):
+        read_picture(tmp_path / "missing.png")
+
+
+def test_every_truncation_of_a_file_is_refused_or_read_never_anything_else(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    path = tmp_path / "a"
+    for kind in ("PNG", "JPEG", "TIFF", "BMP"):
+        whole = encoded(pixels, kind)
+        for length in range(0, len(whole), 7):
+            path.write_bytes(whole[:length])
+            try:
+                assert read_picture(path).shape == (6, 6, 3)
+            except BadImage:
+                continue
+
+
+def test_cleaning_thresholds_above_127_and_keeps_zero_one_labels():
+    impure = np.array([[0, 11, 127, 128, 200, 255]], np.uint8)
+    assert clean_mask(impure).tolist() == [[0, 0, 0, 255, 255, 255]]
+    assert clean_mask(np.array([[0, 1, 1]], np.uint8)).tolist() == [[0, 255, 255]]
+    assert clean_mask(np.array([[0, 1, 2]], np.uint8)).tolist() == [[0, 0, 0]]
+    assert clean_mask(np.zeros((2, 2), np.uint8)).tolist() == [[0, 0], [0, 0]]
+    assert clean_mask(impure).dtype == np.uint8
+
+
+def test_coloured_and_palette_masks_count_by_their_brightest_channel(tmp_path):
+    labels = np.array([[0, 0, 1, 1]], np.uint8)
+    palette = Image.fromarray(labels).convert("P")
+    palette.putpalette([0, 0, 0, 128, 0, 0])  # the dark red of VOC palettes
+    assert clean_mask(read_mask(saved(tmp_path / "p.png", palette))).tolist() == [[0, 0, 255, 255]]
+    red = np.zeros((1, 4, 3), np.uint8)
+    red[0, 2:, 0] = 255
+    assert clean_mask(read_mask(saved(tmp_path / "r.png", red))).tolist() == [[0, 0, 255, 255]]
+
+
+def test_before_after_lists_the_most_impure_values_first(tmp_path):
+    before = np.array([[0, 0, 10, 10, 10, 120, 140, 250, 255]], np.uint8)
+    cleaned = before_after(saved(tmp_path / "m.png", before))
+    np.testing.assert_array_equal(cleaned.before, before)
+    np.testing.assert_array_equal(cleaned.after, np.where(before > 127, 255, 0))
+    assert cleaned.impure_values == [(120, 1), (140, 1), (10, 3), (250, 1)]
+    assert cleaned.impure.sum() == 6
+
+
+def test_png_round_trip(rgb):
+    for pixels in (rgb, rgb[..., 0]):
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encode_png(pixels)))), pixels)
+
+
+def test_real_clinicdb_pair_as_distributed():
+    if "MEDSEG_CLINICDB_PAIR" not in os.environ:
+        pytest.skip("set MEDSEG_CLINICDB_PAIR to a folder with 1.tif and its mask 1_mask.tif of CVC-ClinicDB")
+    folder = Path(os.environ["MEDSEG_CLINICDB_PAIR"])
+    picture = read_picture(folder / "1.tif")
+    assert picture.shape == (288, 384, 3)
+    assert picture[..., 0].mean() > 2 * picture[..., 2].mean()  # mucosa is red
+    cleaned = before_after(folder / "1_mask.tif")
+    assert len(np.unique(cleaned.before)) == 44
+    assert set(np.unique(cleaned.after)) == {0, 255}

@@ -1,0 +1,129 @@
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medseg import project
+from medseg.datasets import index
+from medseg.errors import MedsegError
+from medseg.experiments import runs
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    with index.writing(tmp_path / "data", study="toy", name="toy", classes=["polyp"], protocol="toy") as draft:
+        for number, split in enumerate(("train", "validation", "test")):
+            for kind in ("images", "labels"):
+                draft.write_file(f"{kind}/{number}.png", bytes([number]))
+            files = {"image": f"images/{number}.png", "label": f"labels/{number}.png"}
+            names = {"case_id": f"a/{number}", "group": f"g{number}", "split": split, "fold": -1}
+            draft.rows.append({**names, **files, "test_set": "A" if split == "test" else ""})
+    return index.load(tmp_path / "data")
+
+
+@pytest.fixture(autouse=True)
+def own_runs_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(project.RUNS_VARIABLE, str(tmp_path / "runs"))
+
+
+QUESTION = {"architecture": "smp-unet", "backbone": "resnet18", "resolution": 96, "seed": 1, "learning_rate": 1e-3}
+
+
+def test_the_same_question_has_the_same_id_and_another_has_another():
+    fingerprint = "f" * 64
+    first = runs.run_id("polyp", "2_train", QUESTION, fingerprint)
+    assert first.startswith("smp-unet-resnet18-96-s1-")
+    assert first == runs.run_id("polyp", "2_train", dict(reversed(QUESTION.items())), fingerprint)
+    assert first == runs.run_id("polyp", "2_train", {**QUESTION, "data": "elsewhere", "device": "cuda"}, fingerprint)
+    others = {
+        runs.run_id("polyp", "2_train", {**QUESTION, "learning_rate": 1e-4}, fingerprint),
+        runs.run_id("polyp", "2_train", QUESTION, "e" * 64),
+        runs.run_id("polyp", "2_train_keras", QUESTION, fingerprint),
+        runs.run_id("handbone", "2_train", QUESTION, fingerprint),
+    }
+    assert len(others | {first}) == 5
+
+
+def test_the_id_of_a_known_question_never_changes():
+    # Finished runs on somebody's disk are found again by this name.
+    assert runs.run_id("polyp", "2_train_torch", QUESTION, "0" * 64) == "smp-unet-resnet18-96-s1-658f86c8"
+
+
+def test_status_over_the_life_of_a_run(dataset):
+    run = runs.prepare_run("polyp", "2_train", QUESTION, dataset)
+    assert run.status == "absent"
+    with runs.training(run, "polyp", "2_train", QUESTION, dataset):
+        assert run.status == "running"
+        with pytest.raises(MedsegError, match="computed by another process"), runs.evaluating(_finished(run)):
+            pass
+        run.finish(selection={"best_epoch": 3})
+    assert run.status == "finished"
+    assert not run.evaluated
+    assert run.record["dataset"]["fingerprint"] == dataset.fingerprint
+    assert run.record["parameters"] == QUESTION
+    assert set(run.record["versions"]) >= {"python", "torch", "tensorflow", "numpy"}
+    run.write_table("cases.csv", pd.DataFrame({"dice": [np.nan, 0.25]}))
+    run.update(evaluation={})
+    assert run.evaluated
+    assert (run.folder / "cases.csv").read_text() == "dice\n\n0.25\n" or run.cases()["dice"].isna().sum() == 1
+
+
+def _finished(run):
+    run.update(status="finished")
+    return run
+
+
+def test_an_error_is_recorded_and_the_next_try_clears_it(dataset):
+    run = runs.prepare_run("polyp", "2_train", QUESTION, dataset)
+    with pytest.raises(ZeroDivisionError), runs.training(run, "polyp", "2_train", QUESTION, dataset):
+        _ = 1 / 0
+    assert (run.status, run.record["error"]) == ("failed", "ZeroDivisionError: division by zero")
+    with runs.training(run, "polyp", "2_train", QUESTION, dataset):
+        assert run.record["error"] is None
+
+
+def test_a_killed_process_leaves_an_interrupted_run(dataset):
+    code = f"""
+import time
+from medseg.datasets import index
+from medseg.experiments import runs
+dataset = index.load({str(dataset.folder)!r})
+run = runs.prepare_run("polyp", "2_train", {QUESTION!r}, dataset)
+with runs.training(run, "polyp", "2_train", {QUESTION!r}, dataset):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline().strip() == "held"
+    run = runs.prepare_run("polyp", "2_train", QUESTION, dataset)
+    assert run.status == "running"
+    process.kill()
+    process.wait()
+    assert run.status == "interrupted"
+
+
+def test_runs_are_found_by_part_of_their_id(dataset):
+    for seed in (1, 2):
+        question = {**QUESTION, "seed": seed}
+        run = runs.prepare_run("polyp", "2_train", question, dataset)
+        with runs.training(run, "polyp", "2_train", question, dataset):
+            run.finish()
+    assert len(runs.all_runs("polyp")) == 2
+    assert runs.find_run("polyp", "smp-unet-resnet18-96-s2").record["seed"] == 2
+    assert runs.find_run("polyp", run.id[-8:]).id == run.id
+    assert runs.find_run("polyp", str(run.folder)).id == run.id
+    assert runs.find_run("polyp", "latest").record["status"] == "finished"
+    with pytest.raises(MedsegError, match="2 runs of polyp match 'smp'"):
+        runs.find_run("polyp", "smp")
+    with pytest.raises(MedsegError, match="0 runs of polyp match 'vit'"):
+        runs.find_run("polyp", "vit")
+
+
+def test_a_damaged_record_is_named(dataset):
+    run = runs.prepare_run("polyp", "2_train", QUESTION, dataset)
+    run.folder.mkdir(parents=True)
+    (run.folder / "run.json").write_text('{"status": "fini')
+    with pytest.raises(MedsegError, match=r"run.json is not valid JSON"):
+        _ = run.status

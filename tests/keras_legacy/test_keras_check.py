@@ -1,0 +1,46 @@
+"""What cannot work is refused before anything starts, without building a network."""
+
+import io
+import json
+
+import pytest
+
+from medseg.errors import MedsegError
+from medseg.keras_legacy import check as checking
+from medseg.keras_legacy import unet
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"backbone": "resnet19"}, "resnet1"),
+        ({"weights": "none.h5"}, "there is none at none.h5"),
+        ({"weights": "imagnet"}, "neither 'none' nor 'imagenet'"),
+        ({"loss": "bce+dcie"}, r"bce\+dice"),
+        ({"augmentation": "wrap"}, "warp"),
+        ({"resolution": 0}, "resolution is 0, expected 1 or more"),
+        ({"resolution": 100}, "no multiple of 32.*Take 96 or 128"),
+        ({"resolution": 16}, "Take 32"),
+        ({"accumulate": 0}, "accumulate is 0"),
+        ({"workers": -1}, "workers is -1"),
+        ({"learning_rate": 0.0}, "expected more than 0"),
+        ({"norm_momentum": 1.0}, "less than 1"),
+        ({"precision": "fp16"}, "of no use on a CPU"),
+        ({"device": "cuda"}, "not available here"),
+        ({"device": "mps"}, "not available in Keras"),
+    ],
+)
+def test_what_cannot_work_is_refused(parameters, changes, expected, monkeypatch):
+    monkeypatch.setattr(unet, "Unet", None)
+    checking.check(parameters)
+    with pytest.raises(MedsegError, match=expected):
+        checking.check({**parameters, **changes})
+
+
+def test_a_sweep_gets_one_message_per_run(parameters, monkeypatch, capsys):
+    asked = [parameters, {**parameters, "resolution": 33}]
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(asked)))
+    checking.main()
+    fine, refused = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert fine == ""
+    assert "multiple of 32" in refused

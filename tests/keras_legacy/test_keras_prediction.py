@@ -1,0 +1,67 @@
+"""One path scores the runs of every framework: the same probabilities give the same rows."""
+
+import sys
+import types
+
+import pandas as pd
+import pytest
+from tiny_network import tiny_model
+
+from medseg.errors import MedsegError
+from medseg.experiments import prediction, runs
+from medseg.experiments.evaluation import evaluate
+from medseg.keras_legacy import checkpoint, inference
+
+
+@pytest.fixture
+def keras_run(parameters, discs, monkeypatch):
+    monkeypatch.setattr(inference, "build_model", lambda *_: tiny_model(1))
+    run = _finished("2_train_keras", parameters, discs)
+    checkpoint.save_best(tiny_model(7).network, run.checkpoints / "best.h5")
+    return run
+
+
+def _finished(stage, parameters, dataset):
+    run = runs.prepare_run("polyp", stage, parameters, dataset)
+    with runs.training(run, "polyp", stage, parameters, dataset):
+        run.finish()
+    return run
+
+
+def test_a_keras_and_a_pytorch_model_with_the_same_probabilities_get_the_same_rows(
+    keras_run, parameters, discs, monkeypatch
+):
+    computed = {}
+
+    def remembering(predict):
+        def call(pictures):
+            for picture, probability in zip(pictures, maps := predict(pictures), strict=True):
+                computed[picture.tobytes()] = probability
+            return maps
+
+        return call
+
+    with runs.evaluating(keras_run):
+        by_keras = evaluate(keras_run, remembering(prediction.load_predictor(keras_run, "cpu")), discs, batch_size=4)
+
+    # PyTorch may not enter this process; a module in its place gives the probabilities that Keras computed.
+    stand_in = types.ModuleType("medseg.pytorch.inference")
+    stand_in.load_predictor = lambda run, device: lambda pictures: [computed[p.tobytes()] for p in pictures]
+    monkeypatch.setitem(sys.modules, "medseg.pytorch.inference", stand_in)
+    torch_run = _finished("2_train_torch", parameters, discs)
+    with runs.evaluating(torch_run):
+        by_torch = evaluate(torch_run, prediction.load_predictor(torch_run, "cpu"), discs, batch_size=6)
+
+    pd.testing.assert_frame_equal(by_keras, by_torch)
+    assert (keras_run.folder / "cases.csv").read_bytes() == (torch_run.folder / "cases.csv").read_bytes()
+    assert by_keras["fp"].sum() > 0
+    assert keras_run.evaluated
+    assert torch_run.evaluated
+    assert keras_run.id != torch_run.id
+
+
+def test_an_unknown_notebook_is_named(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    run.update(study="polyp", stage="2_train_jax")
+    with pytest.raises(MedsegError, match="polyp/2_train_jax, whose framework is not known"):
+        prediction.load_predictor(run)

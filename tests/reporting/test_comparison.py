@@ -1,0 +1,88 @@
+import pytest
+from synthetic_runs import bare_run
+
+from medseg.errors import MedsegError
+from medseg.experiments.runs import Run
+from medseg.reporting.comparison import compare
+
+SCORES = {"ETIS": [0.5, 0.7]}
+
+
+def test_runs_are_named_by_what_differs_and_share_a_configuration_across_seeds(runs):
+    found = compare(runs)
+    assert [c.label for c in found.configurations] == [
+        "attention-unet",
+        "dilated-unet resnet34",
+        "Unet resnet50",
+        "Unet efficientnet-b1",
+    ]
+    assert [c.seeds for c in found.configurations] == [[1], [1], [1, 2], [1]]
+    assert found.constant == {"resolution": 256, "loss": "dice", "max_epochs": 12, "learning_rate": 1e-4}
+    assert found.test_sets == ["ClinicDB", "ETIS"]
+    assert found.left_out == ()
+
+
+def test_parameters_beside_the_backbone_are_spelt_out(tmp_path):
+    varied = [
+        {"resolution": 256, "cbam": True, "aspp": False, "lr": 0.0001, "parts": []},
+        {"resolution": 384, "cbam": False, "aspp": False, "lr": 0.001, "parts": ["cbam", "aspp"]},
+    ]
+    made = [bare_run(tmp_path / str(i), SCORES, architecture="unet", **p) for i, p in enumerate(varied)]
+    labels = [c.label for c in compare(made).configurations]
+    assert labels == ["256 px (lr 0.0001, parts none, + cbam)", "384 px (lr 0.001, parts cbam + aspp, without cbam)"]
+
+
+def test_a_single_run_is_named_by_its_model(tmp_path):
+    found = compare([bare_run(tmp_path / "a", SCORES, architecture="Unet", backbone="resnet18", seed=1)])
+    assert found.configurations[0].label == "Unet resnet18"
+
+
+def test_the_same_question_to_another_notebook_is_another_configuration(tmp_path):
+    one, other = (bare_run(tmp_path / name, SCORES, architecture="Unet", seed=1) for name in "ab")
+    other.update(stage="2_train_keras")
+    assert [c.label for c in compare([one, other]).configurations] == ["PyTorch", "Keras"]
+
+
+def test_what_cannot_be_compared_is_named_with_its_reason(tmp_path):
+    good = [bare_run(tmp_path / f"good{i}", SCORES, seed=i) for i in range(2)]
+    elsewhere = bare_run(tmp_path / "elsewhere", SCORES)
+    elsewhere.update(dataset={"name": "kvasir", "fingerprint": "cd" * 32})
+    failed = bare_run(tmp_path / "failed", SCORES)
+    failed.update(status="failed", error="first line\nBatch 8 does not fit")
+    unscored = bare_run(tmp_path / "unscored", SCORES)
+    (unscored.folder / "cases.csv").unlink()
+    begun = Run(tmp_path / "begun")
+    begun.update(status="running", dataset=good[0].record["dataset"])
+    torn = Run(tmp_path / "torn")
+    torn.update(status="finished")
+    (torn.folder / "run.json").write_text("{")
+    found = compare([*good, elsewhere, failed, unscored, begun, torn])
+    assert len(found.runs) == 2
+    reasons = dict(found.left_out)
+    assert "not valid JSON" in reasons.pop("torn")
+    assert reasons == {
+        "elsewhere": "other data: kvasir (cdcdcdcd)",
+        "failed": "failed: Batch 8 does not fit",
+        "unscored": "finished, not evaluated yet",
+        "begun": "interrupted, no epoch finished yet",
+    }
+    assert unscored in compare([*good, unscored], scored=False).runs
+    assert compare([*good, elsewhere], fingerprint="cd" * 32).runs == [elsewhere]
+
+
+def test_nothing_to_compare_is_said_with_what_to_do(tmp_path):
+    failed = bare_run(tmp_path / "x", SCORES)
+    failed.update(status="failed", error="no memory")
+    with pytest.raises(MedsegError, match=r"x: failed: no memory\n.*medseg sweep"):
+        compare([failed])
+    with pytest.raises(MedsegError, match="no run was given"):
+        compare([])
+
+
+def test_a_parameter_that_only_one_notebook_has_names_no_configuration(tmp_path):
+    one = bare_run(tmp_path / "a", SCORES, architecture="Unet", seed=1)
+    other = bare_run(tmp_path / "b", SCORES, architecture="Unet", seed=1, feeding="fit")
+    other.update(stage="2_train_keras")
+    found = compare([one, other])
+    assert [c.label for c in found.configurations] == ["PyTorch", "Keras"]
+    assert found.constant["feeding"] == "fit"

@@ -1,0 +1,118 @@
+import pytest
+from synthetic_runs import bare_run
+
+from medseg.errors import MedsegError
+from medseg.reporting import results
+from medseg.reporting.comparison import compare
+
+PUBLISHED = """model,backbone,test_set,metric,value,epochs,source
+U-Net,ResNet50,CVC-ETIS,dice,0.426,43,"A table"
+U-Net,VGG16,ETIS,dice,0.5,,"A table"
+"""
+CLEAR = [0.9, 0.8, 0.9, 0.8, 0.9, 0.8, 0.9, 0.8]
+
+
+def row(text: str, start: str) -> list[str]:
+    return next(line for line in text.splitlines() if line.startswith(start)).removeprefix(start).split()
+
+
+def test_means_are_those_of_the_cases_and_the_highest_is_marked(tmp_path):
+    better = bare_run(tmp_path / "a", {"ETIS": CLEAR}, architecture="Unet", backbone="resnet50")
+    worse = bare_run(tmp_path / "b", {"ETIS": [v - 0.3 for v in CLEAR]}, architecture="Unet", backbone="vgg11")
+    near = bare_run(
+        tmp_path / "c", {"ETIS": [0.91, 0.79, 0.89, 0.8, 0.9, 0.8, 0.9, 0.8]}, architecture="Unet", backbone="b1"
+    )
+    text = repr(results.table(compare([better, worse, near])))
+    assert row(text, "resnet50")[0] == "0.850*"
+    assert row(text, "vgg11")[0] == "0.550"
+    assert row(text, "b1")[0] == "0.849~"
+
+
+def test_html_marks_the_best_and_the_tied(runs):
+    html = results.table(compare(runs)).html
+    assert html.count("<b>") == 4  # two test sets, Dice and IoU
+    assert "\u2248" in html.split("</table>")[0]
+
+
+def test_seeds_become_mean_and_standard_deviation(tmp_path):
+    made = [bare_run(tmp_path / str(s), {"ETIS": [v] * 2}, seed=s) for s, v in ((1, 0.6), (2, 0.7), (3, 0.8))]
+    text = repr(results.table(compare(made)))
+    assert "3 seeds" in text
+    assert "0.700, \u00b1 0.100" in text
+    assert "Seeds: 1, 2, 3 for every configuration" in text
+
+
+def test_means_have_a_row_per_run_and_test_set(runs):
+    found = results.means(compare(runs))
+    assert len(found) == len(runs) * 2
+    row = found[(found["run_id"] == runs[3].id) & (found["test_set"] == "ETIS")].iloc[0]
+    assert (row["configuration"], row["seed"], row["n_scored"]) == ("Unet resnet50", 2, 15)
+    assert row["mean_dice"] == pytest.approx(runs[3].cases().query("test_set == 'ETIS'")["dice"].mean())
+
+
+def test_published_figures_stand_beside_ours_or_apart(tmp_path):
+    published = tmp_path / "published.csv"
+    published.write_text(PUBLISHED)
+    run = bare_run(tmp_path / "a", {"etis": CLEAR}, architecture="Unet", backbone="resnet50")
+    table = results.table(compare([run]), published)
+    assert "0.850, published 0.426" in repr(table)
+    apart = next(line for line in repr(table).splitlines() if line.startswith("U-Net VGG16, published, not run here"))
+    assert "0.500" in apart
+    assert '<tr class="muted">' in table.html
+    assert "Published figures: A table." in repr(table)
+    assert "sample" not in repr(table)
+
+
+def test_published_figures_beside_the_sample_are_explained(tmp_path):
+    published = tmp_path / "published.csv"
+    published.write_text(PUBLISHED)
+    run = bare_run(tmp_path / "a", {"ETIS": CLEAR}, architecture="Unet", backbone="resnet50")
+    run.update(dataset={**run.record["dataset"], "path": "data/sample/polyp"})
+    assert "say nothing about each other" in repr(results.table(compare([run]), published))
+
+
+def test_the_projects_published_figures_can_be_read(runs):
+    text = repr(results.table(compare(runs), "notebooks/polyp/published.csv"))
+    assert "published 0.661" in text
+    assert "U-Net InceptionResNetV2, published, not run here" in text
+
+
+@pytest.mark.parametrize("content", ["model,value\nx,1\n", PUBLISHED.replace("0.426", "high")])
+def test_a_malformed_table_of_published_figures_is_refused(tmp_path, runs, content):
+    published = tmp_path / "published.csv"
+    published.write_text(content)
+    with pytest.raises(MedsegError, match=r"published\.csv cannot be read"):
+        results.table(compare(runs), published)
+
+
+def test_the_caption_says_where_the_numbers_come_from(runs, dataset):
+    text = repr(results.table(compare(runs)))
+    for part in (
+        f"ellipses-0, protocol colondb, fingerprint {dataset.fingerprint[:8]}",
+        "ClinicDB n = 20; ETIS n = 16, 15 scored (a case with nothing to find",
+        "Scoring: native resolution. Threshold: 0.5 (fixed at 0.5). Checkpoint: best",
+        "Unet resnet50: 1, 2",
+        "Same for all runs: resolution 256, loss dice",
+    ):
+        assert part in text
+
+
+def test_tables_are_the_same_every_time(runs):
+    one, other = (results.table(compare(runs), "notebooks/polyp/published.csv") for _ in range(2))
+    assert one == other
+
+
+def test_left_out_runs_are_listed(tmp_path, runs):
+    failed = bare_run(tmp_path / "bad-run", {"ETIS": CLEAR})
+    failed.update(status="failed", error="no <memory>")
+    listed = results.left_out(compare([*runs, failed]))
+    assert "bad-run" in repr(listed)
+    assert "no &lt;memory&gt;" in listed.html
+    assert repr(results.left_out(compare(runs))) == "All 5 runs found are compared."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(48.4, "48 s"), (600, "10 min"), (3600, "1 h 00 min"), (11100, "3 h 05 min")]
+)
+def test_durations_are_readable(seconds, words):
+    assert results.duration(seconds) == words
