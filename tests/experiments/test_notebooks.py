@@ -1,4 +1,8 @@
-"""One papermill process per notebook: outcome, retry, time limit, no orphans."""
+"""One papermill process per notebook: outcome, retry, time limit, no orphans.
+
+How often a notebook ran is counted by its own cell: a kernel that does not start, as happens on a busy machine, is one
+attempt more.
+"""
 
 import os
 import signal
@@ -11,8 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from medseg.experiments import notebooks
 from medseg.experiments.notebooks import run_notebook
 
+COUNT = "from pathlib import Path; Path('tries').open('a').write('x')"
 WRITE = "from pathlib import Path; Path('result.txt').write_text(str(value))"
 
 
@@ -28,7 +34,7 @@ def run(tmp_path, write_notebook):
 
 def test_done_means_exit_code_zero_and_a_fresh_result(run, tmp_path):
     execution = run("import os; assert os.environ['SLOT'] == '3'", WRITE, environment={"SLOT": "3"})
-    assert (execution.outcome, execution.error, execution.attempts) == ("done", "", 1)
+    assert (execution.outcome, execution.error) == ("done", "")
     assert (tmp_path / "run" / "result.txt").read_text() == "7"
     stale = run("pass")
     assert stale.outcome == "failed"
@@ -46,8 +52,8 @@ def test_values_arrive_as_they_were(tmp_path, write_notebook):
 
 
 def test_an_error_of_a_cell_is_named_and_never_retried(run, tmp_path):
-    execution = run("from pathlib import Path; Path('tries').open('a').write('x')", "raise ValueError('too small')")
-    assert (execution.outcome, execution.attempts) == ("failed", 1)
+    execution = run(COUNT, "raise ValueError('too small')")
+    assert execution.outcome == "failed"
     assert "ValueError: too small" in execution.error
     assert (tmp_path / "run" / "tries").read_text() == "x"
 
@@ -56,13 +62,15 @@ def test_a_dead_kernel_is_retried_once(run, tmp_path):
     die_first = (
         "from pathlib import Path\nif not Path('died').exists():\n    Path('died').touch(); import os; os._exit(9)"
     )
-    execution = run(die_first, WRITE)
-    assert (execution.outcome, execution.attempts) == ("done", 2)
+    execution = run(COUNT, die_first, WRITE)
+    assert (execution.outcome, execution.attempts >= 2) == ("done", True)
+    assert (tmp_path / "run" / "tries").read_text() == "xx"
 
 
-def test_a_kernel_that_dies_twice_fails(run):
-    execution = run("import os; os._exit(9)", WRITE)
-    assert (execution.outcome, execution.attempts) == ("failed", 2)
+def test_a_kernel_that_dies_twice_fails(run, tmp_path):
+    execution = run(COUNT, "import os; os._exit(9)", WRITE)
+    assert execution.outcome == "failed"
+    assert (tmp_path / "run" / "tries").read_text() == "xx"
     assert "process died" in execution.error
 
 
@@ -78,9 +86,9 @@ def test_time_limit_and_stop_end_the_kernel_too(run, tmp_path, how):
 
     if how == "stopped":
         threading.Thread(target=set_when_running, daemon=True).start()
-    execution = run(cell, timeout=12 if how == "timeout" else None, stop=stop)
+    execution = run(COUNT, cell, timeout=25 if how == "timeout" else None, stop=stop)
     assert execution.outcome == how
-    assert execution.attempts == 1
+    assert (tmp_path / "run" / "tries").read_text() == "x"
     assert not psutil.pid_exists(int(pid.read_text()))
 
 
@@ -121,3 +129,19 @@ def test_the_log_is_kept_beside_the_notebook(run, tmp_path):
     execution = run(WRITE)
     assert execution.log == Path(tmp_path / "run" / "papermill.log")
     assert execution.log.stat().st_size > 0
+
+
+def test_a_kernel_that_does_not_start_is_tried_once_more_and_then_named(tmp_path, write_notebook, monkeypatch):
+    """The attempt itself is replaced: no kernel can be made to fail in this way at will."""
+    tries = []
+
+    def attempt(notebook, output, parameters, log, *rest):
+        tries.append(output)
+        log.write_text("RuntimeError: Kernel died before replying to kernel_info")
+        return 1, "ended"
+
+    monkeypatch.setattr(notebooks, "_attempt", attempt)
+    notebook = write_notebook(tmp_path / "toy.ipynb", "value: int = 1")
+    execution = run_notebook(notebook, tmp_path / "run" / "toy.ipynb", {}, result=tmp_path / "run" / "result.txt")
+    assert (execution.outcome, len(tries)) == ("failed", 2)
+    assert "did not start" in execution.error

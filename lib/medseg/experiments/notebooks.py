@@ -23,9 +23,9 @@ import yaml
 
 from medseg import atomic, project
 
-_DEAD_KERNEL = re.compile(
-    r"DeadKernelError|Kernel died before replying|Kernel didn't respond in|Kernel died|kernel appears to have died"
-)
+# A port that was free when the kernel got it may be taken when it binds it; on a busy machine that happens.
+_NO_KERNEL = re.compile(r"Kernel died before replying|Kernel didn't respond in")
+_DEAD_KERNEL = re.compile(r"DeadKernelError|Kernel died|kernel appears to have died")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _POLL_SECONDS = 0.2
 
@@ -37,7 +37,7 @@ class Execution:
     Attributes:
         outcome: ``done``, ``failed`` (an error in a cell, or no result), ``timeout``, ``stopped`` (by ``stop``).
         error: one or a few lines for a person; empty when done.
-        attempts: processes started, at most two.
+        attempts: processes started, at most three.
         seconds: wall time of all attempts.
         log: papermill's own output.
     """
@@ -61,8 +61,8 @@ def run_notebook(
 ) -> Execution:
     """Execute ``notebook`` with ``parameters``, writing the executed notebook to ``output`` and beside it the log.
 
-    The working directory is the folder of ``output``. Retried once when the kernel or papermill itself died of a
-    signal or did not start; never after an error that a cell raised.
+    The working directory is the folder of ``output``. Retried once when the kernel did not start, and once when it or
+    papermill itself died; never after an error that a cell raised.
 
     Args:
         result: file that the notebook must have written anew when it ends.
@@ -75,7 +75,9 @@ def run_notebook(
     with atomic.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    for attempt in (1, 2):
+    attempt, retries = 0, {"start": 1, "death": 1}
+    while True:
+        attempt += 1
         before = _stamp(result)
         code, how = _attempt(notebook, output, parameters, log, environment, timeout, stop)
         text = _ANSI.sub("", log.read_text("utf-8", errors="replace"))
@@ -85,7 +87,9 @@ def run_notebook(
             outcome, error = "failed", f"{notebook.name} ended without writing {project.display(result)}"
         elif how == "ended":
             outcome, error = "failed", _error_of(text, code)
-            if attempt == 1 and (code < 0 or _DEAD_KERNEL.search(text)):
+            cause = "start" if _NO_KERNEL.search(text) else "death" if code < 0 or _DEAD_KERNEL.search(text) else ""
+            if retries.get(cause):
+                retries[cause] -= 1
                 continue
         else:
             outcome = how
@@ -166,6 +170,8 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 def _error_of(log: str, code: int) -> str:
     """The last error that the log speaks of, in a line or two."""
+    if _NO_KERNEL.search(log):
+        return "the notebook's kernel did not start, also on a second try"
     if code < 0 or _DEAD_KERNEL.search(log):
         killer = f"signal {-code}" if code < 0 else "most often the system ran out of memory"
         return f"the notebook's process died ({killer}), also on a second try"
