@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from medseg import project
+from medseg.datasets import index
+from medseg.datasets import sample as samples
 from medseg.errors import MedsegError
 from medseg.experiments import console as terminal
 from medseg.experiments import engine, preflight, runs, slots
@@ -20,15 +22,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-Study = Annotated[str, typer.Argument(help="polyp")]
+_STUDIES = ", ".join(samples.STUDIES)
+#: Sweeps of the demo (study, file), each run with its profile ``sample``.
+_DEMO = (("polyp", "backbones_keras"), ("polyp", "backbones_torch"), ("handbone", "image_size"))
+Study = Annotated[str, typer.Argument(help=_STUDIES)]
 
 
 @app.command(epilog="Example: [bold]medseg sample polyp[/]")
-def sample(study: Annotated[str, typer.Argument(help="polyp; without it, every study")] = "") -> None:
+def sample(study: Annotated[str, typer.Argument(help=f"{_STUDIES}; without it, every study")] = "") -> None:
     """Draw and prepare the built-in sample data."""
-    from medseg.datasets import index
-    from medseg.datasets import sample as samples
-
     for name in [study] if study else samples.STUDIES:
         dataset = index.load(samples.ensure(name))
         counts = dataset.info["counts"]
@@ -38,21 +40,21 @@ def sample(study: Annotated[str, typer.Argument(help="polyp; without it, every s
         )
 
 
-@app.command(epilog="Example: [bold]medseg prepare polyp --source ~/polyps --out data/polyp --protocol colondb[/]")
+@app.command(epilog="Example: [bold]medseg prepare polyp --source ~/polyps --out data/polyp --set protocol=pranet[/]")
 def prepare(
     study: Study,
-    source: Annotated[Path, typer.Option(help="folder with one subfolder per public dataset, as distributed")],
+    source: Annotated[Path, typer.Option(help="folder with the data in its public layout; see data/README.md")],
     out: Annotated[Path | None, typer.Option(help="folder of the prepared dataset; data/STUDY if not given")] = None,
-    protocol: Annotated[str, typer.Option(help="which set trains and which test: colondb or pranet")] = "colondb",
-    seed: Annotated[int, typer.Option(help="draws the validation groups")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="any parameter of the study's notebook 1_preprocess"),
+    ] = None,
 ) -> None:
     """Check, clean and split images in their public layout; files that cannot be used are listed with a reason."""
     from medseg.reporting import build
 
     folder = Path.cwd() / out if out else project.root() / "data" / study
-    page = build.prepare(study, source.expanduser().absolute(), folder, {"protocol": protocol, "seed": seed})
-    from medseg.datasets import index
-
+    page = build.prepare(study, source.expanduser().absolute(), folder, settings or [])
     dataset = index.load(folder)
     counts = dataset.info["counts"]
     terminal.console.print(
@@ -105,7 +107,7 @@ def report(
 
 
 @app.command("runs", epilog="Example: [bold]medseg runs polyp[/]")
-def list_runs(study: Annotated[str, typer.Argument(help="polyp; without it, every study")] = "") -> None:
+def list_runs(study: Annotated[str, typer.Argument(help=f"{_STUDIES}; without it, every study")] = "") -> None:
     """List the runs on this machine with their state."""
     found = runs.all_runs(study or None)
     for run in found:
@@ -125,8 +127,8 @@ def demo() -> None:
     from medseg.reporting import build
 
     failed, new, studies = False, 0, set()
-    for file in sorted((project.root() / "notebooks").glob("*/sweeps/backbones_*.yaml")):
-        planned = sweeps.load(file, "sample")
+    for study, name in _DEMO:
+        planned = sweeps.load(project.root() / "notebooks" / study / "sweeps" / f"{name}.yaml", "sample")
         terminal.show_plan(planned)
         outcomes = _run(planned, None, "", None)
         terminal.show_summary(outcomes)

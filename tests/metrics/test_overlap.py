@@ -7,7 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medseg.errors import MedsegError
-from medseg.metrics.overlap import CASE_COLUMNS, check_complete, dice, iou, precision, recall, summarise, with_overlap
+from medseg.metrics.overlap import (
+    CASE_COLUMNS,
+    binary_iou,
+    check_complete,
+    dice,
+    iou,
+    precision,
+    recall,
+    summarise,
+    with_overlap,
+)
 
 MEASURES = (dice, iou, precision, recall)
 
@@ -132,3 +142,9 @@ def test_a_case_without_one_of_the_classes_is_named():
 def test_an_empty_table_and_a_long_list():
     with pytest.raises(MedsegError, match=r"not scored: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 5 more\."):
         check_complete(cases(), map(str, range(15)))
+
+
+def test_binary_iou_counts_the_background_as_a_class():
+    assert binary_iou(2, 1, 1, 96) == pytest.approx((2 / 4 + 96 / 98) / 2)
+    assert binary_iou(0, 0, 10, 990) == pytest.approx(0.99 / 2)
+    assert math.isnan(binary_iou(0, 0, 0, 100))

@@ -116,3 +116,16 @@ def test_left_out_runs_are_listed(tmp_path, runs):
 )
 def test_durations_are_readable(seconds, words):
     assert results.duration(seconds) == words
+
+
+def test_a_published_figure_may_name_further_parameters_and_leave_out_the_test_set(tmp_path):
+    published = tmp_path / "published.csv"
+    published.write_text(
+        "model,backbone,test_set,metric,value,epochs,source,resolution\n"
+        "Unet,b7,,dice,0.95,,A table,512\nUnet,b7,,dice,0.97,,A table,1024\n"
+    )
+    run = bare_run(tmp_path / "a", {"fold-0": CLEAR}, architecture="Unet", backbone="b7", resolution=512)
+    text = repr(results.table(compare([run]), published))
+    assert "0.850, published 0.950" in text
+    apart = next(line for line in text.splitlines() if line.startswith("Unet b7, 1024 px, published, not run here"))
+    assert "0.970" in apart

@@ -40,8 +40,8 @@ class Frames:
         if number in self._kept:
             return self._kept[number]
         image_file, label_file = (self._dataset.path(name) for name in self._files[number])
-        image = cv2.cvtColor(_decode(image_file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        mask = (_decode(label_file, cv2.IMREAD_GRAYSCALE) > 127).astype(np.uint8)
+        image = cv2.cvtColor(read_picture(image_file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        mask = (read_picture(label_file, cv2.IMREAD_GRAYSCALE) > 127).astype(np.uint8)
         if image.shape[:2] != mask.shape:
             raise MedsegError(
                 f"{project.display(image_file)} is {image.shape[1]} x {image.shape[0]}, its mask "
@@ -60,7 +60,12 @@ def epoch_order(seed: int, epoch: int, length: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(length)
 
 
-def _decode(path: Path, mode: int) -> np.ndarray:
+def read_picture(path: Path, mode: int) -> np.ndarray:
+    """A picture of a prepared dataset as OpenCV reads it in ``mode``, such as ``cv2.IMREAD_GRAYSCALE``.
+
+    Raises:
+        MedsegError: it cannot be read.
+    """
     try:
         decoded = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), mode)
     except (OSError, cv2.error) as error:

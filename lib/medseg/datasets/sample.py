@@ -1,14 +1,21 @@
 """The built-in sample data: drawn and prepared on first use, so that everything runs from a fresh clone."""
 
+import importlib
 from pathlib import Path
 
 from filelock import FileLock
 
 from medseg import project
-from medseg.datasets import index, polyp
+from medseg.datasets import index
 from medseg.errors import MedsegError
 
-STUDIES = ("polyp",)
+#: For each study the module and function that draw its raw sample into a folder, and the module whose ``prepare``
+#: makes a prepared dataset of it. Imported on use: drawing needs more than loading does.
+_MAKERS = {
+    "polyp": ("phantoms.polyp", "write_polyp_sample", "polyp"),
+    "handbone": ("phantoms.hand", "write_hand_sample", "handbone"),
+}
+STUDIES = tuple(_MAKERS)
 
 
 def folder(study: str) -> Path:
@@ -25,10 +32,9 @@ def ensure_raw(study: str) -> Path:
     """Draw the raw sample of ``study`` where it is not there yet; returns its folder."""
     if study not in STUDIES:
         raise MedsegError(f"There is no sample data for {study!r}. There is for: {', '.join(STUDIES)}.")
-    from medseg.datasets.phantoms.polyp import write_polyp_sample
-
+    module, draw, _ = _MAKERS[study]
     with _lock(study):
-        return write_polyp_sample(raw_folder(study))
+        return getattr(importlib.import_module(f"medseg.datasets.{module}"), draw)(raw_folder(study))
 
 
 def ensure(study: str) -> Path:
@@ -36,7 +42,7 @@ def ensure(study: str) -> Path:
     raw = ensure_raw(study)
     with _lock(study):
         if not (folder(study) / "dataset.json").is_file():
-            polyp.prepare(raw, folder(study))
+            importlib.import_module(f"medseg.datasets.{_MAKERS[study][2]}").prepare(raw, folder(study))
     return folder(study)
 
 

@@ -1,4 +1,4 @@
-"""Score a predictor on every case of every test set, at each picture's own size; the same for all frameworks."""
+"""Score a single-class predictor on every test case, at each picture's own size; the same for all frameworks."""
 
 import math
 import time
@@ -10,13 +10,13 @@ import pandas as pd
 
 from medseg.datasets.frames import Frames
 from medseg.datasets.index import PreparedDataset
-from medseg.errors import MedsegError
+from medseg.experiments import scoring
 from medseg.experiments.progress import Progress
 from medseg.experiments.runs import Run
 from medseg.masks import rle
 from medseg.metrics import saliency
 from medseg.metrics.counts import confusion_counts
-from medseg.metrics.overlap import check_complete, with_overlap
+from medseg.metrics.overlap import with_overlap
 
 #: Probability maps (H, W) in [0, 1], each at its picture's own size, of pictures (H, W, 3) uint8.
 Predictor = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
@@ -38,14 +38,7 @@ def evaluate(
         MedsegError: the dataset has no test split, or is not the one that the run was trained on, or the network
             gives something else than probabilities.
     """
-    if dataset.fingerprint != run.record["dataset"]["fingerprint"]:
-        raise MedsegError(
-            f"The run {run.id} was trained on a dataset with fingerprint {run.record['dataset']['fingerprint'][:8]}, "
-            f"but {dataset.folder} has {dataset.fingerprint[:8]}: it was prepared anew. Train again, or restore it."
-        )
-    cases = dataset.split("test")
-    if cases.empty:
-        raise MedsegError(f"{dataset.info['name']} has no test cases. Prepare it with a protocol that names test sets.")
+    cases = scoring.test_cases(run, dataset)
     started = time.monotonic()
     progress = Progress(run.folder)
     frames = Frames(dataset, cases, budget=0)
@@ -59,42 +52,28 @@ def evaluate(
             case = cases.iloc[number]
             if probability.shape != truth.shape:
                 raise ValueError(f"{case['case_id']}: probabilities {probability.shape}, picture {image.shape[:2]}")
-            if not np.isfinite(probability).all():
-                raise MedsegError(
-                    f"The network of run {run.id} gives no number for {case['case_id']}: its training diverged. Train "
-                    "again with a lower learning rate, or in fp32."
-                )
+            scoring.check_finite(run, case["case_id"], probability)
             predicted = probability > threshold
-            identity = {"test_set": case["test_set"], "case_id": case["case_id"]}
-            counted.append({**identity, "group": case["group"], "class": dataset.info["classes"][0]})
+            identity = {"test_set": case["test_set"], "class": dataset.info["classes"][0]}
+            counted.append({**identity, "case_id": case["case_id"], "group": case["group"]})
             counted[-1].update(confusion_counts(predicted, truth)._asdict())
             measured.append(summaries[case["test_set"]].add(probability, truth))
-            encoded.append({**identity, "class": dataset.info["classes"][0], "rle": rle.encode(predicted)})
+            encoded.append({**identity, "image_name": case["case_id"], "rle": rle.encode(predicted)})
         done = numbers[-1] + 1
         progress.update(done, len(cases), f"scored {done} of {len(cases)} test cases")
-    table = with_overlap(pd.DataFrame(counted)).join(pd.DataFrame(measured))
-    check_complete(table, cases["case_id"])
-    for test_set, rows in pd.DataFrame(encoded).groupby("test_set"):
-        rows = rows.rename(columns={"case_id": "image_name"})[["image_name", "class", "rle"]]
-        run.write_table(f"predictions/{test_set}.csv", rows)
-    run.write_table("cases.csv", table)
-    run.update(
-        evaluation={
-            "checkpoint": "best",
-            "threshold": threshold,
-            "rule": f"probability above {threshold:g}, fixed in advance",
-            "scoring": "native resolution",
-            "n_cases": {name: len(rows) for name, rows in table.groupby("test_set")},
-            "saliency": {
-                "rule": saliency.RULE,
-                "test_sets": {name: _for_json(summary.summary()) for name, summary in summaries.items()},
-            },
+    table = with_overlap(scoring.case_table(counted)).join(pd.DataFrame(measured))
+    scoring.write(
+        run,
+        table,
+        encoded,
+        cases["case_id"],
+        started,
+        threshold=threshold,
+        rule=f"probability above {threshold:g}, fixed in advance",
+        saliency={
+            "rule": saliency.RULE,
+            "test_sets": {name: _for_json(summary.summary()) for name, summary in summaries.items()},
         },
-        durations={
-            **run.record.get("durations", {}),
-            "evaluate_seconds": round(time.monotonic() - started, 1),
-        },
-        error=None,
     )
     return table
 

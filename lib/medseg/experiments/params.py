@@ -9,11 +9,12 @@ import difflib
 import io
 import json
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from medseg import project
@@ -56,6 +57,21 @@ class Schema:
         except ValidationError as error:
             faults = "\n".join(f"  - {self._fault(entry)}" for entry in error.errors())
             raise MedsegError(f"{where}:\n{faults}") from None
+
+    def read(self, settings: Iterable[str], where: str) -> dict[str, Any]:
+        """Values from texts ``NAME=VALUE`` of a command line, each read as its parameter's type demands.
+
+        Raises:
+            MedsegError: a text without ``=``; the values themselves are for :meth:`complete` to check.
+        """
+        values = {}
+        for setting in settings:
+            name, equals, text = setting.partition("=")
+            if not equals:
+                raise MedsegError(f"{where}: found {setting!r}, expected NAME=VALUE, such as seed=3.")
+            field = self.model.model_fields.get(name.strip())
+            values[name.strip()] = text if field and field.annotation is str else yaml.safe_load(text)
+        return values
 
     def _fault(self, entry: Mapping[str, Any]) -> str:
         name = str(entry["loc"][0])

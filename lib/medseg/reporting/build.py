@@ -1,6 +1,6 @@
 """Build reports: run a notebook, turn it into a page, keep the index of all pages up to date."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from medseg import project
 from medseg.errors import MedsegError
 from medseg.experiments.job import EVALUATE
 from medseg.experiments.notebooks import run_notebook
+from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run, all_runs
 from medseg.experiments.sweep import Sweep, read_record
 from medseg.reporting import html, pages
@@ -15,13 +16,20 @@ from medseg.reporting import html, pages
 PREPARE, RESULTS = "1_preprocess", "4_results"
 
 
-def prepare(study: str, source: Path, folder: Path, options: Mapping[str, Any]) -> Path:
+def prepare(study: str, source: Path, folder: Path, settings: Iterable[str] = ()) -> Path:
     """Prepare a dataset by the notebook that does it; returns the page that shows what was done and rejected.
 
+    Args:
+        settings: further parameters of the notebook, each as ``NAME=VALUE``.
+
     Raises:
-        MedsegError: the preparation was refused; the message is that of the notebook.
+        MedsegError: no such study, an unknown parameter, a value of the wrong type, or the preparation was refused;
+            the message is that of the notebook.
     """
-    parameters = {"source": str(source), "out": str(folder), **options}
+    schema = read_schema(_notebook(study, PREPARE))
+    where = f"Parameters of {study}/{PREPARE}"
+    parameters = {**schema.read(settings, where), "source": str(source), "out": str(folder)}
+    schema.complete(parameters, where)
     title = f"{study.capitalize()}: preparation of {folder.name}"
     target = project.reports_folder() / "prepared" / study / f"{folder.name}.html"
     page = _executed(study, PREPARE, parameters, folder / "dataset.json", target, title)
@@ -80,11 +88,16 @@ def index_page() -> Path:
     return pages.write_index(project.reports_folder())
 
 
-def _executed(study: str, stage: str, parameters: Mapping[str, Any], result: Path, page: Path, title: str) -> Path:
+def _notebook(study: str, stage: str) -> Path:
     notebook = project.root() / "notebooks" / study / f"{stage}.ipynb"
     if not notebook.is_file():
         known = ", ".join(sorted(path.parent.name for path in notebook.parent.parent.glob(f"*/{stage}.ipynb")))
         raise MedsegError(f"There is no study {study!r} with a notebook {stage}. There are: {known}.")
+    return notebook
+
+
+def _executed(study: str, stage: str, parameters: Mapping[str, Any], result: Path, page: Path, title: str) -> Path:
+    notebook = _notebook(study, stage)
     executed = page.with_suffix("") / notebook.name
     done = run_notebook(notebook, executed, parameters, result=result)
     if done.outcome != "done":

@@ -36,18 +36,26 @@ def parameters(notebook: str, values: Mapping[str, Any]) -> Fragment:
     return Table("Parameters", columns, rows, sortable=False).fragment()
 
 
-def splits(dataset: PreparedDataset) -> Fragment:
-    """Frames, groups and picture sizes of every split and test set."""
+def splits(dataset: PreparedDataset, samples: str = "frames", groups: str = "videos") -> Fragment:
+    """Samples, groups and picture sizes of every split and test set.
+
+    Args:
+        samples: what a row of the index is called.
+        groups: what a group of the index is called.
+    """
     rows = []
+    # A patient's height is a column too in some studies, so that pixels are named there.
+    size_columns = ["width_px", "height_px"] if "width_px" in dataset.index else ["width", "height"]
     for (split, test_set), part in dataset.index.groupby(["split", "test_set"], sort=False):
-        sizes = part[["width", "height"]].drop_duplicates()
+        sizes = part[size_columns].drop_duplicates()
         size = " x ".join(map(str, sizes.iloc[0])) if len(sizes) == 1 else f"{len(sizes)} sizes"
         name = f"{split}: {test_set}" if test_set else split
         rows.append(Row([Cell(name), _count(len(part)), _count(part["group"].nunique()), Cell(size)]))
-    columns = [Column("split", numeric=False), Column("frames"), Column("videos"), Column("pixels", numeric=False)]
+    columns = [Column("split", numeric=False), Column(samples), Column(groups), Column("pixels", numeric=False)]
     info = dataset.info
+    protocol = f"Protocol {info['protocol']}, f" if info.get("protocol") else "F"
     notes = [
-        f"Protocol {info['protocol']}, fingerprint {dataset.fingerprint[:8]}; no video is in two splits.",
+        f"{protocol}ingerprint {dataset.fingerprint[:8]}; the {groups} of any two splits are different ones.",
         *info.get("notes", []),
     ]
     return Table(f"Prepared dataset {info['name']}", columns, rows, notes, sortable=False).fragment()
@@ -98,8 +106,9 @@ def scores(summary: pd.DataFrame) -> Fragment:
     ]
     titles = ("mean Dice", "sd", "mean IoU", "pooled Dice", "cases scored", "missed", "false positive")
     notes = [
-        "Mean over cases at native resolution; pooled: over all pixels of a set. Missed: no pixel of a polyp found. "
-        "False positive: a prediction where there is no polyp. Cases empty in truth and prediction are not scored."
+        "Mean over cases (and classes, where several) at native resolution; pooled: over all pixels of a set. "
+        "Missed: no pixel of a structure found. False positive: a prediction where there is none. What is empty in "
+        "truth and prediction is not scored."
     ]
     return Table("Scores", [Column("test set", numeric=False), *map(Column, titles)], rows, notes).fragment()
 

@@ -11,8 +11,11 @@ def notes(comparison: Comparison) -> list[str]:
     dataset, records = comparison.dataset, comparison.records
     evaluations = [record.get("evaluation", {}) for record in records]
     first = comparison.configurations[0].cases[0]
+    classes = first["class"].nunique()
     counts = "; ".join(
-        f"{row.test_set} n = {row.n_cases}" + (f", {row.n_scored} scored" if row.n_scored < row.n_cases else "")
+        f"{row.test_set} n = {row.n_cases // classes}"
+        + (f" with {classes} classes each" if classes > 1 else "")
+        + (f", {row.n_scored} scored" if row.n_scored < row.n_cases else "")
         for row in summarise(first).itertuples()
     )
     if any(summarise(first)["n_scored"] < summarise(first)["n_cases"]):
@@ -20,7 +23,7 @@ def notes(comparison: Comparison) -> list[str]:
     commits = {str((record.get("git") or {}).get("commit") or "unknown")[:7] for record in records}
     changed = any((record.get("git") or {}).get("dirty") for record in records)
     return [
-        f"Data: {dataset.get('name')}, protocol {dataset.get('protocol')}, "
+        f"Data: {dataset.get('name')}, {_protocol(dataset)}"
         f"fingerprint {str(dataset.get('fingerprint'))[:8]}. Test sets: {counts}.",
         f"Scoring: {distinct(evaluations, 'scoring')}. Threshold: {distinct(evaluations, 'threshold')} "
         f"({distinct(evaluations, 'rule')}). Checkpoint: {distinct(evaluations, 'checkpoint')}, chosen by "
@@ -38,6 +41,10 @@ def distinct(records: list[dict], key: str) -> str:
     """The different values of ``key`` in ``records``, readable."""
     values = dict.fromkeys(readable(record[key]) for record in records if record.get(key) is not None)
     return " / ".join(values) or "not recorded"
+
+
+def _protocol(dataset: dict) -> str:
+    return f"protocol {dataset['protocol']}, " if dataset.get("protocol") else ""
 
 
 def _seeds(comparison: Comparison) -> str:

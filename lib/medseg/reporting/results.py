@@ -17,7 +17,7 @@ METRICS = {"dice": "Dice", "iou": "IoU"}
 PUBLISHED_COLUMNS = ("model", "backbone", "test_set", "metric", "value", "epochs", "source")
 
 
-def table(comparison: Comparison, published: str | Path | None = None) -> Fragment:
+def table(comparison: Comparison, published: str | Path | None = None, *, digits: int = 3) -> Fragment:
     """Mean Dice and IoU of every configuration on every test set, with size, epochs and training time.
 
     The best value of a column is bold; configurations that cannot be told apart from the best are marked. A
@@ -26,12 +26,15 @@ def table(comparison: Comparison, published: str | Path | None = None) -> Fragme
     Args:
         comparison: of scored runs.
         published: CSV with the columns of ``PUBLISHED_COLUMNS``: one published mean (``metric`` is ``dice`` or ``iou``)
-            a row, ``epochs`` and ``backbone`` may be empty. A row belongs to the configurations of the same
-            architecture (``model``) and backbone; one without is listed apart.
+            a row; ``epochs`` and ``backbone`` may be empty, and so may ``test_set`` where all ours are meant. Further
+            columns are parameters of a run, such as ``resolution``. A row belongs to the configurations of the same
+            architecture (``model``), backbone and further parameters; one without is listed apart.
+        digits: decimals of the scores.
     """
     figures = _read_published(published) if published else pd.DataFrame(columns=PUBLISHED_COLUMNS)
     test_sets = comparison.test_sets
-    figures = figures.assign(test_set=[_our_test_set(name, test_sets) for name in figures["test_set"]])
+    figures = _in_our_test_sets(figures, test_sets)
+    further = [column for column in figures.columns if column not in PUBLISHED_COLUMNS]
     shown = [(name, metric) for name in test_sets for metric in METRICS]
     columns = [
         Column("Configuration", numeric=False),
@@ -47,16 +50,21 @@ def table(comparison: Comparison, published: str | Path | None = None) -> Fragme
         cells = [Cell(c.name, note="\n".join(word for word in (c.details, _seeds_word(c)) if word))]
         for key in shown:
             mean, spread = means[(c.number, *key)]
-            notes = [] if spread is None else [f"± {spread:.3f}"]
-            notes += [f"published {value:.3f}" for value in _figure(own, *key)]
-            cells.append(number(mean, mark=marks.get((c.number, *key), ""), note="\n".join(notes)))
+            notes = [] if spread is None else [f"± {spread:.{digits}f}"]
+            notes += [f"published {value:.{digits}f}" for value in _figure(own, *key)]
+            cells.append(number(mean, digits, mark=marks.get((c.number, *key), ""), note="\n".join(notes)))
         rows.append(Row([*cells, *_cost(c)]))
     apart = figures.drop(index=list(placed))
-    for (model, backbone), own in apart.groupby(["model", "backbone"], sort=False):
-        values = [number(value[0]) if (value := _figure(own, *key)) else Cell("") for key in shown]
+    for (model, backbone, *others), own in apart.groupby(["model", "backbone", *further], sort=False):
+        values = [number(value[0], digits) if (value := _figure(own, *key)) else Cell("") for key in shown]
         epochs = own["epochs"].dropna()
         cost = [Cell(""), number(epochs.max(), 0) if len(epochs) else Cell(""), Cell("")]
-        name = Cell(f"{model} {backbone}".strip(), note="published, not run here")
+        details = ", ".join(
+            f"{value} px" if key == "resolution" else value for key, value in zip(further, others, strict=True) if value
+        )
+        name = Cell(
+            f"{model} {backbone}".strip(), note="\n".join(word for word in (details, "published, not run here") if word)
+        )
         rows.append(Row([name, *values, *cost], muted=True))
     return Table("Mean over the test cases", columns, rows, _notes(comparison, figures)).fragment()
 
@@ -185,15 +193,33 @@ def _read_published(path: str | Path) -> pd.DataFrame:
 
 def _published_for(configuration: Configuration, figures: pd.DataFrame) -> pd.DataFrame:
     parameters = configuration.records[0].get("parameters", {})
-    ours = [_normal(parameters.get(key)) for key in ("architecture", "backbone")]
-    same = [[_normal(row.model), _normal(row.backbone)] == ours for row in figures.itertuples()]
+    keys = {"model": "architecture", "backbone": "backbone"}
+    keys |= {column: column for column in figures.columns if column not in PUBLISHED_COLUMNS}
+    same = [
+        all(
+            _normal(row[column]) == _normal(parameters.get(key))
+            for column, key in keys.items()
+            if row[column] or column in PUBLISHED_COLUMNS
+        )
+        for row in figures.to_dict("records")
+    ]
     return figures[pd.Series(same, index=figures.index, dtype=bool)]
 
 
+def _in_our_test_sets(figures: pd.DataFrame, ours: list[str]) -> pd.DataFrame:
+    """``figures`` with our names of the test sets, and for each of ours a row where a figure names none."""
+    rows = [
+        {**row, "test_set": name}
+        for row in figures.to_dict("records")
+        for name in ([_our_test_set(row["test_set"], ours)] if row["test_set"] else ours)
+    ]
+    return pd.DataFrame(rows, columns=figures.columns)
+
+
 def _figure(figures: pd.DataFrame, test_set: str, metric: str) -> list[float]:
-    """The published value, or nothing."""
+    """The published values: none, one, or several where several tables have the same network."""
     same = (figures["test_set"] == test_set) & (figures["metric"] == metric)
-    return figures.loc[same, "value"].tolist()[:1]
+    return figures.loc[same, "value"].drop_duplicates().tolist()
 
 
 def _our_test_set(published: str, ours: list[str]) -> str:

@@ -25,7 +25,7 @@ def picture_mask_overlay(frames: Frames, titles: Sequence[str]) -> Figure:
     for number in range(len(frames)):
         picture, mask = _small(*frames[number])
         rows.append([picture, mask * 255, _outlined(picture, (mask, TRUTH))])
-    return _grid(
+    return grid(
         rows,
         titles,
         ("picture", "mask", "outline on picture"),
@@ -44,7 +44,7 @@ def augmented(frames: Frames, augmentation: Augmentation, seed: int, draws: int 
             warped, warped_mask = augmentation(picture, mask, generator(seed, epoch, number))
             row.append(_outlined(warped, (warped_mask, TRUTH)))
         rows.append(row)
-    return _grid(
+    return grid(
         rows,
         [""] * len(rows),
         ("as it is", *(f"drawn for epoch {epoch + 1}" for epoch in range(draws))),
@@ -68,7 +68,7 @@ def predictions(
         _, small_predicted = _small(picture, predicted)
         heat = cv2.resize((probability * 255).astype(np.uint8), small_mask.shape[::-1], interpolation=cv2.INTER_AREA)
         rows.append([small, heat, _outlined(small, (small_mask, TRUTH), (small_predicted, PREDICTED))])
-    return _grid(
+    return grid(
         rows,
         names,
         ("picture", "probability", "truth (green), prediction (orange)"),
@@ -92,7 +92,7 @@ def mask_before_after(cleaned: CleanedMask, title: str) -> Figure:
         else "no mask held a value between 0 and 255; nothing had to be cleaned"
     )
     pictures = [cleaned.before, cleaned.impure * np.uint8(255), cleaned.before[part], cleaned.after[part]]
-    return _grid(
+    return grid(
         [pictures],
         [title],
         ("before", "neither 0 nor 255", "before, close", "after, close"),
@@ -125,9 +125,10 @@ def size_distribution(dataset: PreparedDataset) -> Figure:
         )
 
 
-def _grid(
+def grid(
     rows: Sequence[Sequence[np.ndarray]], names: Sequence[str], heads: Sequence[str], caption: str, alt: str
 ) -> Figure:
+    """Rows of pictures (H, W) or (H, W, 3) uint8, each row with a name, each column with a head."""
     columns = len(rows[0])
     width = min(style.WIDTH, 250 * columns + 110)
     with style.canvas(_ROW * len(rows) + 24, width) as figure:

@@ -85,7 +85,9 @@ def _sentence(comparison: Comparison, test_set: str, found: pd.DataFrame) -> str
     tables = {label: cases[cases["test_set"] == test_set] for label, cases in tables.items()}
     means = {label: cases["dice"].mean() for label, cases in tables.items()}
     cases = next(iter(tables.values()))
-    size = f"{len(cases)} cases from {cases['group'].nunique()} patients or sequences"
+    classes = cases["class"].nunique()
+    size = f"{cases['case_id'].nunique()} cases" + (f" with {classes} classes each" if classes > 1 else "")
+    size += f" from {cases['group'].nunique()} patients or sequences"
     found = found[found["test_set"] == test_set].sort_values("difference", ascending=False, kind="stable")
     if found.empty:
         label, mean = next(iter(means.items()))

@@ -1,0 +1,255 @@
+"""CVAT's XML, "CVAT for images 1.1": written for correction by hand, and read when it comes back.
+
+The format: https://docs.cvat.ai/docs/other/xml_format. Coordinates are those of the picture, x to the right and y
+down, in pixels; pixel (row i, column j) covers [j, j + 1) x [i, i + 1). Entities are never expanded: a file with a
+DOCTYPE is refused.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.parsers import expat
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from medseg import project
+from medseg.errors import MedsegError
+
+MAX_SIDE = 32_767  # pixels; more is no picture
+_IGNORED = ("attribute", "tag")
+_COUNT = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True)
+class PixelMask:
+    """A region as pixels.
+
+    Attributes:
+        left: column of its first pixel in the picture.
+        top: row of its first pixel.
+        pixels: uint8 (h, w) of 0 and 1.
+    """
+
+    left: int
+    top: int
+    pixels: np.ndarray
+
+
+Geometry = np.ndarray | PixelMask  # a polygon is float64 (N, 2): x and y
+
+
+@dataclass
+class AnnotatedImage:
+    """One picture of an annotation file.
+
+    Attributes:
+        name: as in the file, often with folders.
+        width, height: of the picture, pixels.
+        shapes: label and region of each shape, in the order of the file.
+        problem: why the shapes cannot be used, or empty.
+    """
+
+    name: str
+    width: int
+    height: int
+    shapes: list[tuple[str, Geometry]] = field(default_factory=list)
+    problem: str = ""
+
+
+def read(path: Path) -> list[AnnotatedImage]:
+    """Read an annotation file; see :func:`parse`.
+
+    Raises:
+        MedsegError: it cannot be read, or as :func:`parse`.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MedsegError(f"{project.display(path)} cannot be read: {error.strerror or error}.") from error
+    return parse(data, project.display(path))
+
+
+def parse(data: bytes, where: str) -> list[AnnotatedImage]:
+    """Read the bytes of an annotation file; a fault of one picture is noted in its ``problem``.
+
+    Polygons, and masks in the run-length code of newer CVAT: counts of zeros and ones in turn, zeros first, row by row
+    within the box ``left top width height``. Tags and attributes are passed over.
+
+    Args:
+        data: the file.
+        where: its name, for messages.
+
+    Raises:
+        MedsegError: not well-formed XML, a DOCTYPE, tracks of a video, or no CVAT annotations.
+    """
+    reader = _Reader(where)
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = reader.refuse_doctype
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    try:
+        parser.Parse(data, True)
+    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: encodings that expat does not know
+        raise MedsegError(
+            f"{where} is not well-formed XML ({error}). Export it from CVAT again, as 'CVAT for images 1.1'."
+        ) from error
+    return reader.images
+
+
+def dump(images: Sequence[AnnotatedImage], labels: Mapping[str, str], task: str) -> str:
+    """The text of an annotation file.
+
+    Args:
+        images: in the order of their ids; points are written with two decimals, as CVAT does.
+        labels: colour (``#rrggbb``) of each label.
+        task: its name.
+    """
+    lines = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>", "  <meta><task>"]
+    lines.append(f"    <name>{_text(task)}</name><size>{len(images)}</size><mode>annotation</mode><overlap>0</overlap>")
+    lines.append("    <labels>")
+    lines += [
+        f"      <label><name>{_text(name)}</name><color>{colour}</color><attributes></attributes></label>"
+        for name, colour in labels.items()
+    ]
+    lines += ["    </labels>", "  </task></meta>"]
+    for number, image in enumerate(images):
+        lines.append(
+            f'  <image id="{number}" name={quoteattr(image.name)} width="{image.width}" height="{image.height}">'
+        )
+        lines += [f"    {_element(label, geometry)}" for label, geometry in image.shapes]
+        lines.append("  </image>")
+    return "\n".join([*lines, "</annotations>", ""])
+
+
+def encode_mask(pixels: np.ndarray) -> str:
+    """Run lengths of a box (h, w) of 0 and 1: zeros and ones in turn, zeros first, row by row."""
+    line = np.concatenate([[0], pixels.ravel() != 0, [0]]).astype(np.int8)
+    edges = np.flatnonzero(np.diff(line))
+    counts = np.diff(np.concatenate([[0], edges, [pixels.size]]))
+    return ", ".join(map(str, (counts if counts[-1] else counts[:-1]).tolist()))
+
+
+def decode_mask(code: str, width: int, height: int) -> np.ndarray:
+    """Reverse of :func:`encode_mask`: uint8 (height, width) of 0 and 1; zeros at the end may be left out.
+
+    Raises:
+        ValueError: a count is not a whole number, or they add up to more than the box; the text says so.
+    """
+    tokens = code.replace(",", " ").split()
+    wrong = next((token for token in tokens if not _COUNT.fullmatch(token)), None)
+    if wrong is not None:
+        raise ValueError(f"the run length {wrong[:20]!r} is not a whole number")
+    counts = list(map(int, tokens))
+    if sum(counts) > width * height:
+        raise ValueError(f"run lengths add up to {sum(counts)}, its box has {width} x {height} pixels")
+    values = np.zeros(width * height, np.uint8)
+    ends = np.cumsum(np.array([0, *counts], np.int64))
+    for start, end in zip(ends[1:-1:2], ends[2::2], strict=False):
+        values[start:end] = 1
+    return values.reshape(height, width)
+
+
+class _Reader:
+    """Handlers of the XML parser; see :func:`parse`."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.images: list[AnnotatedImage] = []
+        self.path: list[str] = []
+
+    def refuse_doctype(self, *_: object) -> None:
+        raise MedsegError(
+            f"{self.where} has a DOCTYPE, which CVAT never writes and which can blow up to any size. It is not read; "
+            "export it from CVAT again."
+        )
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if not self.path and name != "annotations":
+            raise MedsegError(f"{self.where} is not a CVAT file: its root is <{name[:40]}>, expected <annotations>.")
+        self.path.append(name)
+        if len(self.path) == 2 and name == "track":
+            raise MedsegError(f"{self.where} holds tracks of a video; export it as 'CVAT for images 1.1' instead.")
+        if len(self.path) == 2 and name == "image":
+            self.images.append(_image(attributes))
+        elif len(self.path) == 3 and self.path[1] == "image" and name not in _IGNORED:
+            image = self.images[-1]
+            if not image.problem:
+                try:
+                    image.shapes.append(_shape(name, attributes, image))
+                except ValueError as error:
+                    image.problem = f"shape {len(image.shapes) + 1}: {error}"
+
+    def end(self, name: str) -> None:
+        self.path.pop()
+
+
+def _image(attributes: dict[str, str]) -> AnnotatedImage:
+    name = attributes.get("name", "")
+    try:
+        width, height = (_integer(attributes, side, 1) for side in ("width", "height"))
+    except ValueError as error:
+        return AnnotatedImage(name, 0, 0, problem=str(error))
+    return AnnotatedImage(name, width, height)
+
+
+def _shape(name: str, attributes: dict[str, str], image: AnnotatedImage) -> tuple[str, Geometry]:
+    readers: dict[str, Callable[[dict[str, str], AnnotatedImage], Geometry]] = {"polygon": _polygon, "mask": _mask}
+    if name not in readers:
+        raise ValueError(f"a <{name[:40]}>; only polygons and masks are read")
+    if "label" not in attributes:
+        raise ValueError(f"a {name} without a label")
+    return attributes["label"], readers[name](attributes, image)
+
+
+def _polygon(attributes: dict[str, str], image: AnnotatedImage) -> np.ndarray:
+    points = []
+    for pair in filter(None, attributes.get("points", "").split(";")):
+        try:
+            x, y = (float(value) for value in pair.split(","))
+        except ValueError:
+            raise ValueError(f"the point {pair[:40]!r} is not 'x,y'") from None
+        if not (math.isfinite(x) and math.isfinite(y) and max(abs(x), abs(y)) <= 1e6):
+            raise ValueError(f"the point {pair[:40]!r} is out of all bounds")
+        points.append((x, y))
+    if len(set(points)) < 3:
+        raise ValueError(f"a polygon of {len(set(points))} distinct point(s); expected at least 3")
+    return np.array(points, np.float64)
+
+
+def _mask(attributes: dict[str, str], image: AnnotatedImage) -> PixelMask:
+    left, top, width, height = (
+        _integer(attributes, key, least) for key, least in (("left", 0), ("top", 0), ("width", 1), ("height", 1))
+    )
+    if left + width > image.width or top + height > image.height:
+        raise ValueError(
+            f"a mask of {width} x {height} pixels at ({left}, {top}) does not fit into {image.width} x {image.height}"
+        )
+    if "rle" not in attributes:
+        raise ValueError("a mask without rle")
+    return PixelMask(left, top, decode_mask(attributes["rle"], width, height))
+
+
+def _integer(attributes: dict[str, str], key: str, least: int) -> int:
+    value = attributes.get(key)
+    if value is None:
+        raise ValueError(f"{key} is missing")
+    if not re.fullmatch(r"[0-9]{1,5}(\.0+)?", value) or not least <= int(value.split(".")[0]) <= MAX_SIDE:
+        raise ValueError(f"{key} is {value[:20]!r}; expected a whole number of pixels from {least} to {MAX_SIDE}")
+    return int(value.split(".")[0])
+
+
+def _element(label: str, geometry: Geometry) -> str:
+    common = f'label={quoteattr(label)} source="file" occluded="0"'
+    if isinstance(geometry, PixelMask):
+        height, width = geometry.pixels.shape
+        box = f'left="{geometry.left}" top="{geometry.top}" width="{width}" height="{height}"'
+        return f'<mask {common} rle="{encode_mask(geometry.pixels)}" {box} z_order="0"></mask>'
+    points = ";".join(f"{x:.2f},{y:.2f}" for x, y in geometry)
+    return f'<polygon {common} points="{points}" z_order="0"></polygon>'
+
+
+def _text(value: str) -> str:
+    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,138 @@
+"""One colour picture out of one DICOM file, whatever state the file is in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.uid import ImplicitVRLittleEndian
+
+from medseg import project
+from medseg.errors import MedsegError
+
+MAX_PIXELS = 100_000_000  # more is no camera frame, but a damaged header
+
+
+class BadDicom(MedsegError):
+    """A file that gives no picture; ``reason`` is the text without the file's name."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{project.display(path)}: {reason}.")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class DicomPicture:
+    """A decoded picture.
+
+    Attributes:
+        pixels: uint8 (H, W, 3), RGB.
+        transfer_syntax: its name as in the standard, such as ``Explicit VR Little Endian``.
+        photometric: its photometric interpretation as stored, such as ``RGB`` or ``MONOCHROME2``.
+    """
+
+    pixels: np.ndarray
+    transfer_syntax: str
+    photometric: str
+
+
+def read(path: Path) -> DicomPicture:
+    """Read the picture of a DICOM file.
+
+    YBR and palette colours become RGB, grey pictures three equal channels, MONOCHROME1 is inverted. More than 8 bits
+    are brought to 8: through the file's window where it has one, else by dividing by the largest value its bits hold.
+
+    Raises:
+        BadDicom: no DICOM, truncated, no picture or several, a compression without decoder, or anything else.
+    """
+    with _explained(path):
+        dataset = pydicom.dcmread(path)
+        _check(path, dataset)
+        syntax = dataset.file_meta.TransferSyntaxUID.name if "TransferSyntaxUID" in dataset.file_meta else "unknown"
+        return DicomPicture(_to_rgb(path, dataset), syntax, str(dataset.PhotometricInterpretation))
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Width and height (pixels) from the header alone; the picture is not read.
+
+    Raises:
+        BadDicom: no DICOM, or a header without size.
+    """
+    with _explained(path):
+        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+        return int(dataset.Columns), int(dataset.Rows)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BadDicom:
+        raise
+    except InvalidDicomError as error:
+        raise BadDicom(path, "not a DICOM file: the mark 'DICM' after the first 128 bytes is missing") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise BadDicom(path, f"cannot be read: {error.strerror}") from error
+        raise BadDicom(path, f"damaged or truncated: {error}") from error  # Pillow's way to say so
+    except Exception as error:  # pydicom raises nearly anything on damaged input; none of it may end the work
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        raise BadDicom(path, f"damaged, truncated or not supported: {text.rstrip('.')}") from error
+
+
+def _check(path: Path, dataset: Dataset) -> None:
+    """Refuse what is no single picture of 8 to 16 bits, before memory is taken for it."""
+    if "PixelData" not in dataset:
+        kind = "floating-point values" if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset else "none"
+        raise BadDicom(path, f"holds no picture (pixel data: {kind}), or was cut off before it")
+    width, height = int(dataset.Columns), int(dataset.Rows)
+    if not 0 < width * height <= MAX_PIXELS:
+        raise BadDicom(path, f"a picture of {width} x {height} pixels; expected at most {MAX_PIXELS / 1e6:.0f} million")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise BadDicom(path, f"holds {frames} pictures, expected one")
+    bits, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
+    if bits not in (8, 16) or samples not in (1, 3):
+        raise BadDicom(path, f"has {samples} channel(s) of {bits} bits, expected 1 or 3 of 8 or 16")
+    expected = width * height * samples * bits // 8
+    compressed = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian).is_compressed
+    halved = dataset.PhotometricInterpretation == "YBR_FULL_422"  # stores fewer bytes
+    if not (compressed or halved) and len(dataset.PixelData) < expected:
+        raise BadDicom(path, f"truncated: holds {len(dataset.PixelData)} of the {expected} bytes of its picture")
+
+
+def _to_rgb(path: Path, dataset: Dataset) -> np.ndarray:
+    pixels = pixel_array(dataset)  # YBR is RGB from here on
+    photometric = str(dataset.PhotometricInterpretation)
+    if photometric == "PALETTE COLOR":
+        pixels = apply_color_lut(pixels, dataset)
+        pixels = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+    elif pixels.dtype != np.uint8:
+        pixels = _to_8_bits(pixels, dataset)
+    if pixels.ndim == 2:
+        pixels = np.repeat((255 - pixels if photometric == "MONOCHROME1" else pixels)[..., None], 3, axis=2)
+    if pixels.shape != (int(dataset.Rows), int(dataset.Columns), 3):
+        raise BadDicom(path, f"gives an array of shape {pixels.shape}, expected one colour picture")
+    return np.ascontiguousarray(pixels)
+
+
+def _to_8_bits(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
+    bits = int(dataset.BitsStored)
+    low, high = (
+        (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if np.issubdtype(pixels.dtype, np.signedinteger) else (0, 2**bits - 1)
+    )
+    if pixels.ndim == 2 and ("WindowCenter" in dataset or "VOILUTSequence" in dataset):
+        values = apply_voi_lut(apply_modality_lut(pixels, dataset), dataset)
+        if "VOILUTSequence" not in dataset:
+            # A window's output spans the values that the stored bits can hold, rescaled.
+            low, high = (float(v) for v in apply_modality_lut(np.array([low, high], pixels.dtype), dataset))
+        else:
+            low, high = 0, float(max(int(values.max()), 1))
+        pixels = values
+    scaled = (pixels.astype(np.float32) - low) * (255 / max(high - low, 1))
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

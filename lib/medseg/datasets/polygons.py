@@ -1,0 +1,237 @@
+"""Outlines of structures as polygons: read, written, moved, and drawn into masks.
+
+A point (x, y) is continuous: pixel (row i, column j) covers [j, j+1) x [i, i+1) and its centre is (j+0.5, i+0.5). A
+pixel belongs to a polygon when its centre is inside, by the even-odd rule; several polygons of one class are united.
+A centre exactly on an outline belongs to the polygon on its right, or below it where the outline is level, so that
+polygons which share an edge neither overlap nor leave a gap.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from medseg.errors import MedsegError
+
+MAX_BIT_CLASSES = 31
+"""Classes that fit into an int32 without its sign."""
+
+
+@dataclass(frozen=True, eq=False)
+class PolygonSet:
+    """The polygons of one picture.
+
+    Attributes:
+        points: float64 (N, 2), the corners (x, y) of all polygons one after the other, in pixels.
+        starts: int64 (P + 1,), where each polygon starts in ``points``; the last entry is N.
+        classes: int64 (P,), class index of each polygon; a class may have several polygons, or none.
+        size: (width, height) of the picture, in pixels.
+    """
+
+    points: np.ndarray
+    starts: np.ndarray
+    classes: np.ndarray
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, shapes: Iterable[tuple[int, ArrayLike]], size: tuple[int, int]) -> "PolygonSet":
+        """From pairs of class index and points (n, 2); ``size`` is (width, height) in pixels.
+
+        Raises:
+            ValueError: points that are not finite pairs, a negative class, or a size below 1.
+        """
+        classes, outlines = [], []
+        for index, points in shapes:
+            outline = np.asarray(points, np.float64)
+            outline = outline.reshape(0, 2) if outline.size == 0 else outline
+            if outline.ndim != 2 or outline.shape[1] != 2 or not np.isfinite(outline).all():
+                raise ValueError("the points of a polygon must be finite pairs (x, y)")
+            if index < 0:
+                raise ValueError(f"a class index must not be negative, got {index}")
+            classes.append(index)
+            outlines.append(outline)
+        width, height = size
+        if width < 1 or height < 1:
+            raise ValueError(f"the size must be positive, got {size}")
+        starts = np.cumsum([0, *map(len, outlines)], dtype=np.int64)
+        points = np.concatenate([np.empty((0, 2)), *outlines])
+        return cls(points, starts, np.array(classes, np.int64), (int(width), int(height)))
+
+    def transformed(self, matrix: np.ndarray, size: tuple[int, int]) -> "PolygonSet":
+        """Moved by an affine map into a picture of ``size`` (width, height).
+
+        Args:
+            matrix: (2, 3), from continuous points (x, y, 1) of this picture to those of the other.
+            size: of the other picture, in pixels.
+        """
+        moved = self.points @ matrix[:, :2].T + matrix[:, 2]
+        return PolygonSet(moved, self.starts, self.classes, size)
+
+    def outlines(self) -> Iterable[tuple[int, np.ndarray]]:
+        """Pairs of class index and points (n, 2), in order."""
+        for index, start, stop in zip(self.classes, self.starts, self.starts[1:], strict=False):
+            yield int(index), self.points[start:stop]
+
+
+def parse(text: str, classes: Sequence[str], source: str = "a label file") -> PolygonSet:
+    """Read the polygons of a label file of the prepared dataset.
+
+    Args:
+        text: ``{"size": [width, height], "polygons": [{"class": name, "points": [[x, y], ...]}, ...]}``.
+        classes: names of the classes; the position of a name is its class index.
+        source: what the messages call the file.
+
+    Raises:
+        MedsegError: not of that form, a class that is not among ``classes``, or points that are not finite.
+    """
+    position = {name: index for index, name in enumerate(classes)}
+    shapes = []
+    try:
+        content = json.loads(text)
+        width, height = content["size"]
+        if not (isinstance(width, int) and isinstance(height, int)):
+            raise ValueError(f"the size {content['size']} is not two whole numbers")
+        for number, polygon in enumerate(content["polygons"]):
+            if polygon["class"] not in position:
+                raise ValueError(f"polygon {number} has the unknown class {polygon['class']!r}")
+            shapes.append((position[polygon["class"]], polygon["points"]))
+        return PolygonSet.of(shapes, (width, height))
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        found = f"there is no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
+        raise MedsegError(
+            f"{source} does not hold polygons as expected: {found}. It should read "
+            '{"size": [width, height], "polygons": [{"class": ..., "points": [[x, y], ...]}, ...]} with the classes '
+            f"{', '.join(classes)}. Prepare the dataset again."
+        ) from error
+
+
+def dump(polygons: PolygonSet, classes: Sequence[str]) -> str:
+    """The label file of a picture; :func:`parse` reads exactly the same numbers from it.
+
+    Raises:
+        IndexError: a polygon's class has no name in ``classes``.
+    """
+    listed: list[dict[str, Any]] = [
+        {"class": classes[index], "points": points.tolist()} for index, points in polygons.outlines()
+    ]
+    return json.dumps({"size": list(polygons.size), "polygons": listed}, allow_nan=False) + "\n"
+
+
+def rasterise(polygons: PolygonSet, num_classes: int) -> np.ndarray:
+    """Draw every class into a mask of its own.
+
+    Returns:
+        uint8 (num_classes, height, width) of {0, 1}.
+
+    Raises:
+        ValueError: a polygon has a class of ``num_classes`` or above.
+    """
+    width, height = polygons.size
+    _check_classes(polygons, num_classes)
+    masks = np.zeros((num_classes, height, width), np.uint8)
+    for index, rows, columns, filled in _boxes(polygons):
+        masks[index, rows, columns] |= filled
+    return masks
+
+
+def draw_class(polygons: PolygonSet, class_index: int) -> np.ndarray:
+    """Draw one class: uint8 (height, width) of {0, 1}."""
+    width, height = polygons.size
+    mask = np.zeros((height, width), np.uint8)
+    of_class = [shape for shape in polygons.outlines() if shape[0] == class_index]
+    for _, rows, columns, filled in _boxes(PolygonSet.of(of_class, polygons.size)):
+        mask[rows, columns] |= filled
+    return mask
+
+
+def rasterise_bits(polygons: PolygonSet) -> np.ndarray:
+    """Draw all classes into the bits of one picture.
+
+    Returns:
+        int32 (height, width); bit k says whether the pixel belongs to class k.
+
+    Raises:
+        ValueError: a class is too high for an int32.
+    """
+    width, height = polygons.size
+    _check_classes(polygons, MAX_BIT_CLASSES)
+    owners, rows, columns = _crossings(polygons)
+    seen = columns < width  # what a scan line enters or leaves beyond the right edge has no pixel
+    owners, places = owners[seen], rows[seen] * width + columns[seen]
+    flags = np.left_shift(1, polygons.classes).astype(np.int32)
+    turns = _turns(polygons.classes)
+    bits = np.zeros((height, width), np.int32)
+    for turn in range(max(turns, default=0) + 1):
+        # Polygons of one class must be united, not cancel each other out: the second of a class is drawn apart.
+        of_turn = slice(None) if not any(turns) else np.asarray(turns)[owners] == turn
+        layer = bits if turn == 0 else np.zeros((height, width), np.int32)
+        np.bitwise_xor.at(layer.reshape(-1), places[of_turn], flags[owners[of_turn]])
+        np.bitwise_xor.accumulate(layer, axis=1, out=layer)
+        if turn:
+            bits |= layer
+    return bits
+
+
+def _check_classes(polygons: PolygonSet, limit: int) -> None:
+    if len(polygons.classes) and not 0 <= polygons.classes.min() <= polygons.classes.max() < limit:
+        raise ValueError(f"the classes must be 0 to {limit - 1}, got {sorted(set(polygons.classes.tolist()))}")
+
+
+def _turns(classes: np.ndarray) -> list[int]:
+    """For each polygon the number of earlier ones of its class."""
+    seen: dict[int, int] = {}
+    turns = []
+    for index in classes.tolist():
+        turns.append(seen.get(index, 0))
+        seen[index] = turns[-1] + 1
+    return turns
+
+
+def _crossings(polygons: PolygonSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the line through the pixel centres of each row enters or leaves each polygon.
+
+    Returns:
+        Three int64 arrays, ordered by polygon: the polygon, the row, and the first column whose centre lies at or
+        beyond the crossing, 0 to width inclusive. Each row of each polygon has an even number of crossings.
+    """
+    width, height = polygons.size
+    points, starts = polygons.points, polygons.starts
+    corners = np.diff(starts)
+    following = np.arange(1, len(points) + 1)
+    following[starts[1:][corners > 0] - 1] = starts[:-1][corners > 0]
+    owners = np.repeat(np.arange(len(corners)), corners)
+    x, y = points.T
+    # Every edge runs downward, so that both directions of one edge cross a row at bit for bit the same place.
+    upward = y > y[following]
+    upper = np.where(upward, following, np.arange(len(points)))
+    lower = np.where(upward, np.arange(len(points)), following)
+    # The row of centre c is crossed where y_upper <= c < y_lower: a corner on a centre line counts once.
+    first = np.clip(np.ceil(y[upper] - 0.5), 0, height).astype(np.int64)
+    count = np.clip(np.ceil(y[lower] - 0.5), 0, height).astype(np.int64) - first
+    edges = np.repeat(np.arange(len(points)), count)
+    rows = np.arange(len(edges)) + (first - np.cumsum(count) + count)[edges]
+    upper, lower = upper[edges], lower[edges]
+    share = (rows + 0.5 - y[upper]) / (y[lower] - y[upper])
+    crossing = x[upper] + share * (x[lower] - x[upper])
+    columns = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
+    return owners[edges], rows, columns
+
+
+def _boxes(polygons: PolygonSet) -> Iterable[tuple[int, slice, slice, np.ndarray]]:
+    """Each polygon drawn inside its bounding box: class index, rows, columns and uint8 {0, 1} of that box."""
+    owners, rows, columns = _crossings(polygons)
+    bounds = np.searchsorted(owners, np.arange(len(polygons.classes) + 1))
+    for index, start, stop in zip(polygons.classes, bounds, bounds[1:], strict=False):
+        if start == stop:
+            continue
+        of_row, of_column = rows[start:stop], columns[start:stop]
+        top, bottom, left, right = of_row.min(), of_row.max() + 1, of_column.min(), of_column.max()
+        # One column more than the box: the last crossing of a row switches off there.
+        box = np.zeros((bottom - top, right - left + 1), np.uint8)
+        np.bitwise_xor.at(box.reshape(-1), (of_row - top) * box.shape[1] + of_column - left, np.uint8(1))
+        # Every row ends switched off, so that one pass over all rows on end does for all of them.
+        np.bitwise_xor.accumulate(box.reshape(-1), out=box.reshape(-1))
+        yield int(index), slice(top, bottom), slice(left, right), box[:, :-1]

@@ -1,0 +1,72 @@
+"""Take over the training of a run that differs only in what is done with the trained network.
+
+Sliding windows, thresholds and the like are parameters of a run, so that their effect is compared as any other; but
+training the same network again for each of them would take the same hours and give the same weights.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from medseg.experiments.runs import NOT_PART_OF_THE_QUESTION, Run, all_runs
+
+#: Parameters that no training depends on.
+INFERENCE_ONLY = frozenset({"window", "stride", "tta", "thresholds", "postprocess", "crf"})
+#: Entries of the record that the training leaves.
+_RESULTS = ("device", "model", "batch", "selection", "durations", "peak_memory_mb")
+
+
+def trained_twin(run: Run, parameters: Mapping[str, Any]) -> Run | None:
+    """A finished run of the same study, notebook and data whose training asked the same; None where there is none.
+
+    Args:
+        run: being computed: its record says study, notebook and data.
+        parameters: of ``run``.
+    """
+    record = run.record
+    for other in all_runs(record["study"]):
+        found = other.record
+        if (
+            other.id != run.id
+            and found.get("status") == "finished"
+            and found.get("stage") == record["stage"]
+            and found.get("dataset", {}).get("fingerprint") == record["dataset"]["fingerprint"]
+            and _training(found.get("parameters", {})) == _training(parameters)
+            and any(other.checkpoints.glob("best*"))
+        ):
+            return other
+    return None
+
+
+def adopt(run: Run, twin: Run) -> pd.DataFrame:
+    """Give ``run`` the checkpoints, the history and the training's record of ``twin``; returns the history.
+
+    The record says from which run they come (``training_of``). Files are linked where the disk can do that.
+    """
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    for source in sorted(path for path in twin.checkpoints.iterdir() if path.is_file()):
+        _link(source, run.checkpoints / source.name)
+    history = twin.history()
+    run.write_table("history.csv", history)
+    record = twin.record
+    run.finish(training_of=record.get("training_of", twin.id), **{key: record[key] for key in _RESULTS})
+    return history
+
+
+def _training(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    left_out = INFERENCE_ONLY | NOT_PART_OF_THE_QUESTION
+    return {key: value for key, value in parameters.items() if key not in left_out}
+
+
+def _link(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.part")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    temporary.replace(target)

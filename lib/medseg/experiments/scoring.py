@@ -1,0 +1,92 @@
+"""What every evaluation begins and ends with: the right cases, and the files that say how each of them was scored."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medseg import project
+from medseg.datasets.index import PreparedDataset
+from medseg.errors import MedsegError
+from medseg.experiments.runs import Run
+from medseg.metrics.overlap import COUNTS, check_complete
+
+
+def test_cases(run: Run, dataset: PreparedDataset) -> pd.DataFrame:
+    """Rows of the test split.
+
+    Raises:
+        MedsegError: there is none, or the dataset is not the one that the run was trained on.
+    """
+    trained_on = run.record["dataset"]["fingerprint"]
+    if dataset.fingerprint != trained_on:
+        raise MedsegError(
+            f"The run {run.id} was trained on a dataset with fingerprint {trained_on[:8]}, but "
+            f"{project.display(dataset.folder)} has {dataset.fingerprint[:8]}: it was prepared anew. Train again, or "
+            "restore it."
+        )
+    cases = dataset.split("test")
+    if cases.empty:
+        raise MedsegError(f"{dataset.info['name']} has no test cases. Prepare it so that there is a test set.")
+    return cases
+
+
+def check_finite(run: Run, case_id: str, probability: np.ndarray) -> None:
+    """Assert that a network gives numbers.
+
+    Raises:
+        MedsegError: it gives NaN or infinity.
+    """
+    if not np.isfinite(probability).all():
+        raise MedsegError(
+            f"The network of run {run.id} gives no number for {case_id}: its training diverged. Train again with a "
+            "lower learning rate, or in fp32."
+        )
+
+
+def case_table(counted: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """A table of ``cases.csv`` from its rows; identity and counts come first."""
+    table = pd.DataFrame(counted)
+    first = ["test_set", "case_id", "group", "class", *COUNTS]
+    return table[[*first, *(column for column in table.columns if column not in first)]]
+
+
+def write(
+    run: Run,
+    table: pd.DataFrame,
+    encoded: Iterable[Mapping[str, str]],
+    expected_ids: Iterable[str],
+    started: float,
+    **evaluation: Any,
+) -> None:
+    """Write ``predictions/TEST_SET.csv``, ``cases.csv`` and the record's ``evaluation``, in this order.
+
+    Args:
+        table: one row per case and class, with counts and measures.
+        encoded: for each case and class test_set, image_name, class and rle.
+        expected_ids: cases that have to be in ``table``.
+        started: ``time.monotonic()`` at the start of the evaluation.
+        evaluation: further entries of the record: the threshold rule and what else was done to the masks.
+
+    Raises:
+        MedsegError: a case is missing, there twice, or not expected.
+    """
+    check_complete(table, expected_ids)
+    for test_set, rows in pd.DataFrame(encoded).groupby("test_set"):
+        run.write_table(f"predictions/{test_set}.csv", rows[["image_name", "class", "rle"]])
+    run.write_table("cases.csv", table)
+    run.update(
+        evaluation={
+            "checkpoint": "best",
+            "scoring": "native resolution",
+            "n_cases": {name: int(rows["case_id"].nunique()) for name, rows in table.groupby("test_set")},
+            **evaluation,
+        },
+        durations={
+            **run.record.get("durations", {}),
+            "evaluate_seconds": round(time.monotonic() - started, 1),
+        },
+        error=None,
+    )

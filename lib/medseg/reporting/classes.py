@@ -1,0 +1,111 @@
+"""Where the errors are: scores class by class, and the area that was missed or invented of each."""
+
+import numpy as np
+import pandas as pd
+
+from medseg.reporting import provenance, statistics, style
+from medseg.reporting.comparison import Comparison, Configuration
+from medseg.reporting.fragments import Figure, Fragment
+from medseg.reporting.tables import Cell, Column, Row, Table, number
+
+_ROW = 17  # CSS pixels per class
+_WORST = 10
+
+
+def scores(comparison: Comparison) -> Figure:
+    """Mean Dice of every class, a dot per configuration, a panel per test set."""
+    classes = _classes(comparison)
+    test_sets = comparison.test_sets
+    described = []
+    with style.canvas(_ROW * len(classes) + 90) as figure:
+        panels = figure.subplots(1, len(test_sets), sharey=True, squeeze=False)[0]
+        places = np.arange(len(classes))
+        for axes, test_set in zip(panels, test_sets, strict=True):
+            lowest = 1.0
+            for c in comparison.configurations:
+                means = _means(c, test_set, "dice").reindex(classes)
+                axes.scatter(means, places, 22, c.colour, label=c.label, linewidths=0, alpha=0.85, zorder=3)
+                lowest = min(lowest, float(means.min()))
+                described.append(f"{c.label} on {test_set}: lowest {means.idxmin()} {means.min():.2f}")
+            axes.set_xlim(max(-0.02, lowest - 0.05), 1.005)
+            axes.set_title(test_set)
+            axes.set_xlabel("mean Dice")
+            style.plain(axes, "both")
+        _name_rows(panels[0], classes)
+        if len(comparison.configurations) > 1:
+            columns = min(3, len(comparison.configurations))
+            handles, labels = panels[0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside upper left", ncols=columns)
+        caption = "Mean Dice over the test cases, class by class. The axis does not start at 0."
+        return style.finish(figure, caption, f"Dice by class; {'; '.join(described)}.")
+
+
+def area_errors(comparison: Comparison) -> Figure:
+    """Missed and invented area of every class, as a share of its true area, for the best configuration."""
+    classes, test_set = _classes(comparison), comparison.test_sets[0]
+    best = statistics.best(comparison, test_set)
+    pooled = _pooled(best, test_set).reindex(classes)
+    under, over = 100 * pooled["fn"] / pooled["truth"], 100 * pooled["fp"] / pooled["truth"]
+    with style.canvas(_ROW * len(classes) + 80, 720) as figure:
+        axes = figure.subplots()
+        places = np.arange(len(classes))
+        axes.barh(places, -under, 0.7, color=style.PALETTE[5], label="missed (under-segmented)")
+        axes.barh(places, over, 0.7, color=style.PALETTE[4], label="invented (over-segmented)")
+        axes.axvline(0, color=style.INK, linewidth=0.8)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+        axes.set_xlabel("area, % of the true area of the class")
+        style.plain(axes, "x")
+        _name_rows(axes, classes)
+        figure.legend(loc="outside upper left", ncols=2)
+        worst = (under + over).idxmax()
+        return style.finish(
+            figure,
+            f"{best.label} on {test_set}: pixels missed and invented, summed over the cases.",
+            f"Area errors by class; the largest is that of {worst}: {under[worst]:.1f} % missed, {over[worst]:.1f} % "
+            "invented.",
+        )
+
+
+def worst(comparison: Comparison, count: int = _WORST) -> Fragment:
+    """Table of the classes that the best configuration finds worst."""
+    test_set = comparison.test_sets[0]
+    best = statistics.best(comparison, test_set)
+    cases = pd.concat([t[t["test_set"] == test_set] for t in best.cases])
+    pooled = _pooled(best, test_set)
+    order = cases.groupby("class")["dice"].mean().sort_values(kind="stable").index[:count]
+    rows = []
+    for name in order:
+        own, area = cases[cases["class"] == name], pooled.loc[name]
+        missed = int(((own["tp"] + own["fn"] > 0) & (own["tp"] == 0)).sum())
+        cells = [Cell(name), number(own["dice"].mean(), note=f"sd {own['dice'].std():.3f}")]
+        cells += [number(own["hd95"].mean(), 1), number(own["surface_dice"].mean())]
+        cells += [number(100 * area[k] / area["truth"], 1) for k in ("fn", "fp")]
+        rows.append(Row([*cells, number(missed, 0)]))
+    columns = [
+        Column("Class", numeric=False),
+        *map(Column, ("Dice", "HD95, px", "Surface Dice", "Missed area, %", "Invented area, %", "Cases missed")),
+    ]
+    notes = [f"{best.label} on {test_set}; means over the cases. Areas are shares of the true area of the class."]
+    return Table(f"The {len(rows)} worst classes", columns, rows, notes + provenance.notes(comparison)).fragment()
+
+
+def _classes(comparison: Comparison) -> list[str]:
+    return list(dict.fromkeys(comparison.configurations[0].cases[0]["class"]))
+
+
+def _means(configuration: Configuration, test_set: str, metric: str) -> pd.Series:
+    """Mean of ``metric`` by class, over cases and seeds."""
+    cases = pd.concat([t[t["test_set"] == test_set] for t in configuration.cases])
+    return cases.groupby("class", sort=False)[metric].mean()
+
+
+def _pooled(configuration: Configuration, test_set: str) -> pd.DataFrame:
+    cases = pd.concat([t[t["test_set"] == test_set] for t in configuration.cases])
+    summed = cases.groupby("class", sort=False)[["tp", "fp", "fn"]].sum()
+    return summed.assign(truth=summed["tp"] + summed["fn"])
+
+
+def _name_rows(axes, classes: list[str]) -> None:
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_ylim(len(classes) - 0.4, -0.6)
+    axes.tick_params(axis="y", labelcolor=style.INK)
