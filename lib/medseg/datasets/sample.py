@@ -14,6 +14,7 @@ from medseg.errors import MedsegError
 _MAKERS = {
     "polyp": ("phantoms.polyp", "write_polyp_sample", "polyp"),
     "handbone": ("phantoms.hand", "write_hand_sample", "handbone"),
+    "gastric": ("phantoms.gastric", "write_gastric_sample", "gastric"),
 }
 STUDIES = tuple(_MAKERS)
 

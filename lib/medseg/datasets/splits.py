@@ -3,7 +3,10 @@
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
+from medseg import project
+from medseg.datasets.index import SPLITS, PreparedDataset
 from medseg.errors import MedsegError
 
 
@@ -51,3 +54,72 @@ def split_groups(groups: Sequence[str], fraction: float, seed: int) -> set[str]:
         name, best = reached[best]
         chosen.add(name)
     return chosen
+
+
+def group_folds(groups: Sequence[str], folds: int, seed: int) -> list[int]:
+    """Cross-validation folds of whole groups, drawn at random (scikit-learn's GroupKFold).
+
+    Args:
+        groups: the group of every sample; their order does not matter.
+        folds: how many, at least 3: one to test on, one to validate on, the rest to train on.
+        seed: of the draw.
+
+    Returns:
+        The fold of every sample, 0 to ``folds - 1``; the numbers of groups in any two folds differ by one at most.
+
+    Raises:
+        MedsegError: fewer than 3 folds, or fewer groups than folds.
+    """
+    from sklearn.model_selection import GroupKFold  # takes a second to import, and few need it
+
+    names = sorted(set(groups))
+    if folds < 3:
+        raise MedsegError(
+            f"{folds} fold(s) are asked for; at least 3 are needed: to train, to validate and to test on."
+        )
+    if len(names) < folds:
+        listed = f" ({', '.join(names)})" if names else ""
+        raise MedsegError(
+            f"{folds} folds need at least as many groups (patients); there are {len(names)}{listed}. Add patients, or "
+            "ask for fewer folds."
+        )
+    splitter = GroupKFold(folds, shuffle=True, random_state=seed)
+    fold_of = {
+        names[place]: fold for fold, (_, test) in enumerate(splitter.split(names, groups=names)) for place in test
+    }
+    return [fold_of[group] for group in groups]
+
+
+def fold_split(fold: int, held_out: int, folds: int) -> tuple[str, str]:
+    """Split and test set of the samples of ``fold`` where ``held_out`` is tested on and the next one validated on."""
+    if fold == held_out:
+        return "test", f"fold-{fold}"
+    return ("validation" if fold == (held_out + 1) % folds else "train"), ""
+
+
+def hold_out(dataset: PreparedDataset, fold: int) -> PreparedDataset:
+    """The same dataset, split for another test fold; validation is the fold after it, training the others.
+
+    Only ``split``, ``test_set`` and the counts change; files and fingerprint are those of ``dataset``.
+
+    Args:
+        dataset: a prepared dataset with cross-validation folds.
+        fold: to test on, from 0.
+
+    Raises:
+        MedsegError: the dataset has no folds, or not this one.
+    """
+    present = sorted(set(map(int, dataset.index["fold"])))
+    name = project.display(dataset.folder)
+    if present[0] < 0:
+        raise MedsegError(f"{name} is not divided into folds: its split is fixed. Leave the fold out.")
+    if fold not in present:
+        raise MedsegError(f"{name} has no fold {fold}; there are {', '.join(map(str, present))}.")
+    folds = dataset.info.get("folds", present[-1] + 1)
+    table = dataset.index.copy()
+    assigned = [fold_split(int(of_row), fold, folds) for of_row in table["fold"]]
+    table["split"], table["test_set"] = map(list, zip(*assigned, strict=True))
+    counts = {split: int((table["split"] == split).sum()) for split in SPLITS}
+    counts["test_sets"] = {f"fold-{fold}": counts["test"]}
+    info = {**dataset.info, "counts": {**dataset.info.get("counts", {}), **counts}}
+    return replace(dataset, info=info, index=table)

@@ -126,12 +126,20 @@ def size_distribution(dataset: PreparedDataset) -> Figure:
 
 
 def grid(
-    rows: Sequence[Sequence[np.ndarray]], names: Sequence[str], heads: Sequence[str], caption: str, alt: str
+    rows: Sequence[Sequence[np.ndarray]],
+    names: Sequence[str],
+    heads: Sequence[str],
+    caption: str,
+    alt: str,
+    row_height: int = _ROW,
 ) -> Figure:
-    """Rows of pictures (H, W) or (H, W, 3) uint8, each row with a name, each column with a head."""
+    """Rows of pictures (H, W) or (H, W, 3) uint8, each row with a name, each column with a head.
+
+    ``row_height`` is in CSS pixels.
+    """
     columns = len(rows[0])
-    width = min(style.WIDTH, 250 * columns + 110)
-    with style.canvas(_ROW * len(rows) + 24, width) as figure:
+    width = min(style.WIDTH, round(1.25 * row_height * columns) + 110)
+    with style.canvas(row_height * len(rows) + 24, width) as figure:
         figure.set_facecolor(style.LIGHTBOX)
         grid = figure.subplots(len(rows), columns, squeeze=False)
         for r, row in enumerate(rows):

@@ -1,0 +1,98 @@
+"""How the parameters of augmentation transforms are read: numbers and ranges in Albumentations' conventions."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from medseg.errors import MedsegError
+
+Span = tuple[float, float]
+
+
+def number(value: Any, what: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """A finite number within [low, high].
+
+    Raises:
+        MedsegError: it is not; ``what`` names the parameter.
+    """
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or not low <= value <= high:
+        raise MedsegError(f"{what} must be a number{_within(low, high)}, got {value!r}.")
+    return value
+
+
+def span(value: Any, what: str, *, start: float | None = None, low: float = -math.inf, high: float = math.inf) -> Span:
+    """A range (from, to), as Albumentations reads it from one number or two.
+
+    Args:
+        value: two numbers, or one number v: (-v, v), or (start, v) where ``start`` is given, in rising order.
+        what: names the parameter in messages.
+        start: the other end of a single number.
+        low: least allowed bound.
+        high: greatest allowed bound.
+
+    Raises:
+        MedsegError: no such range, or out of bounds.
+    """
+    if isinstance(value, tuple | list):
+        if len(value) != 2:
+            raise MedsegError(f"{what} must be one number or two, got {value!r}.")
+        bounds = [number(entry, what, low, high) for entry in value]
+        if bounds[0] > bounds[1]:
+            raise MedsegError(f"{what} must go from the smaller number to the greater, got {value!r}.")
+    else:
+        end = number(value, what)
+        bounds = sorted((-end if start is None else start, end))
+        for bound in bounds:
+            number(bound, what, low, high)
+    return bounds[0], bounds[1]
+
+
+def span_per_axis(
+    value: Any, what: str, default: float, *, low: float = -math.inf, high: float = math.inf
+) -> dict[str, Span]:
+    """Ranges for x and y from one number, a pair, or a mapping with ``x`` and ``y``; a single number is itself.
+
+    An axis that a mapping leaves out has ``default``.
+
+    Raises:
+        MedsegError: as :func:`span`, or a mapping with other keys.
+    """
+    if isinstance(value, dict) and (not value or set(value) - {"x", "y"}):
+        raise MedsegError(f"{what} as a mapping has the keys 'x' and 'y', got {value!r}.")
+    axes = {axis: value.get(axis, default) if isinstance(value, dict) else value for axis in "xy"}
+    return {
+        axis: span(entry, what, start=entry if isinstance(entry, int | float) else None, low=low, high=high)
+        for axis, entry in axes.items()
+    }
+
+
+def flag(value: Any, what: str) -> bool:
+    """True or False.
+
+    Raises:
+        MedsegError: something else.
+    """
+    if not isinstance(value, bool):
+        raise MedsegError(f"{what} must be True or False, got {value!r}.")
+    return value
+
+
+def drawn(bounds: Span, rng: np.random.Generator) -> float:
+    """A number from a range, all equally likely."""
+    return bounds[0] + (bounds[1] - bounds[0]) * rng.random()
+
+
+def odd_between(bounds: Span, rng: np.random.Generator) -> int:
+    """An odd number of at least 3 from a range, all equally likely; an even bound becomes the next odd number."""
+    lowest, highest = (max(3, int(bound) | 1) for bound in bounds)
+    return lowest + 2 * int(rng.integers((highest - lowest) // 2 + 1))
+
+
+def _within(low: float, high: float) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return ""
+    if math.isinf(high):
+        return f" of at least {low:g}"
+    return f" from {low:g} to {high:g}"
