@@ -13,8 +13,9 @@ demo: $(INSTALLED)            ## small sweeps on sample data, then a report
 test: $(INSTALLED)            ## lint, unit tests, notebooks, reports in a browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadscope tests --ignore tests/keras_legacy
+	$(BIN)/python -m pytest -n 2 --dist loadscope tests --ignore tests/keras_legacy --ignore tests/keras
 	$(BIN)/python -m pytest tests/keras_legacy
+	$(BIN)/python -m pytest tests/keras
 	rm -rf .test-output
 	MEDSEG_RUNS=$(CURDIR)/.test-output/runs $(BIN)/python -m pytest --nbval-lax notebooks/*/[123]_*.ipynb
 	MEDSEG_RUNS=$(CURDIR)/tests/fixtures/runs $(BIN)/python -m pytest --nbval notebooks/*/4_*.ipynb

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from medseg import project
 from medseg.cli import app, main
 
-COMMANDS = ("sample", "prepare", "sweep", "report", "runs", "demo")
+COMMANDS = ("sample", "prepare", "sweep", "report", "runs", "predict", "ensemble", "demo")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_help_shows_an_example(command):
     ("arguments", "expected"),
     [
         (("sweep", "nothing.yaml"), "Error: No sweep file"),
-        (("sample", "teeth"), "Error: There is no sample data for 'teeth'. There is for: polyp."),
+        (("sample", "teeth"), "Error: There is no sample data for 'teeth'. There is for: polyp, handbone, gastric."),
         (("report", "polyp"), "Error: No finished run of polyp to report on."),
         (("report", "polyp", "--sweep", "x"), "Error: No sweep 'x' was started here. Started: none."),
     ],
@@ -59,7 +59,47 @@ def test_a_refused_preparation_says_why_and_leaves_nothing(medseg, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("protocl=pranet", "unknown key 'protocl'. Did you mean 'protocol'?"),
+        ("protocol=paris", "protocol: found 'paris'"),
+        ("seed", "found 'seed', expected NAME=VALUE"),
+        ("seed=one", "seed: found 'one'"),
+    ],
+)
+def test_a_wrong_setting_of_a_preparation_is_refused_before_it_starts(medseg, tmp_path, setting, expected):
+    where = ("--source", str(tmp_path), "--out", str(tmp_path / "out"))
+    code, _, errors = medseg("prepare", "polyp", *where, "--set", setting)
+    assert code == 1
+    assert expected in errors
+
+
 def test_no_runs_yet(medseg):
     code, out, errors = medseg("runs")
     assert (code, errors) == (0, "")
     assert "no runs yet" in out
+
+
+def test_an_ensemble_is_combined_and_scored_beside_its_members(medseg, tmp_path, polygon_dataset):
+    """Two of three submissions are right about the bone a; only one is about b, so that the vote loses it."""
+    from medseg.datasets.polygon_cases import read_case
+    from medseg.datasets.polygons import rasterise
+    from medseg.masks import rle, submission
+
+    paths = []
+    for number, right in enumerate(({"a", "b"}, {"a"}, set())):
+        rows = []
+        for _, case in polygon_dataset.split("test").iterrows():
+            masks = rasterise(read_case(polygon_dataset, case)[1], 3)
+            for name, mask in zip("abc", masks, strict=True):
+                rows.append((case["image_name"], name, rle.encode(mask) if name in right else ""))
+        paths.append(tmp_path / f"{number}.csv")
+        submission.write(paths[-1], rows)
+    out = tmp_path / "all.csv"
+    code, shown, errors = medseg(
+        "ensemble", *map(str, paths), "--out", str(out), "--data", str(polygon_dataset.folder),
+    )  # fmt: skip
+    assert (code, errors) == (0, "")
+    scores = [line.split()[2] for line in shown.splitlines() if line.startswith("average Dice")]
+    assert scores == ["0.8000", "0.4000", "0.0000", "0.4000"]  # of five bones: a and b twice, c once

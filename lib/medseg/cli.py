@@ -1,5 +1,6 @@
 """The command ``medseg``."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -119,6 +120,52 @@ def list_runs(study: Annotated[str, typer.Argument(help=f"{_STUDIES}; without it
         )  # fmt: skip
     if not found:
         terminal.console.print(f"no runs yet in {project.display(project.runs_folder())}; start with 'make demo'")
+
+
+@app.command(epilog="Example: [bold]medseg predict latest --pictures ~/hands/test --out submission.csv[/]")
+def predict(
+    run: Annotated[str, typer.Argument(help="run id, its end, its folder, or latest")],
+    pictures: Annotated[Path, typer.Option(help="folder of PNG files, subfolders included; no truth is needed")],
+    out: Annotated[Path, typer.Option(help="CSV to write: image_name,class,rle")],
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
+) -> None:
+    """Predict new hand X-rays with a trained run of the study handbone, as a submission."""
+    from medseg.experiments import prediction, submission
+
+    found = runs.find_run("handbone", run)
+    number = submission.predict_folder(found, prediction.load_predictor(found, device), pictures.absolute(), out)
+    terminal.console.print(f"{out}: {number} pictures", highlight=False)
+
+
+@app.command(epilog="Example: [bold]medseg ensemble a.csv b.csv c.csv --out all.csv --data data/handbone[/]")
+def ensemble(
+    files: Annotated[list[Path], typer.Argument(help="submissions, such as predictions/fold-0.csv of several runs")],
+    out: Annotated[Path, typer.Option(help="submission to write")],
+    rule: Annotated[str, typer.Option(help="majority, weighted, mean or intersection")] = "majority",
+    weights: Annotated[
+        Path | None, typer.Option(help="JSON list: for each file a number, or an object with one for each class")
+    ] = None,
+    data: Annotated[str, typer.Option(help="prepared dataset to score it on, with its test fold")] = "",
+    fold: Annotated[int, typer.Option(help="test fold of --data")] = 0,
+    height: Annotated[int, typer.Option(help="of the pictures, pixels")] = 2048,
+    width: Annotated[int, typer.Option(help="of the pictures, pixels")] = 2048,
+) -> None:
+    """Combine submissions of the study handbone into one."""
+    from medseg.datasets import splits
+    from medseg.experiments import submission
+    from medseg.masks.ensemble import combine
+
+    try:
+        given = json.loads(weights.read_text("utf-8")) if weights else None
+    except (OSError, ValueError) as error:
+        raise MedsegError(f"{weights} cannot be read as a JSON list of weights ({error}).") from error
+    combine(files, out, rule, given, (height, width))
+    terminal.console.print(f"{out}: {rule} of {len(files)}", highlight=False)
+    if data:
+        dataset = splits.hold_out(samples.load(data), fold)
+        for file in [*files, out]:
+            mean = submission.score(file, dataset)["dice"].mean()
+            terminal.console.print(f"average Dice {mean:.4f}  {file}", highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: [bold]medseg demo[/]")

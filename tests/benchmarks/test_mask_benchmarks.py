@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
     ("script", "expected"),
     [
         ("masks.py", [("dice", "time"), ("rle", "time"), ("postprocess", "time")]),
-        ("ensemble.py", [("1 x 29 x 3", "time"), ("1 x 29 x 3", "memory")]),
+        ("ensemble.py", [("majority", "time"), ("majority", "memory")]),
     ],
 )
 def test_the_benchmark_finds_equal_results_and_prints_one_json_list(script, expected):

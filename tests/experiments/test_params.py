@@ -47,6 +47,12 @@ def test_a_wrong_value_is_refused_by_name(schema, values, expected):
     assert expected in str(refusal.value)
 
 
+def test_texts_of_a_command_line_are_read_as_the_types_demand(schema):
+    read = schema.read(["schedule=cosine", "resolution=96", "learning_rate=1.0e-3", "parts=[cbam, aspp]"], "here")
+    assert read == {"schedule": "cosine", "resolution": 96, "learning_rate": 0.001, "parts": ["cbam", "aspp"]}
+    assert schema.complete(read, "here")["resolution"] == 96
+
+
 def test_every_fault_is_named_at_once(schema):
     with pytest.raises(MedsegError) as refusal:
         schema.complete({"resolution": "x", "seeed": 1}, "here")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from medseg.errors import MedsegError
-from medseg.masks.rle import decode, encode
+from medseg.masks.rle import decode, encode, runs, text
 
 
 def plain(mask):
@@ -80,6 +80,21 @@ def test_touching_runs_and_odd_spacing_are_read():
     np.testing.assert_array_equal(decode(" 1 2  3 1\n", (1, 4)), [[1, 1, 1, 0]])
 
 
+@settings(deadline=None, derandomize=True)
+@given(masks)
+def test_runs_are_the_numbers_of_the_code(mask):
+    code = encode(mask)
+    found = runs(code, mask.shape)
+    assert found.shape[1] == 2
+    assert text(found) == code
+    assert found[:, 1].sum() == mask.sum()
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n", " \t\r\n"])
+def test_a_blank_code_is_the_empty_mask(blank):
+    assert not decode(blank, (2, 3)).any()
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [
@@ -94,6 +109,10 @@ def test_touching_runs_and_odd_spacing_are_read():
         ("1 3 3 1", "run 2 starts at 3, but the run before it ends at 3"),
         ("1 1 12 2", "run 2 is '12 2' and ends at 13, beyond pixel 12"),
         ("13 1", "beyond pixel 12"),
+        ("5 " + "9" * 18, "beyond pixel 12"),
+        ("1\xa01", "white space other than"),
+        ("1 \N{ARABIC-INDIC DIGIT TWO}", "number 2 is"),
+        ("nan", "number 1 is 'nan'"),
     ],
 )
 def test_malformed_codes_say_what_is_wrong(code, message):

@@ -86,3 +86,11 @@ def test_a_parameter_that_only_one_notebook_has_names_no_configuration(tmp_path)
     found = compare([one, other])
     assert [c.label for c in found.configurations] == ["PyTorch", "Keras"]
     assert found.constant["feeding"] == "fit"
+
+
+def test_where_many_parameters_vary_one_at_a_time_only_the_unusual_is_told(tmp_path):
+    usual = {"architecture": "unet", "norm": "batch", "tta": [], "crf": False, "window": 0, "upsampling": "bilinear"}
+    changes = ({}, {"norm": "group"}, {"tta": ["flip"]}, {"crf": True}, {"window": 512}, {"upsampling": "bicubic"})
+    runs = [bare_run(tmp_path / str(i), {"A": [0.5]}, **{**usual, **change}) for i, change in enumerate(changes)]
+    labels = [c.label for c in compare(runs).configurations]
+    assert labels == ["the rest as usual", "norm group", "tta flip", "+ crf", "window 512", "upsampling bicubic"]

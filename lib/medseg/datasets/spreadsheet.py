@@ -1,15 +1,19 @@
-"""Cells of small tables, from CSV files and from Excel workbooks (Office Open XML, ECMA-376).
+"""Cells of small tables, from CSV files and from Excel workbooks.
 
 Everything comes as text: what a cell means is for the reader of the table to say.
 """
 
 import csv
 import io
-import re
+import warnings
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from xml.etree import ElementTree
+
+import openpyxl
+from openpyxl.utils.escape import unescape
+from openpyxl.utils.exceptions import InvalidFileException
 
 from medseg import project
 from medseg.datasets.text_encoding import decoded
@@ -17,9 +21,6 @@ from medseg.errors import MedsegError
 
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _LARGEST = 64 * 2**20  # bytes of one unpacked part; a table of patients has a few kilobytes
-_COLUMNS = 16_384  # of an Excel sheet
-_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
-_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")  # how a workbook writes a control character
 
 
 def read_rows(path: Path) -> list[list[str]]:
@@ -45,7 +46,8 @@ def read_rows(path: Path) -> list[list[str]]:
         return _workbook(data) if data.startswith(_ZIP) else _csv(decoded(data))
     except (
         *(csv.Error, zipfile.BadZipFile, zlib.error, ElementTree.ParseError),
-        *(ValueError, KeyError, IndexError, EOFError, RuntimeError),  # RuntimeError: a part is encrypted
+        *(ValueError, KeyError, IndexError, EOFError, TypeError, InvalidFileException),
+        RuntimeError,  # a part is encrypted
     ) as error:
         raise MedsegError(
             f"The table {where} is damaged or of a kind that is not read ({error}). Save it as xlsx or as CSV anew."
@@ -60,63 +62,23 @@ def _csv(text: str) -> list[list[str]]:
 
 def _workbook(data: bytes) -> list[list[str]]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        workbook = _part(archive, "xl/workbook.xml")
-        relation = next(_named(workbook, "sheet")).get(_RELATION)
-        targets = {r.get("Id"): r.get("Target", "") for r in _part(archive, "xl/_rels/workbook.xml.rels")}
-        sheet = _part(archive, str(PurePosixPath("/xl") / targets.get(relation, "worksheets/sheet1.xml")).lstrip("/"))
-        shared = []
-        if "xl/sharedStrings.xml" in archive.namelist():
-            shared = [_text(item) for item in _named(_part(archive, "xl/sharedStrings.xml"), "si")]
-    return [_row(row, shared) for row in _named(sheet, "row")]
+        for part in archive.infolist():
+            if part.file_size > _LARGEST:
+                raise ValueError(f"{part.filename} is larger than {_LARGEST // 2**20} MiB")
+            # Entities are defined in a DOCTYPE; a workbook has none.
+            if part.filename.endswith((".xml", ".rels")) and b"<!DOCTYPE" in archive.read(part)[:4096]:
+                raise ValueError("it holds a DOCTYPE")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of styles and extensions, which say nothing of the values
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    rows = [list(map(_text, row)) for row in book.worksheets[0].iter_rows(values_only=True)]
+    while rows and not any(rows[-1]):
+        rows.pop()
+    return rows
 
 
-def _row(row: ElementTree.Element, shared: list[str]) -> list[str]:
-    cells: list[str] = []
-    for cell in _named(row, "c"):
-        reference = re.match("[A-Z]+", cell.get("r", ""))
-        place = _column(reference[0]) if reference else len(cells)  # empty cells are left out of the file
-        if place >= _COLUMNS:
-            raise ValueError(f"a cell in column {place + 1}")
-        cells += [""] * (place + 1 - len(cells))
-        kind, value = cell.get("t", "n"), next(_named(cell, "v"), None)
-        if kind == "inlineStr":
-            cells[place] = _text(cell)
-        elif value is not None and value.text and kind != "e":
-            cells[place] = shared[int(value.text)] if kind == "s" else _unescaped(value.text)
-    return cells
-
-
-def _column(letters: str) -> int:
-    """Number from 0 of a column: A is 0, Z 25, AA 26."""
-    number = 0
-    for letter in letters:
-        number = 26 * number + ord(letter) - ord("A") + 1
-    return number - 1
-
-
-def _text(item: ElementTree.Element) -> str:
-    """Text of a string, whose parts may be formatted differently; phonetic hints (rPh) are not part of it."""
-    hints = {id(text) for hint in _named(item, "rPh") for text in _named(hint, "t")}
-    return _unescaped("".join(text.text or "" for text in _named(item, "t") if id(text) not in hints))
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
-
-
-def _named(element: ElementTree.Element, name: str):
-    """Elements below by their local name: the two variants of the format differ in their namespaces."""
-    return (found for found in element.iter() if found.tag.rpartition("}")[2] == name)
-
-
-def _part(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
-    if archive.getinfo(name).file_size > _LARGEST:
-        raise ValueError(f"{name} is larger than {_LARGEST // 2**20} MiB")
-    return ElementTree.fromstring(archive.read(name), ElementTree.XMLParser(target=_NoDoctype()))
-
-
-class _NoDoctype(ElementTree.TreeBuilder):
-    """Entities are defined in a DOCTYPE; a workbook has none."""
-
-    def doctype(self, name: str, pubid: str, system: str) -> None:
-        raise ValueError("it holds a DOCTYPE")
+def _text(value: object) -> str:
+    """A cell as text; nothing for an empty one and for one in error (``#N/A``)."""
+    if value is None or (isinstance(value, str) and value.startswith("#")):
+        return ""
+    return unescape(str(value))

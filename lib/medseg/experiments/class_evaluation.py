@@ -126,7 +126,7 @@ def evaluate(
                     **confusion_counts(predicted, truth)._asdict(),
                     "hd95": hd95(predicted, truth),
                     "surface_dice": surface_dice(predicted, truth, tolerance),
-                    **{column: case[column] for column in PATIENT_COLUMNS if column in case},
+                    **{column: _known(case[column]) for column in PATIENT_COLUMNS if column in case},
                 }
             )
             encoded.append({**identity, "image_name": case["image_name"], "rle": rle.encode(predicted)})
@@ -153,6 +153,16 @@ def _predicted(
                 f"run {run.id} predicts {len(maps)} classes, the dataset has {len(dataset.info['classes'])}"
             )
         yield case, picture, true, maps
+
+
+def _known(value: Any) -> Any:
+    """A fact of the index: NaN for an empty field, a number where it is one."""
+    if value == "":
+        return np.nan
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _readable(thresholds: np.ndarray) -> float | str:

@@ -6,12 +6,13 @@ The empty mask is the empty text.
 
 import re
 
-import cv2
 import numpy as np
 
 from medseg.errors import MedsegError
+from medseg.masks.box import as_pixels, bounding_box
 
 _NUMBER = re.compile(r"[0-9]{1,18}")  # fits in an int64
+_DIGITS_AND_SPACE = b"0123456789 \t\r\n"
 
 
 def encode(mask: np.ndarray) -> str:
@@ -25,34 +26,24 @@ def encode(mask: np.ndarray) -> str:
     Raises:
         ValueError: the array is not a binary mask.
     """
-    if mask.ndim != 2 or mask.dtype not in (bool, np.uint8):
-        raise ValueError(f"expected a mask (H, W) of bool or uint8, got {mask.shape} of {mask.dtype}")
-    if mask.size == 0:
+    pixels, box = as_pixels(mask), bounding_box(mask)
+    if box is None:
         return ""
-    pixels = mask.view(np.uint8)
-    # The maximum along an axis is several times faster in OpenCV than numpy's any().
-    rows = np.flatnonzero(cv2.reduce(pixels, 1, cv2.REDUCE_MAX))
-    if rows.size == 0:
-        return ""
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    columns = np.flatnonzero(cv2.reduce(pixels[top:bottom], 0, cv2.REDUCE_MAX))
-    left, right = int(columns[0]), int(columns[-1]) + 1
-    box = pixels[top:bottom, left:right]
-    if box.max() > 1:
-        raise ValueError(f"expected a mask of 0 and 1, got values up to {box.max()}")
+    top, left = (side.start for side in box)
+    inside = pixels[box]
 
     # A zero after each row ends the runs there. Only a box as wide as the mask goes without: a run may go on from the
     # last column into the next row, and then both columns are set and the box is that wide.
-    height, width = box.shape
+    height, width = inside.shape
     stride = width + (width < mask.shape[1])
     line = np.zeros(height * stride + 2, np.uint8)
-    line[1:-1].reshape(height, stride)[:, :width] = box
+    line[1:-1].reshape(height, stride)[:, :width] = inside
     edges = np.flatnonzero(line[1:] != line[:-1])
     row, column = np.divmod(edges[::2], stride)
     runs = np.empty((row.size, 2), np.int64)
     runs[:, 0] = (top + row) * mask.shape[1] + left + column + 1
     runs[:, 1] = edges[1::2] - edges[::2]
-    return " ".join(map(str, runs.ravel().tolist()))
+    return text(runs)
 
 
 def decode(rle: str, shape: tuple[int, int]) -> np.ndarray:
@@ -68,25 +59,72 @@ def decode(rle: str, shape: tuple[int, int]) -> np.ndarray:
     Raises:
         MedsegError: the text is malformed, or does not fit the shape; the message names the number or run.
     """
+    mask = np.zeros(shape, np.uint8)
+    line = mask.reshape(-1)
+    for start, length in runs(rle, shape).tolist():
+        line[start - 1 : start - 1 + length] = 1
+    return mask
+
+
+def runs(rle: str, shape: tuple[int, int]) -> np.ndarray:
+    """The runs of a text, without drawing them.
+
+    Args:
+        rle: run-length code.
+        shape: (H, W) of the mask.
+
+    Returns:
+        int64 (n, 2) of starts (from 1) and lengths (from 1), ascending and without overlap; runs may touch.
+
+    Raises:
+        MedsegError: as :func:`decode`.
+    """
+    size = shape[0] * shape[1]
+    try:
+        raw = rle.encode("ascii")
+    except UnicodeEncodeError:
+        raise _fault(rle, shape) from None
+    if raw.translate(None, _DIGITS_AND_SPACE):
+        raise _fault(rle, shape)
+    numbers = np.fromstring(raw.strip(), np.int64, sep=" ")  # saturates where a number is too large for an int64
+    if numbers.size % 2:
+        raise _fault(rle, shape)
+    pairs = numbers.reshape(-1, 2)
+    if numbers.size:
+        starts, lengths = pairs[:, 0], pairs[:, 1]
+        # First that no number is below 1 or above the size: only then can the ends not overflow.
+        if numbers.min() < 1 or numbers.max() > size:
+            raise _fault(rle, shape)
+        ends = starts + lengths
+        if (starts[1:] < ends[:-1]).any() or ends[-1] > size + 1:
+            raise _fault(rle, shape)
+    return pairs
+
+
+def text(pairs: np.ndarray) -> str:
+    """The code of runs (n, 2) of starts and lengths."""
+    return " ".join(map(str, pairs.ravel().tolist()))
+
+
+def _fault(rle: str, shape: tuple[int, int]) -> MedsegError:
+    """What is wrong with a text that :func:`runs` refused, found number by number."""
     tokens = rle.split()
     for position, token in enumerate(tokens, 1):
         if not _NUMBER.fullmatch(token):
-            raise _malformed(f"number {position} is {token[:40]!r}, not a whole number", shape)
+            return _malformed(f"number {position} is {token[:40]!r}, not a whole number", shape)
     if len(tokens) % 2:
-        raise _malformed(f"it has {len(tokens)} numbers, so that the last start has no length", shape)
-    mask = np.zeros(shape, np.uint8)
-    line, end = mask.reshape(-1), 0
+        return _malformed(f"it has {len(tokens)} numbers, so that the last start has no length", shape)
+    size, end = shape[0] * shape[1], 0
     numbers = list(map(int, tokens))
     for run, (start, length) in enumerate(zip(numbers[::2], numbers[1::2], strict=True), 1):
         if start < 1 or length < 1:
-            raise _malformed(f"run {run} is '{start} {length}', but starts and lengths count from 1", shape)
+            return _malformed(f"run {run} is '{start} {length}', but starts and lengths count from 1", shape)
         if start <= end:
-            raise _malformed(f"run {run} starts at {start}, but the run before it ends at {end}", shape)
+            return _malformed(f"run {run} starts at {start}, but the run before it ends at {end}", shape)
         end = start + length - 1
-        if end > mask.size:
-            raise _malformed(f"run {run} is '{start} {length}' and ends at {end}, beyond pixel {mask.size}", shape)
-        line[start - 1 : end] = 1
-    return mask
+        if end > size:
+            return _malformed(f"run {run} is '{start} {length}' and ends at {end}, beyond pixel {size}", shape)
+    return _malformed("it holds white space other than blanks, tabs and line breaks", shape)
 
 
 def _malformed(fault: str, shape: tuple[int, int]) -> MedsegError:

@@ -14,6 +14,7 @@ from medseg.reporting import style
 
 #: Parameters that name a run by their value alone, in this order; the others follow with their own name.
 _NAMES = ("architecture", "backbone")
+_MANY = 4  # varying parameters that a label can hold
 _FRAMEWORKS = {"2_train_torch": "PyTorch", "2_train_keras": "Keras"}
 
 
@@ -127,10 +128,11 @@ def compare(runs: Iterable[Run], *, scored: bool = True, fingerprint: str | None
     grouped: dict[str, list[Run]] = {}
     for (run, _), question in zip(compared, questions, strict=True):
         grouped.setdefault(repr([question.get(key) for key in varying]), []).append(run)
+    usual = {key: Counter(map(repr, stated[key])).most_common(1)[0][0] for key in varying}
     configurations = []
     for number, members in enumerate(grouped.values()):
         members.sort(key=lambda run: (run.record.get("seed") is None, run.record.get("seed") or 0, run.id))
-        name, details = _describe(_question(members[0].record), varying)
+        name, details = _describe(_question(members[0].record), varying, usual)
         configurations.append(Configuration(name, details, number, tuple(members)))
     constant = {key: stated[key][0] for key in keys if key not in varying and key != "stage"}
     return Comparison(tuple(configurations), constant, tuple(left_out))
@@ -175,8 +177,16 @@ def _question(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**asked, "stage": record.get("stage")}
 
 
-def _describe(question: Mapping[str, Any], varying: list[str]) -> tuple[str, str]:
-    """Name and details of a configuration, from the parameters that vary."""
+def _describe(question: Mapping[str, Any], varying: list[str], usual: Mapping[str, str]) -> tuple[str, str]:
+    """Name and details of a configuration, from the parameters that vary.
+
+    Where many vary, one at a time as a rule, model and backbone are told, and of the others
+    those that are not as ``usual`` (by their repr).
+    """
+    if len(varying) > _MANY:
+        telling = [k for k in varying if k in _NAMES or (k in question and repr(question[k]) != usual[k])]
+        name, details = _describe(question, telling, usual) if telling else ("", "")
+        return name or "the rest as usual", details
     chosen = [key for key in _NAMES if key in varying]
     if not varying:
         chosen = list(_NAMES)
