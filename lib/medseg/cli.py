@@ -25,7 +25,12 @@ app = typer.Typer(
 )
 _STUDIES = ", ".join(samples.STUDIES)
 #: Sweeps of the demo (study, file), each run with its profile ``sample``.
-_DEMO = (("polyp", "backbones_keras"), ("polyp", "backbones_torch"), ("handbone", "image_size"))
+_DEMO = (
+    ("polyp", "backbones_keras"),
+    ("polyp", "backbones_torch"),
+    ("handbone", "image_size"),
+    ("gastric", "final"),
+)
 Study = Annotated[str, typer.Argument(help=_STUDIES)]
 
 

@@ -60,11 +60,13 @@ def test_predictions_hold_a_mask_for_each_phase(run, phase_dataset):
     assert rle.decode(mask["rle"].iloc[0], (48, 64)).sum() > 200
 
 
-def test_a_pixel_needs_one_phase_above_the_threshold():
-    probabilities = np.array([0.4, 0.35, 0.25, 0, 0], np.float32).reshape(5, 1, 1)
-    assert class_map(probabilities, 0.5)[0, 0] == 0
-    assert class_map(probabilities, 0.3)[0, 0] == 1
-    assert class_map(np.array([0.3, 0.1, 0.6, 0, 0], np.float32).reshape(5, 1, 1), 0.5)[0, 0] == 2
+def test_a_pixel_is_lesion_where_the_phases_add_up_and_has_the_likeliest():
+    def of(*probabilities):
+        return class_map(np.array(probabilities, np.float32).reshape(5, 1, 1), 0.5)[0, 0]
+
+    assert of(0.4, 0.25, 0.35, 0, 0) == 2
+    assert of(0.6, 0.4, 0, 0, 0) == 0
+    assert of(0.3, 0.1, 0, 0, 0.6) == 4
 
 
 def test_a_network_that_diverged_is_named(run, phase_dataset):

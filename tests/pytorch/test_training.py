@@ -15,7 +15,7 @@ from medseg.errors import MedsegError
 from medseg.experiments import job, runs
 from medseg.experiments.evaluation import evaluate
 from medseg.masks import rle
-from medseg.pytorch import inference, training
+from medseg.pytorch import fitting, inference, training
 from medseg.pytorch.check import check
 from medseg.pytorch.data import training_loader, validation_loader
 from medseg.pytorch.models import build_model
@@ -168,7 +168,7 @@ def test_out_of_memory_names_the_batch_to_try(parameters, discs, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patched, pytest.raises(MedsegError, match="Try batch_size=2 and accumulate=2"):
-        patched.setattr(training, "_fit", exhausted)
+        patched.setattr(fitting, "_fit", exhausted)
         _train(parameters, discs)
     assert job.OUT_OF_MEMORY in runs.prepare_run(*STAGE, parameters, discs).record["error"].lower()
     monkeypatch.setenv(job.HALVINGS_VARIABLE, "1")

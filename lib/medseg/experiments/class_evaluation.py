@@ -61,6 +61,8 @@ class MaskRules:
                 f"thresholds is {self.thresholds!r}, postprocess {self.postprocess!r}; expected fixed or fitted, and "
                 f"one of {', '.join(POSTPROCESSING)}."
             )
+        if self.crf:
+            crf.require()
 
     def probability(self, picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
         """The probability that is thresholded."""

@@ -23,9 +23,9 @@ from medseg.metrics.overlap import with_overlap
 CHECKPOINTS = ("best_loss", "best_iou", "latest")
 LESION = "lesion"
 PHASE_RULE = (
-    "a pixel belongs to the phase whose probability is highest among phases 1 to 4 if that is above {threshold:g}, "
-    "else to the background; an image has the phase of most of its lesion pixels, and phase 0, no lesion, where it has "
-    "none"
+    "a pixel is lesion where the probabilities of phases 1 to 4 add up to more than {threshold:g}, and has the "
+    "likeliest of these phases; an image has the phase of most of its lesion pixels, and phase 0, no lesion, where it "
+    "has none"
 )
 
 #: Class probabilities (C, H, W) in [0, 1], background first, at each picture's own size, of pictures (H, W, 3) uint8.
@@ -33,12 +33,11 @@ PhasePredictor = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 
 def class_map(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """Classes (H, W) uint8 of probabilities (C, H, W): the likeliest class but background where it is above
-    ``threshold``, else 0.
+    """Classes (H, W) uint8 of probabilities (C, H, W): background where the others do not add up to more than
+    ``threshold``, else the likeliest of the others.
     """
-    best = probabilities[1:].argmax(0)
-    above = np.take_along_axis(probabilities[1:], best[None], 0)[0] > threshold
-    return np.where(above, best + 1, 0).astype(np.uint8)
+    lesion = probabilities[1:].sum(0) > threshold
+    return np.where(lesion, probabilities[1:].argmax(0) + 1, 0).astype(np.uint8)
 
 
 def evaluate(
@@ -101,7 +100,7 @@ def evaluate(
         started,
         checkpoint="best loss",
         threshold=threshold,
-        rule=f"one of phases 1 to 4 above {threshold:g}, fixed in advance",
+        rule=f"sum of the probabilities of phases 1 to 4 above {threshold:g}, fixed in advance",
         phase_rule=PHASE_RULE.format(threshold=threshold),
     )
     return scored

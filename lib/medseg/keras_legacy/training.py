@@ -1,7 +1,5 @@
 """Train one run with Keras: resumed where a checkpoint is, recorded in the run folder."""
 
-import math
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +8,7 @@ import tf_keras
 
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
-from medseg.experiments.job import HALVINGS_VARIABLE, OUT_OF_MEMORY
+from medseg.experiments import outcome
 from medseg.experiments.runs import Run
 from medseg.keras_legacy import checkpoint
 from medseg.keras_legacy import device as devices
@@ -42,7 +40,7 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
         MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
     """
     device = devices.choose(parameters["device"], parameters["precision"])
-    batch_size, accumulate = _batches(parameters)
+    batch_size, accumulate = outcome.batches(parameters)
     state = checkpoint.read_state(run.checkpoints / "last.npz")
     if state is None or not state["ended"]:
         try:
@@ -50,26 +48,19 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
         except Exception as error:
             if not devices.is_out_of_memory(error):
                 raise
-            raise MedsegError(
-                f"{OUT_OF_MEMORY.capitalize()} on {device.name} with batch_size={batch_size} at resolution "
-                f"{parameters['resolution']}. Try batch_size={max(1, batch_size // 2)} and "
-                f"accumulate={2 * accumulate}, which trains the same but for batch normalisation and the batch's Dice."
-            ) from error
+            raise outcome.out_of_memory(device, parameters) from error
         state = checkpoint.read_state(run.checkpoints / "last.npz")
     history = pd.DataFrame(state["rows"])
     if run.record.get("status") != "finished":
         run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table
-        run.finish(
-            device={"kind": device.kind, "name": device.name, "precision": device.precision},
-            model={
-                "name": parameters["architecture"],
-                "weights": model.weights,
-                "parameters_total": model.parameters_total,
-                "parameters_trainable": model.parameters_trainable,
-            },
-            batch={"batch_size": batch_size, "accumulate": accumulate, "halved": batch_size < parameters["batch_size"]},
-            selection=_selection(history, parameters["max_epochs"]),
-            durations={"train_seconds": round(float(history["seconds"].sum()) / 2, 1)},
+        outcome.finish(
+            run,
+            parameters,
+            history,
+            device=device,
+            model=model,
+            metric="iou",
+            rule=SELECTION_RULE,
             peak_memory_mb=devices.peak_memory_mb(device),
         )
     return run.history()
@@ -125,29 +116,3 @@ def compile_network(network: tf_keras.Model, loss: str, learning_rate: float, *,
         metrics=[MeanOverCases("dice"), MeanOverCases("iou")],
         jit_compile=xla,
     )
-
-
-def _batches(parameters: Mapping[str, Any]) -> tuple[int, int]:
-    """Batch size and accumulation, halved and doubled as often as the sweep asks after running out of memory."""
-    factor = 2 ** int(os.environ.get(HALVINGS_VARIABLE, "0"))
-    return max(1, math.ceil(parameters["batch_size"] / factor)), parameters["accumulate"] * factor
-
-
-def _selection(history: pd.DataFrame, max_epochs: int) -> dict[str, Any]:
-    validation = history[history["split"] == "validation"]
-    if validation["iou"].isna().all():
-        raise MedsegError(
-            "No validation frame shows a polyp or was predicted to, so no epoch is better than another. Check the "
-            "masks of the split validation."
-        )
-    best = validation.loc[validation["iou"].idxmax()]
-    trained = int(history["epoch"].max())
-    return {
-        "rule": SELECTION_RULE,
-        "metric": "validation iou",
-        "mode": "max",
-        "best_epoch": int(best["epoch"]),
-        "best_value": float(best["iou"]),
-        "epochs_trained": trained,
-        "stopped_early": trained < max_epochs,
-    }

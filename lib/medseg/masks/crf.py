@@ -5,6 +5,8 @@ Krähenbühl and Koltun 2011 (NIPS 24:109; arXiv 1210.5644): each pixel is joine
 The optional package ``pydensecrf2`` does the work.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -52,7 +54,7 @@ def refine(
         raise ValueError(
             f"expected a floating probability {picture.shape[:2]}, got {probability.shape} of {probability.dtype}"
         )
-    densecrf = _densecrf()
+    densecrf = require()
     box = _box(probability, margin)
     if box is None:
         return probability.copy()
@@ -73,7 +75,12 @@ def refine(
     return result
 
 
-def _densecrf():
+def require() -> Any:
+    """The module that the optional extra brings.
+
+    Raises:
+        MedsegError: it is not installed.
+    """
     try:
         from pydensecrf import densecrf
     except ImportError as error:

@@ -76,6 +76,11 @@ class PaddedNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[2:]
+        return self.network(self.padded(images))[..., :height, :width].float()
+
+    def padded(self, images: Tensor) -> Tensor:
+        """What the network itself gets."""
+        height, width = images.shape[2:]
         if self.fixed_size is not None and (height, width) != self.fixed_size:
             raise MedsegError(
                 f"This encoder takes images of {self.fixed_size[0]} x {self.fixed_size[1]} pixels alone, not "
@@ -84,7 +89,7 @@ class PaddedNetwork(nn.Module):
         bottom, right = self._missing(height), self._missing(width)
         if bottom or right:
             images = F.pad(images, (0, right, 0, bottom), mode="replicate")
-        return self.network(images)[..., :height, :width].float()
+        return images
 
     def _missing(self, size: int) -> int:
         strides = -(-max(size, self.minimum) // self.stride)

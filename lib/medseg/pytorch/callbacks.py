@@ -1,6 +1,7 @@
 """What happens at the end of each epoch besides training: history, progress, checkpoints."""
 
 import io
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import lightning
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from medseg import atomic
@@ -48,8 +49,10 @@ class History(Checkpoint):
         self._progress.update(done, self._max_epochs, f"epoch {done + 1}/{self._max_epochs} ...")
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock. The last epoch is validated whatever the interval."""
         self._started = time.monotonic()
+        if trainer.current_epoch + 1 >= self._max_epochs:
+            trainer.check_val_every_n_epoch = 1
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add the figures of the finished epoch."""
@@ -57,18 +60,32 @@ class History(Checkpoint):
         self._ended = trainer.should_stop or epoch + 1 >= self._max_epochs
         seconds = time.monotonic() - self._started
         for split in ("train", "validation"):
-            self._rows.append({"epoch": epoch + 1, "split": split, **results[split], "seconds": round(seconds, 3)})
+            if split in results:
+                self._rows.append({"epoch": epoch + 1, "split": split, **results[split], "seconds": round(seconds, 3)})
         self._run.write_table("history.csv", self.table)
-        train, validation = results["train"], results["validation"]
-        table = self.table[self.table["split"] == "validation"]
-        best = table.loc[table["dice"].idxmax()] if table["dice"].notna().any() else table.iloc[-1]
-        self._progress.update(
-            epoch + 1,
-            self._max_epochs,
-            f"epoch {epoch + 1}/{self._max_epochs} | loss {train['loss']:.3f} train, {validation['loss']:.3f} "
-            f"validation | Dice {train['dice']:.3f} train, {validation['dice']:.3f} validation "
-            f"(best {best['dice']:.3f} in epoch {int(best['epoch'])}) | {seconds:.1f} s",
-        )
+        text = f"loss {results['train']['loss']:.3f} train"
+        scores = f"Dice {results['train']['dice']:.3f} train"
+        if "validation" in results:
+            text += f", {results['validation']['loss']:.3f} validation"
+            scores += f", {results['validation']['dice']:.3f} validation"
+        for best in best_epochs(self.table, 1).itertuples():
+            scores += f" (best {best.dice:.3f} in epoch {best.epoch})"
+        done = f"epoch {epoch + 1}/{self._max_epochs}"
+        self._progress.update(epoch + 1, self._max_epochs, f"{done} | {text} | {scores} | {seconds:.1f} s")
+
+
+def best_epochs(history: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The ``count`` validated epochs with the highest Dice, best first; the earlier of two that are equal.
+
+    An epoch without any Dice (nothing was scored) comes behind all others.
+    """
+    validated = history[history["split"] == "validation"]
+    return validated.sort_values("dice", ascending=False, kind="stable", na_position="last").head(count)
+
+
+def file_of(epoch: int) -> str:
+    """Name of the checkpoint of an epoch (from 1) that is kept beside ``best.ckpt``."""
+    return f"epoch-{epoch:04d}.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -81,12 +98,42 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         atomic.write_bytes(Path(path), buffer.getbuffer())
 
 
-def checkpoints(run: Run) -> list[ModelCheckpoint]:
-    """``best`` by validation Dice and ``last``; in this order, so that ``last`` knows of ``best``."""
-    common = {"dirpath": run.checkpoints, "save_on_train_epoch_end": True, "enable_version_counter": False}
-    return [
-        ModelCheckpoint(
-            filename="best", monitor="validation_dice", mode="max", save_top_k=1, save_weights_only=True, **common
-        ),
-        ModelCheckpoint(filename="last", save_top_k=1, **common),
-    ]
+class Checkpoints(Checkpoint):
+    """``best.ckpt`` by validation Dice, ``last.ckpt`` to go on from, and with ``keep`` above 1 the best so many epochs.
+
+    The latter are called by their epoch, see :func:`file_of`; one of them is ``best.ckpt`` under a second name. What
+    is best follows from the history, which travels in ``last.ckpt``: after a kill the same epochs are kept as without.
+
+    Args:
+        history: callback that stands before this one.
+        keep: how many checkpoints with the best validation Dice are kept.
+    """
+
+    def __init__(self, run: Run, history: History, keep: int) -> None:
+        self._folder, self._history, self._keep = run.checkpoints, history, keep
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write what has to be kept, then remove what has not."""
+        best = [int(epoch) for epoch in best_epochs(self._history.table, self._keep)["epoch"]]
+        epoch = trainer.current_epoch + 1
+        if best[:1] == [epoch]:
+            trainer.save_checkpoint(self._folder / "best.ckpt", weights_only=True)
+            if self._keep > 1:
+                _link(self._folder / "best.ckpt", self._folder / file_of(epoch))
+        elif epoch in best:
+            trainer.save_checkpoint(self._folder / file_of(epoch), weights_only=True)
+        trainer.save_checkpoint(self._folder / "last.ckpt")
+        for file in self._folder.glob("epoch-*.ckpt"):  # only now: a kill before would go on from where it was needed
+            if file.name not in map(file_of, best):
+                file.unlink()
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name; a copy where the disk cannot do that."""
+    temporary = target.with_name(f".{target.name}.part")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        atomic.write_bytes(temporary, source.read_bytes())
+    temporary.replace(target)

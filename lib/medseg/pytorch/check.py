@@ -6,7 +6,7 @@ all is well; a sweep asks it before the first run starts.
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from medseg.datasets.augment import build_augmentation
 from medseg.errors import MedsegError
 from medseg.pytorch import device as devices
 from medseg.pytorch.losses import build_loss
-from medseg.pytorch.models import build_model
+from medseg.pytorch.models import BuiltModel, build_model
 
 _AT_LEAST_ONE = ("resolution", "batch_size", "accumulate", "max_epochs", "patience")
 
@@ -28,14 +28,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     Raises:
         MedsegError: what cannot work, and what would.
     """
-    for name in _AT_LEAST_ONE:
-        if parameters[name] < 1:
-            raise MedsegError(f"{name} is {parameters[name]}, expected 1 or more.")
-    if parameters["learning_rate"] <= 0 or parameters["weight_decay"] < 0:
-        raise MedsegError(
-            f"learning_rate is {parameters['learning_rate']:g} and weight_decay {parameters['weight_decay']:g}; "
-            "expected a learning rate above 0 and a weight decay of 0 or more."
-        )
+    check_numbers(parameters, _AT_LEAST_ONE)
     build_augmentation(parameters["augmentation"], parameters["resolution"])
     build_loss(parameters["loss"])
     devices.choose(parameters["device"], parameters["precision"])
@@ -43,6 +36,31 @@ def check(parameters: Mapping[str, Any]) -> None:
         model = build_model(
             parameters["architecture"], parameters["backbone"], parts=parameters["parts"], width=parameters["width"]
         )
+    check_model(parameters, model)
+
+
+def check_numbers(parameters: Mapping[str, Any], at_least_one: Sequence[str]) -> None:
+    """Assert that the counts in ``at_least_one`` are positive, and what every optimiser needs.
+
+    Raises:
+        MedsegError: one of them is not.
+    """
+    for name in at_least_one:
+        if parameters[name] < 1:
+            raise MedsegError(f"{name} is {parameters[name]}, expected 1 or more.")
+    if parameters["learning_rate"] <= 0 or parameters["weight_decay"] < 0:
+        raise MedsegError(
+            f"learning_rate is {parameters['learning_rate']:g} and weight_decay {parameters['weight_decay']:g}; "
+            "expected a learning rate above 0 and a weight decay of 0 or more."
+        )
+
+
+def check_model(parameters: Mapping[str, Any], model: BuiltModel) -> None:
+    """Assert that the network can take pictures of the training resolution, and that a file of weights is there.
+
+    Raises:
+        MedsegError: one of the two is not so.
+    """
     if parameters["resolution"] < model.stride:
         raise MedsegError(
             f"resolution {parameters['resolution']} is less than one step of the encoder "
@@ -53,7 +71,7 @@ def check(parameters: Mapping[str, Any]) -> None:
         raise MedsegError(f"The file of pretrained weights {weights!r} does not exist. Give a file, imagenet or none.")
 
 
-def main() -> None:
+def main(check: Callable[[Mapping[str, Any]], None]) -> None:
     """Check what stands on the standard input."""
     messages = []
     for parameters in json.load(sys.stdin):
@@ -66,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(check)

@@ -72,18 +72,24 @@ def training_loader(
         samples,
         batch_size=batch_size,
         sampler=EpochSampler(len(samples), seed),
-        drop_last=len(rows) > batch_size and len(rows) % batch_size == 1,
-        **_loading(workers),
+        drop_last=drops_last(len(rows), batch_size),
+        **loading(workers),
     )
 
 
 def validation_loader(dataset: PreparedDataset, *, resolution: int, batch_size: int, workers: int = 0) -> DataLoader:
     """Batches of the split ``validation``, in the order of the index, never augmented."""
     rows: pd.DataFrame = dataset.split("validation")
-    return DataLoader(ValidationSamples(Frames(dataset, rows), resolution), batch_size=batch_size, **_loading(workers))
+    return DataLoader(ValidationSamples(Frames(dataset, rows), resolution), batch_size=batch_size, **loading(workers))
 
 
-def _loading(workers: int) -> dict:
+def drops_last(samples: int, batch_size: int) -> bool:
+    """Whether the last batch of an epoch would be a single sample: batch normalisation has no variance to measure."""
+    return samples > batch_size and samples % batch_size == 1
+
+
+def loading(workers: int) -> dict:
+    """How a loader works, whatever it loads."""
     return {
         "num_workers": workers,
         "persistent_workers": workers > 0,

@@ -61,11 +61,20 @@ def load_predictor(run: Run, device: str = "auto") -> Predictor:
         MedsegError: the checkpoint is missing, unreadable, or not of the network that the run describes.
     """
     parameters = run.record["parameters"]
-    chosen = devices.choose(device)
-    path = run.checkpoints / "best.ckpt"
     model = build_model(
         parameters["architecture"], parameters["backbone"], parts=parameters["parts"], width=parameters["width"]
     )
+    load_best(run, model)
+    return Predictor(model, parameters["resolution"], devices.choose(device))
+
+
+def load_best(run: Run, model: BuiltModel) -> None:
+    """Give ``model`` the weights of the best checkpoint of ``run``.
+
+    Raises:
+        MedsegError: it is missing, unreadable, or not of this network.
+    """
+    path = run.checkpoints / "best.ckpt"
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
         prefix = "network."
@@ -77,4 +86,3 @@ def load_predictor(run: Run, device: str = "auto") -> Predictor:
             f"{project.display(path)} cannot be used ({str(error).splitlines()[0]}). Train the run again: delete its "
             "folder and repeat the sweep."
         ) from error
-    return Predictor(model, parameters["resolution"], chosen)

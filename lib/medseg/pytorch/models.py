@@ -13,6 +13,8 @@ from medseg.errors import MedsegError
 from medseg.pytorch import weights as pretrained
 from medseg.pytorch.backbones import IMAGENET, Normalisation, PaddedNetwork, normalisation_of
 from medseg.pytorch.dilated_unet import BACKBONES, DilatedResNetUNet
+from medseg.pytorch.group_norm import NORMS, use_group_norm
+from medseg.pytorch.heads import AUXILIARY, UPSAMPLINGS, AuxiliaryNetwork, set_upsampling
 from medseg.pytorch.unet import WIDTHS, UNet
 
 ARCHITECTURES = ("unet", "dilated-resnet-unet", *(f"smp-{name}" for name in smp.MODEL_ARCHITECTURES_MAPPING))
@@ -27,7 +29,8 @@ _FURTHER_STRIDE = {"smp-dpt": 2}
 class BuiltModel:
     """A network and what a record of it needs.
 
-    network: takes normalised float images B x 3 x H x W of any size, gives float32 logits B x num_classes x H x W.
+    network: takes normalised float images B x 3 x H x W of any size, gives float32 logits B x num_classes x H x W;
+        where it has auxiliary heads it gives (logits, {fact: logit (B,)}) when called with ``auxiliary=True``.
     normalisation: the encoder's own; ImageNet's for the own U-Net, so that every model sees the same images.
     weights: what was really loaded: "random", "imagenet (...)", or "file NAME sha256 ...".
     stride: images are padded to multiples of it, in pixels.
@@ -45,6 +48,11 @@ class BuiltModel:
     @property
     def parameters_trainable(self) -> int:
         return sum(parameter.numel() for parameter in self.network.parameters() if parameter.requires_grad)
+
+    @property
+    def encoder(self) -> nn.Module | None:
+        """The part that pretrained weights are for; None for the own U-Net."""
+        return getattr(self.network.network, "encoder", None)
 
 
 def available_backbones(architecture: str) -> list[str]:
@@ -72,6 +80,9 @@ def build_model(
     num_classes: int = 1,
     parts: Sequence[str] = PARTS,
     width: float = 1.0,
+    norm: str = "batch",
+    upsampling: str | None = None,
+    auxiliary: Sequence[str] = (),
 ) -> BuiltModel:
     """The network ``architecture`` on ``backbone``, with its encoder's weights loaded.
 
@@ -83,6 +94,10 @@ def build_model(
         num_classes: channels of the logits; classes may overlap.
         parts: which of ``PARTS`` the ``unet`` has.
         width: multiplies the published channel counts of ``unet`` and of the dilated ResNet U-Net's decoder.
+        norm: "batch", or "group" for group normalisation in decoder and head; an encoder always keeps its own.
+        upsampling: "bilinear" or "bicubic" for the last upsampling of an smp network, where it has one, with pixel
+            centres in their places; None: as smp has it, which aligns the corners.
+        auxiliary: facts of ``heads.AUXILIARY`` that an smp network tells beside its logits.
 
     Raises:
         MedsegError: an unknown name, an option that the architecture does not have, or weights that cannot be had or
@@ -95,14 +110,29 @@ def build_model(
         raise MedsegError(f"Parts can be chosen for 'unet' only; leave them out for '{architecture}'.")
     if architecture.startswith("smp-") and width != 1:
         raise MedsegError(f"'{architecture}' has the widths that smp gives it; leave width at 1 instead of {width:g}.")
+    norm = _known(norm, NORMS, "norm", "medseg.pytorch.group_norm.NORMS")
+    if upsampling is not None:
+        upsampling = _known(upsampling, UPSAMPLINGS, "upsampling", "medseg.pytorch.heads.UPSAMPLINGS")
+    auxiliary = [
+        _known(fact, tuple(AUXILIARY), "auxiliary fact", "medseg.pytorch.heads.AUXILIARY") for fact in auxiliary
+    ]
+    if auxiliary and (not architecture.startswith("smp-") or architecture == "smp-dpt"):
+        raise MedsegError(
+            f"Auxiliary heads need an encoder that ends in one feature map: an architecture of smp other than smp-dpt, "
+            f"not '{architecture}'. Choose another, or leave auxiliary empty."
+        )
     if not (0 < width < math.inf and num_classes >= 1):
         raise MedsegError(f"Width must be above 0 (it is {width}) and num_classes at least 1 (it is {num_classes}).")
 
     if architecture == "unet":
-        return _own_unet(weights, num_classes, parts, width)
-    if architecture == "dilated-resnet-unet":
-        return _dilated_resnet_unet(backbone, weights, num_classes, width)
-    return _smp_model(architecture, backbone, weights, num_classes)
+        model = _own_unet(weights, num_classes, parts, width)
+    elif architecture == "dilated-resnet-unet":
+        model = _dilated_resnet_unet(backbone, weights, num_classes, width)
+    else:
+        model = _smp_model(architecture, backbone, weights, num_classes, upsampling, auxiliary)
+    if norm == "group":
+        use_group_norm(model.network.network, architecture)
+    return model
 
 
 def _own_unet(weights: str, num_classes: int, parts: Sequence[str], width: float) -> BuiltModel:
@@ -125,7 +155,9 @@ def _dilated_resnet_unet(backbone: str, weights: str, num_classes: int, width: f
     return BuiltModel(PaddedNetwork(network, network.stride), IMAGENET, label, network.stride)
 
 
-def _smp_model(architecture: str, backbone: str, weights: str, num_classes: int) -> BuiltModel:
+def _smp_model(
+    architecture: str, backbone: str, weights: str, num_classes: int, upsampling: str | None, auxiliary: Sequence[str]
+) -> BuiltModel:
     timm_name = backbone.removeprefix("tu-") if backbone.startswith("tu-") else None
     tags = ["imagenet"] if timm_name else list(smp.encoders.encoders[backbone]["pretrained_settings"])
     normalisation, loaded, options = normalisation_of(backbone), None, {"encoder_weights": None}
@@ -147,14 +179,17 @@ def _smp_model(architecture: str, backbone: str, weights: str, num_classes: int)
     if loaded is not None and options["encoder_weights"] is None:
         pretrained.adopt(network.encoder, loaded, backbone, pretrained.timm_keys(timm_name) if timm_name else ())
 
+    if upsampling is not None:
+        set_upsampling(network, upsampling, architecture)
+
     config = timm.models.get_pretrained_cfg(timm_name) if timm_name else None
     fixed = config is not None and config.fixed_input_size and architecture != "smp-dpt"
-    padded = PaddedNetwork(
-        network,
-        stride=network.encoder.output_stride * _FURTHER_STRIDE.get(architecture, 1),
-        minimum=_MINIMUM_SIZES.get(architecture, 1),
-        fixed_size=tuple(config.input_size[1:]) if fixed else None,
-    )
+    padding = {
+        "stride": network.encoder.output_stride * _FURTHER_STRIDE.get(architecture, 1),
+        "minimum": _MINIMUM_SIZES.get(architecture, 1),
+        "fixed_size": tuple(config.input_size[1:]) if fixed else None,
+    }
+    padded = AuxiliaryNetwork(network, auxiliary, **padding) if auxiliary else PaddedNetwork(network, **padding)
     return BuiltModel(padded, normalisation, loaded.label if loaded else "random", padded.stride)
 
 

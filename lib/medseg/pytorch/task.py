@@ -9,6 +9,7 @@ from torch import nn
 
 from medseg.errors import MedsegError
 from medseg.pytorch.models import BuiltModel
+from medseg.pytorch.sums import EpochSums
 
 SCHEDULES = ("plateau", "cosine", "constant")
 
@@ -23,19 +24,35 @@ class SegmentationTask(lightning.LightningModule):
     Args:
         model: network and the normalisation that its encoder expects.
         loss: takes logits and masks.
-        schedule: ``plateau`` (factor 0.5 when validation loss has not fallen for 5 epochs), ``cosine`` (warm restarts
-            every 10 epochs, Loshchilov and Hutter, arXiv 1608.03983) or ``constant``.
+        schedule: ``plateau`` (factor 0.5 when validation loss has not fallen for 5 validations), ``cosine`` (warm
+            restarts, Loshchilov and Hutter, arXiv 1608.03983) or ``constant``.
         seed: with the epoch, it fixes all randomness on the device.
+        backbone_learning_rate: of the encoder; 0: the same as ``learning_rate``.
+        restarts: of the schedule ``cosine``: epochs to the first restart, and the factor by which each further stretch
+            is longer than the one before.
     """
 
     def __init__(
-        self, model: BuiltModel, loss: nn.Module, *, learning_rate: float, weight_decay: float, schedule: str, seed: int
+        self,
+        model: BuiltModel,
+        loss: nn.Module,
+        *,
+        learning_rate: float,
+        weight_decay: float,
+        schedule: str,
+        seed: int,
+        backbone_learning_rate: float = 0.0,
+        restarts: tuple[int, int] = (10, 1),
     ) -> None:
         super().__init__()
         if schedule not in SCHEDULES:
             raise MedsegError(f"Unknown schedule {schedule!r}. Choose one of: {', '.join(SCHEDULES)}.")
         self.network, self.loss = model.network, loss
+        self._encoder = [] if model.encoder is None else list(model.encoder.parameters())
+        if backbone_learning_rate and not self._encoder:
+            raise MedsegError("This network has no encoder of its own: set backbone_learning_rate to 0.")
         self._learning_rate, self._weight_decay = learning_rate, weight_decay
+        self._backbone_learning_rate, self._restarts = backbone_learning_rate, restarts
         self._schedule_name, self._seed = schedule, seed
         self._schedule: Any = None
         mean = torch.tensor(model.normalisation.mean).view(1, 3, 1, 1)
@@ -51,19 +68,20 @@ class SegmentationTask(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Seed by epoch, so that a resumed run draws what an undisturbed one would (dropout, for instance)."""
         torch.manual_seed(self._seed * 1_000_003 + self.current_epoch)
-        self._sums = _Sums(self.device)
+        self.epoch_results = {}
+        self._sums = EpochSums(self.device)
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
+    def training_step(self, batch: tuple[torch.Tensor, ...], _: int) -> torch.Tensor:
         """Loss of one batch."""
-        return self._step(batch, self._sums)
+        return self.step(batch, self._sums)
 
     def on_validation_epoch_start(self) -> None:
         """Start counting afresh."""
-        self._validation_sums = _Sums(self.device)
+        self._validation_sums = EpochSums(self.device)
 
-    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
+    def validation_step(self, batch: tuple[torch.Tensor, ...], _: int) -> None:
         """Count one batch."""
-        self._step(batch, self._validation_sums)
+        self.step(batch, self._validation_sums)
 
     def on_validation_epoch_end(self) -> None:
         """Make the validation figures known to the callbacks that choose checkpoints and stop early."""
@@ -88,18 +106,24 @@ class SegmentationTask(lightning.LightningModule):
                 f"The training loss became {self.epoch_results['train']['loss']} in epoch {self.current_epoch + 1}. "
                 "Try a lower learning_rate or precision='fp32'; delete the run's folder to start again."
             )
-        if self._schedule_name == "plateau":
+        if self._schedule_name != "plateau":
+            if self._schedule is not None:
+                self._schedule.step()
+        elif "validation" in self.epoch_results:
             self._schedule.step(self.epoch_results["validation"]["loss"])
-        elif self._schedule is not None:
-            self._schedule.step()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam (Kingma and Ba, arXiv 1412.6980) with L2 weight decay."""
-        optimizer = torch.optim.Adam(self.parameters(), lr=self._learning_rate, weight_decay=self._weight_decay)
+        """Adam (Kingma and Ba, arXiv 1412.6980) with L2 weight decay; an encoder with a rate of its own comes last."""
+        groups: list[dict[str, Any]] = [{"params": list(self.parameters())}]
+        if self._backbone_learning_rate:
+            of_encoder = {id(parameter) for parameter in self._encoder}
+            groups[0]["params"] = [p for p in self.parameters() if id(p) not in of_encoder]
+            groups.append({"params": self._encoder, "lr": self._backbone_learning_rate})
+        optimizer = torch.optim.Adam(groups, lr=self._learning_rate, weight_decay=self._weight_decay)
         if self._schedule_name == "plateau":
             self._schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=5)
         elif self._schedule_name == "cosine":
-            self._schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=10)
+            self._schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, *self._restarts)
         return optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -117,37 +141,10 @@ class SegmentationTask(lightning.LightningModule):
         if saved is not None:
             self._schedule.load_state_dict(saved)
 
-    def _step(self, batch: tuple[torch.Tensor, torch.Tensor], sums: "_Sums") -> torch.Tensor:
+    def step(self, batch: tuple[torch.Tensor, ...], sums: EpochSums) -> torch.Tensor:
+        """Loss of one batch, which is counted in ``sums``."""
         pictures, masks = batch
         logits = self(pictures)
         loss = self.loss(logits, masks)
         sums.add(loss.detach(), logits.detach(), masks)
         return loss
-
-
-class _Sums:
-    """Running sums over an epoch, kept on the device so that nothing waits for it."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
-        self._loss, self._dice, self._iou = (torch.zeros((), dtype=self._dtype, device=device) for _ in range(3))
-        self._samples, self._scored = 0, torch.zeros((), dtype=torch.int64, device=device)
-
-    def add(self, loss: torch.Tensor, logits: torch.Tensor, masks: torch.Tensor) -> None:
-        predicted, truth = logits > 0, masks.bool()  # sigmoid(x) > 0.5 is x > 0
-        tp = (predicted & truth).flatten(2).sum(2)
-        total = predicted.flatten(2).sum(2) + truth.flatten(2).sum(2)
-        scored = total > 0
-        self._dice += (2 * tp[scored] / total[scored]).to(self._dtype).sum()
-        self._iou += (tp[scored] / (total - tp)[scored]).to(self._dtype).sum()
-        self._scored += scored.sum()
-        self._loss += loss.to(self._dtype) * len(masks)
-        self._samples += len(masks)
-
-    def results(self) -> dict[str, float]:
-        scored = int(self._scored)
-        return {
-            "loss": float(self._loss) / max(self._samples, 1),
-            "dice": float(self._dice) / scored if scored else math.nan,
-            "iou": float(self._iou) / scored if scored else math.nan,
-        }

@@ -102,12 +102,12 @@ def predictions(
         c = confusion_counts(found > 0, truth > 0)
         phases = f"phase {case['phase']}, predicted {class_of_mask(found, len(probabilities))}"
         names.append(f"{case['case_id']}\n{phases}\nDice {dice(c.tp, c.fp, c.fn):.2f}")
-        heat = (255 * probabilities[1:].max(0)).astype(np.uint8)
+        heat = (255 * probabilities[1:].sum(0).clip(0, 1)).astype(np.uint8)
         rows.append([_small(each) for each in (coloured(picture, truth), heat, coloured(picture, found))])
     return samples.grid(
         rows,
         names,
-        ("truth", "highest probability of a phase", "prediction"),
+        ("truth", "probability of a lesion", "prediction"),
         f"Predictions at each picture's own size; {_LEGEND}. Dice of the lesion in these pictures alone.",
         f"{len(rows)} pictures with true phases, probability and predicted phases.",
     )

@@ -1,0 +1,111 @@
+"""What the record of a training says, and how it reacts to a lack of memory; the same for all frameworks."""
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import pandas as pd
+
+from medseg.errors import MedsegError
+from medseg.experiments.job import HALVINGS_VARIABLE, OUT_OF_MEMORY
+from medseg.experiments.runs import Run
+
+
+class Device(Protocol):
+    """Where a network was trained: its ``kind`` (cuda, mps, cpu), a person's ``name`` for it, and ``precision``."""
+
+    kind: str
+    name: str
+    precision: str
+
+
+class Model(Protocol):
+    """What was trained: the ``weights`` it began with, and its numbers of parameters."""
+
+    weights: str
+    parameters_total: int
+    parameters_trainable: int
+
+
+def batches(parameters: Mapping[str, Any]) -> tuple[int, int]:
+    """Batch size and accumulation, halved and doubled as often as the sweep asks after running out of memory."""
+    factor = 2 ** int(os.environ.get(HALVINGS_VARIABLE, "0"))
+    batch_size = parameters["batch_size"]
+    # A batch of one cannot be halved: accumulating over more of them would be another training.
+    return max(1, math.ceil(batch_size / factor)), parameters["accumulate"] * min(factor, batch_size)
+
+
+def out_of_memory(device: Device, parameters: Mapping[str, Any]) -> MedsegError:
+    """The error for a training that ran out of memory: what was asked for, and what to try."""
+    batch_size, accumulate = batches(parameters)
+    what = f"{OUT_OF_MEMORY.capitalize()} on {device.name} with batch_size={batch_size} at resolution "
+    if batch_size == 1:
+        return MedsegError(f"{what}{parameters['resolution']}. Try a lower resolution or a smaller network.")
+    smaller = batch_size // 2
+    more = math.ceil(accumulate * batch_size / smaller)
+    return MedsegError(
+        f"{what}{parameters['resolution']}. Try batch_size={smaller} and accumulate={more}, which "
+        "trains the same but for batch normalisation and losses that are taken over the whole batch."
+    )
+
+
+def finish(
+    run: Run,
+    parameters: Mapping[str, Any],
+    history: pd.DataFrame,
+    *,
+    device: Device,
+    model: Model,
+    metric: str,
+    rule: str,
+    peak_memory_mb: Mapping[str, float | None],
+    **selection: Any,
+) -> None:
+    """Say in the record that the training ended well, and what came out of it.
+
+    Args:
+        parameters: of the run.
+        history: one row per epoch and split; ``seconds`` of a ``train`` row are those of the whole epoch.
+        metric: column of ``history`` by whose greatest validation value the checkpoint was chosen.
+        rule: how it was chosen, for a person.
+        peak_memory_mb: ``host`` and ``device``.
+        selection: further facts about the choice.
+
+    Raises:
+        MedsegError: no epoch has a validation value.
+    """
+    batch_size, accumulate = batches(parameters)
+    run.finish(
+        device={"kind": device.kind, "name": device.name, "precision": device.precision},
+        model={
+            "name": parameters["architecture"],
+            "weights": model.weights,
+            "parameters_total": model.parameters_total,
+            "parameters_trainable": model.parameters_trainable,
+        },
+        batch={"batch_size": batch_size, "accumulate": accumulate, "halved": batch_size < parameters["batch_size"]},
+        selection={**_selection(history, parameters["max_epochs"], metric, rule), **selection},
+        durations={"train_seconds": round(float(history.loc[history["split"] == "train", "seconds"].sum()), 1)},
+        peak_memory_mb=dict(peak_memory_mb),
+    )
+
+
+def _selection(history: pd.DataFrame, max_epochs: int, metric: str, rule: str) -> dict[str, Any]:
+    validation = history[history["split"] == "validation"]
+    if validation[metric].isna().all():
+        raise MedsegError(
+            "No validation case shows a structure or was predicted to, so no epoch is better than another. Check the "
+            "labels of the split validation."
+        )
+    best = validation.loc[validation[metric].idxmax()]
+    trained = int(history["epoch"].max())
+    return {
+        "rule": rule,
+        "metric": f"validation {metric}",
+        "mode": "max",
+        "best_epoch": int(best["epoch"]),
+        "best_value": float(best[metric]),
+        "epochs_trained": trained,
+        "stopped_early": trained < max_epochs,
+    }

@@ -1,0 +1,68 @@
+"""Say what is wrong with the parameters of a training before anything is loaded or computed.
+
+``python -m medseg.keras.check`` reads a JSON list of parameter sets and prints a JSON list of messages, empty where all
+is well; a sweep asks it before the first run starts.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from medseg.errors import MedsegError
+from medseg.keras import augment
+from medseg.keras import device as devices
+from medseg.keras.models import weight_files
+from medseg.keras.transunet import SIZES, VARIANTS, check_side
+
+_LEAST = {
+    "resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "warmup": 0, "restart": 1, "patience": 0,
+    "workers": 0, "devices": 1, "cross_entropy_weight": 0, "dice_weight": 0,
+}  # fmt: skip
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Try everything that costs nothing: names, ranges, that files are there. No network is built.
+
+    Raises:
+        MedsegError: what cannot work, and what would.
+    """
+    for name, least in _LEAST.items():
+        if parameters[name] < least:
+            raise MedsegError(f"{name} is {parameters[name]:g}, expected {least} or more.")
+    if parameters["learning_rate"] <= 0:
+        raise MedsegError(f"learning_rate is {parameters['learning_rate']:g}, expected more than 0.")
+    if not 0 <= parameters["norm_momentum"] < 1:
+        raise MedsegError(f"norm_momentum is {parameters['norm_momentum']:g}, expected 0 or more and less than 1.")
+    if not parameters["cross_entropy_weight"] + parameters["dice_weight"]:
+        raise MedsegError("cross_entropy_weight and dice_weight are both 0: nothing would be learnt. Raise one.")
+    for name, known in (("size", SIZES), ("variant", VARIANTS)):
+        if parameters[name] not in known:
+            raise MedsegError(f"There is no {name} {parameters[name]!r}. Choose one of: {', '.join(known)}.")
+    check_side(parameters["resolution"])
+    if parameters["batch_size"] < parameters["devices"]:
+        raise MedsegError(
+            f"batch_size is {parameters['batch_size']}, but {parameters['devices']} devices share every batch. Give "
+            "each at least one picture."
+        )
+    if parameters["xla"] and parameters["devices"] > 1:
+        raise MedsegError("xla compiles the steps of one device only. Set devices to 1, or xla to False.")
+    augment.check(parameters["augmentation"])
+    weight_files(*(parameters[name] for name in ("size", "variant", "resnet_weights", "vit_weights")))
+    devices.choose(parameters["device"], parameters["precision"], parameters["devices"])
+
+
+def main() -> None:
+    """Check what stands on the standard input."""
+    messages = []
+    for parameters in json.load(sys.stdin):
+        try:
+            check(parameters)
+            messages.append("")
+        except MedsegError as error:
+            messages.append(str(error))
+    print(json.dumps(messages))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Checkpoints that a kill cannot spoil: one file each, written beside its place and then renamed; none needs pickle.
+
+``frozen.npz`` holds what no step of training changes, once: with a frozen encoder that is nine tenths of the network.
+``best_loss.npz``, ``best_iou.npz`` and ``last.npz`` hold the rest; ``last.npz`` also holds what training goes on from,
+the optimizer's variables and the state of the loop as JSON. Each array has its variable's path for a name.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.optimizers import Optimizer
+
+from medseg import atomic
+from medseg.errors import MedsegError
+
+FROZEN, LAST = "frozen.npz", "last.npz"
+#: Names by which a checkpoint is asked for, and their files.
+FILES = {"best_loss": "best_loss.npz", "best_iou": "best_iou.npz", "latest": LAST}
+
+
+def save_frozen(network: keras.Model, folder: Path) -> None:
+    """Write the part of ``network`` that stays as it is, if there is such a part."""
+    arrays = _arrays(_variables(network)[1])
+    if arrays:
+        _write(folder / FROZEN, arrays)
+
+
+def save_weights(network: keras.Model, path: Path) -> None:
+    """Write the part of ``network`` that training changes."""
+    _write(path, _arrays(_variables(network)[0]))
+
+
+def save_last(network: keras.Model, optimizer: Optimizer, state: Mapping[str, Any], path: Path) -> None:
+    """The same with the optimizer that trains it and ``state`` (what JSON can say, NaN and infinity included)."""
+    arrays = _arrays({**_variables(network)[0], **_of_optimizer(optimizer)})
+    _write(path, {**arrays, "state": np.array(json.dumps(state))})
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """The state of the loop in a checkpoint; None where there is no checkpoint.
+
+    Raises:
+        MedsegError: the file is not a whole checkpoint.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return json.loads(str(content["state"]))
+    except Exception as error:  # a damaged file fails in many ways, each with an exception of its own
+        raise _unreadable(path, error) from error
+
+
+def restore(network: keras.Model, path: Path, optimizer: Optimizer | None = None) -> None:
+    """Give ``network`` the values that it had when ``path`` was written, those beside it in ``frozen.npz`` included.
+
+    Args:
+        optimizer: gets its values back too; it is built, and ``path`` is ``last.npz``.
+
+    Raises:
+        MedsegError: a file is missing, damaged, or of another network.
+    """
+    changing, frozen = _variables(network)
+    if frozen:
+        _assign(path.with_name(FROZEN), frozen)
+    if optimizer:
+        changing = {**changing, **_of_optimizer(optimizer)}
+    _assign(path, changing)
+
+
+def _variables(network: keras.Model) -> tuple[dict[str, keras.Variable], dict[str, keras.Variable]]:
+    """What training changes, and what it does not, by path."""
+    parts: tuple[dict[str, keras.Variable], dict[str, keras.Variable]] = ({}, {})
+    for layer in network.layers:
+        part, weights = parts[not layer.trainable], {id(weight) for weight in layer.weights}
+        part.update({weight.path: weight for weight in layer.weights})
+        # The place of a dropout in its random numbers; Keras counts these through a process in their own paths.
+        seeds = [variable for variable in layer.variables if id(variable) not in weights]
+        part.update({f"{layer.name}/seed/{number}": seed for number, seed in enumerate(seeds)})
+    if len(parts[0]) + len(parts[1]) < sum(len(layer.variables) for layer in network.layers):
+        raise ValueError("two variables of the network have the same path")
+    return parts
+
+
+def _of_optimizer(optimizer: Optimizer) -> dict[str, keras.Variable]:
+    # Steps (the place in the schedule), momenta, the scale of the loss; numbered, for their paths change with the name.
+    return {f"optimizer/{number:05d}": variable for number, variable in enumerate(optimizer.variables)}
+
+
+def _arrays(variables: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
+    return {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
+
+
+def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    with atomic.explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(temporary, **arrays)
+        temporary.replace(path)
+
+
+def _assign(path: Path, variables: Mapping[str, keras.Variable]) -> None:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            # A plain checkpoint is also read out of last.npz, which holds more.
+            others = {name for name in content.files if not name.startswith("optimizer/") and name != "state"}
+            expected = {name for name in variables if not name.startswith("optimizer/")}
+            if others != expected:
+                raise ValueError(f"{min(others ^ expected)} is not in both, the file and the network")
+            arrays = {name: content[name] for name in variables}
+        for name, variable in variables.items():
+            if arrays[name].shape != tuple(variable.shape):
+                raise ValueError(f"{name} has the shape {arrays[name].shape}, expected {tuple(variable.shape)}")
+            variable.assign(arrays[name])
+    except Exception as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> MedsegError:
+    return MedsegError(
+        f"The checkpoint {path.name} of the run {path.parent.parent.name} cannot be read ({error}). "
+        "Delete the folder checkpoints/ of the run to train it from the start."
+    )

@@ -1,0 +1,197 @@
+"""Batches for Keras by tf.data: each sample a function of (seed, epoch, number) alone, so that a run repeats."""
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from medseg import project
+from medseg.datasets.augment import plain_resize
+from medseg.datasets.frames import DEFAULT_BUDGET, read_picture
+from medseg.datasets.index import PreparedDataset
+from medseg.errors import MedsegError
+from medseg.keras.augment import augment, loaded_side, sample_seed
+
+
+class Samples:
+    """Pictures and class maps of ``rows``, decoded and resized to a square once, and kept while there is room.
+
+    Args:
+        dataset: where the files lie.
+        rows: rows of its index.
+        side: of the square, pixels; the aspect ratio is not kept.
+        num_classes: labels are below this number.
+        budget: bytes kept in memory; what does not fit is decoded at each access.
+    """
+
+    def __init__(
+        self, dataset: PreparedDataset, rows: pd.DataFrame, side: int, num_classes: int, budget: int = DEFAULT_BUDGET
+    ) -> None:
+        self.side = side
+        self._dataset, self._num_classes = dataset, num_classes
+        self._files = list(zip(rows["image"], rows["label"], strict=True))
+        self._room = budget
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Picture (S, S, 3) uint8 RGB, averaged over areas where it shrinks, and label (S, S) uint8, nearest pixel.
+
+        Raises:
+            MedsegError: a file cannot be read, the two differ in size, or a label is no class.
+        """
+        if number in self._kept:
+            return self._kept[number]
+        image_file, label_file = (self._dataset.path(name) for name in self._files[number])
+        picture = cv2.cvtColor(read_picture(image_file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        label = read_picture(label_file, cv2.IMREAD_GRAYSCALE)
+        if picture.shape[:2] != label.shape:
+            raise MedsegError(
+                f"{project.display(image_file)} is {picture.shape[1]} x {picture.shape[0]}, its label "
+                f"{label.shape[1]} x {label.shape[0]}. Prepare the dataset again."
+            )
+        if label.max() >= self._num_classes:
+            raise MedsegError(
+                f"{project.display(label_file)} holds the value {label.max()}, expected 0 to {self._num_classes - 1}: "
+                "background and phases. Prepare the dataset again."
+            )
+        sample = plain_resize(picture, label, self.side)
+        size = sum(array.nbytes for array in sample)
+        if size <= self._room:
+            self._room -= size
+            self._kept[number] = sample
+        return sample
+
+
+@dataclass
+class Batches:
+    """What ``fit`` is fed with.
+
+    Attributes:
+        dataset: pictures (B, R, R, 3) float32 in [0, 1] and labels (B, R, R, 1) uint8.
+        steps: batches in an epoch.
+        failure: the exception that kept it from making a batch, of which ``fit`` would only pass on the text.
+    """
+
+    dataset: tf.data.Dataset
+    steps: int
+    failure: Exception | None = None
+
+
+def training_batches(
+    dataset: PreparedDataset,
+    *,
+    resolution: int,
+    augmentation: Sequence[str],
+    batch_size: int,
+    seed: int,
+    num_classes: int = 5,
+    first_epoch: int = 0,
+    max_epochs: int = 1,
+    workers: int = 0,
+    replicas: int = 1,
+) -> Batches:
+    """Shuffled, augmented batches of the split ``train``, of all epochs one after the other.
+
+    A last batch of less than two samples for each device is left out: batch normalisation has too little to measure.
+
+    Args:
+        augmentation: see :func:`medseg.keras.augment.augment`.
+        first_epoch: the epoch (from 0) to begin with; ``max_epochs`` is the one to end before.
+        workers: threads that decode; with more than one, as many batches are made at the same time.
+        replicas: devices that share a batch.
+    """
+    samples = Samples(dataset, dataset.split("train"), loaded_side(resolution, augmentation), num_classes)
+    number = len(samples)
+    rest = number % batch_size if number > batch_size else 0
+    used = number - rest if 0 < rest < 2 * replicas else number
+    batches = Batches(tf.data.Dataset.range(first_epoch, max_epochs), math.ceil(used / batch_size))
+
+    def shuffled(epoch: tf.Tensor) -> tf.data.Dataset:
+        key = tf.stack([tf.constant(seed, tf.int64), epoch])
+        order = tf.random.experimental.stateless_shuffle(tf.range(number, dtype=tf.int64), key)[:used]
+        chosen = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        return chosen.map(lambda numbers: (epoch, numbers))
+
+    load = _loader(samples, batches, workers)
+
+    def make(epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def one(sample: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            picture, label, own = sample
+            return augment(picture, label, sample_seed(seed, epoch, own), resolution, augmentation)
+
+        pictures, labels = load(numbers)
+        return tf.map_fn(one, (pictures, labels, numbers), fn_output_signature=(tf.float32, tf.uint8))
+
+    made = batches.dataset.flat_map(shuffled).map(make, num_parallel_calls=max(1, workers))
+    batches.dataset = _finished(made)
+    return batches
+
+
+def validation_batches(
+    dataset: PreparedDataset,
+    *,
+    resolution: int,
+    batch_size: int,
+    num_classes: int = 5,
+    workers: int = 0,
+    replicas: int = 1,
+) -> Batches:
+    """Batches of the split ``validation``, in the order of the index, resized and divided by 255, and nothing else.
+
+    What would be too few samples for the devices that share a batch joins the batch before.
+    """
+    samples = Samples(dataset, dataset.split("validation"), resolution, num_classes)
+    number = len(samples)
+    steps = math.ceil(number / batch_size)
+    if steps > 1 and 0 < number % batch_size < replicas:
+        steps -= 1
+
+    def chosen(step: tf.Tensor) -> tf.Tensor:
+        end = tf.where(step == steps - 1, tf.constant(number, tf.int64), (step + 1) * batch_size)
+        return tf.range(step * batch_size, end)
+
+    def make(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pictures, labels = load(numbers)
+        return tf.cast(pictures, tf.float32) / 255, labels
+
+    batches = Batches(tf.data.Dataset.range(steps).map(chosen), steps)
+    load = _loader(samples, batches, workers)
+    batches.dataset = _finished(batches.dataset.map(make, num_parallel_calls=max(1, workers)))
+    return batches
+
+
+def _loader(samples: Samples, batches: Batches, workers: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """A function from sample numbers (B,) to pictures (B, S, S, 3) and labels (B, S, S), both uint8, in the graph."""
+    # Threads: decoding leaves Python's lock alone, and nothing has to be copied between processes.
+    every = ThreadPoolExecutor(workers).map if workers > 1 else map
+    side = samples.side
+
+    def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            pictures, labels = zip(*every(samples.__getitem__, numbers.tolist()), strict=True)
+        except Exception as error:
+            batches.failure = error
+            raise
+        return np.stack(pictures), np.stack(labels)
+
+    def load(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pictures, labels = tf.numpy_function(read, [numbers], [tf.uint8, tf.uint8])
+        return tf.ensure_shape(pictures, (None, side, side, 3)), tf.ensure_shape(labels, (None, side, side))
+
+    return load
+
+
+def _finished(made: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    # Several devices each take a part of every batch; no device has a part of the files to itself.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    made = made.map(lambda pictures, labels: (pictures, labels[..., None]))
+    return made.prefetch(2).with_options(options)

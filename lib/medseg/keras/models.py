@@ -1,0 +1,111 @@
+"""A TransUNet with the weights that a run asks for, on the device that it computes on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from medseg.errors import MedsegError
+from medseg.keras import resnet_weights as resnet
+from medseg.keras import vit_weights as vit
+from medseg.keras.device import Device
+from medseg.keras.transunet import build_transunet
+from medseg.project import display, resolve
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A network and what a record of it needs.
+
+    network: takes pictures (B, R, R, 3) float32 in [0, 1]; gives float32 logits (B, R, R, classes).
+    weights: what was really loaded: "random", or for each half of the encoder the file's name and sha256.
+    """
+
+    network: keras.Model
+    weights: str
+
+    @property
+    def parameters_total(self) -> int:
+        """Number of all parameters."""
+        return self.network.count_params()
+
+    @property
+    def parameters_trainable(self) -> int:
+        """Number of parameters that training changes."""
+        return int(sum(np.prod(variable.shape) for variable in self.network.trainable_variables))
+
+
+def build_model(
+    device: Device,
+    *,
+    size: str = "base",
+    variant: str = "hybrid",
+    encoder_trainable: bool = False,
+    resolution: int = 224,
+    num_classes: int = 5,
+    resnet_weights: str = "none",
+    vit_weights: str = "none",
+    norm_momentum: float = 0.99,
+    seed: int = 0,
+) -> BuiltModel:
+    """A TransUNet for square pictures; see :func:`medseg.keras.transunet.build_transunet`.
+
+    Args:
+        device: whose precision the layers compute in.
+        resolution: side of the pictures, pixels, a multiple of 16.
+        num_classes: background and phases.
+        resnet_weights: of the ResNet: ``none`` (random), ``imagenet``, or a HDF5 file of ResNet50V2.
+        vit_weights: of the transformer: ``none`` (random), or one of Google's ``.npz`` files.
+        seed: of random weights.
+
+    Raises:
+        MedsegError: a name that there is not, or weights that cannot be had or do not fit.
+    """
+    resnet_file, vit_file = weight_files(size, variant, resnet_weights, vit_weights)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(device.policy)
+    try:
+        keras.utils.set_random_seed(seed)
+        with device.scope():
+            network = build_transunet(
+                (resolution, resolution, 3),
+                num_classes,
+                encoder_trainable,
+                size=size,
+                variant=variant,
+                norm_momentum=norm_momentum,
+            )
+    finally:
+        keras.config.set_dtype_policy(before)
+    loaded = []
+    if resnet_weights != "none":
+        origin = "imagenet" if resnet_file is None else "file"
+        loaded.append(f"ResNet50V2: {origin} {resnet.load(network, resnet_file)}")
+    if vit_file:
+        loaded.append(f"ViT: file {vit.load(network, vit_file)}")
+    return BuiltModel(network, "; ".join(loaded) or "random")
+
+
+def weight_files(size: str, variant: str, resnet_weights: str, vit_weights: str) -> tuple[Path | None, Path | None]:
+    """The local files that the two parameters name, None where they name none; a relative path is meant from the root.
+
+    Raises:
+        MedsegError: a file is not there or has another ending, or the network has no such half.
+    """
+    if resnet_weights != "none" and (size, variant) != ("base", "hybrid"):
+        raise MedsegError(
+            f"resnet_weights is {resnet_weights!r}, but TransUNet of the size {size!r} and the variant {variant!r} has "
+            "no ResNet50V2. Set resnet_weights to 'none'."
+        )
+    files = []
+    for name, value, suffix in (("resnet_weights", resnet_weights, ".h5"), ("vit_weights", vit_weights, ".npz")):
+        choices = ("none", "imagenet") if name == "resnet_weights" else ("none",)
+        file = None if value in choices else resolve(value)
+        if file and (file.suffix != suffix or not file.is_file()):
+            raise MedsegError(
+                f"{name} is {value!r}, which is neither {' nor '.join(map(repr, choices))} nor a {suffix} file: there "
+                f"is none at {display(file)}."
+            )
+        files.append(file)
+    return files[0], files[1]

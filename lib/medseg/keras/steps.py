@@ -1,0 +1,151 @@
+"""One step of training or validation, on one device or shared by several, in any precision.
+
+Not Keras's own ``fit``: it cannot add up gradients where several devices share a batch, nor take a batch that they
+cannot share evenly.
+"""
+
+from collections.abc import Callable, Iterator
+
+import keras
+import tensorflow as tf
+
+from medseg.keras.losses import Loss
+from medseg.keras.metrics import MEASURES, LesionOverlap
+
+MOMENTUM = 0.9
+
+
+class Steps:
+    """Trains ``network`` batch by batch and keeps the figures of the epoch.
+
+    Args:
+        network: built within the scope of the devices that are to share its batches.
+        loss: of truth and logits.
+        schedule: the learning rate, or a schedule of it over the changes of the weights.
+        accumulate: whether gradients are added up over several steps before the weights change.
+        half: whether gradients need the scaled loss of fp16.
+        xla: compile the steps.
+
+    Attributes:
+        optimizer: SGD with momentum 0.9.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        loss: Loss,
+        schedule: float | keras.optimizers.schedules.LearningRateSchedule,
+        *,
+        accumulate: bool = False,
+        half: bool = False,
+        xla: bool = False,
+    ) -> None:
+        self.network, self._loss, self._half = network, loss, half
+        self._strategy = network.distribute_strategy
+        with self._strategy.scope():
+            self.optimizer = keras.optimizers.SGD(schedule, momentum=MOMENTUM)
+            if half:
+                self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
+            self.optimizer.build(network.trainable_variables)
+            self._mean_loss = keras.metrics.Mean("loss")
+            self._measures = [LesionOverlap(name) for name in MEASURES]
+            # Each device adds up its own; they are summed once, when the weights change.
+            own = {"synchronization": tf.VariableSynchronization.ON_READ, "aggregation": tf.VariableAggregation.SUM}
+            self._sums = [
+                tf.Variable(tf.zeros(variable.shape), trainable=False, **own)
+                for variable in (network.trainable_variables if accumulate else ())
+            ]
+        # Steps whose gradients are in the sums. Python decides when the weights change: a condition within the graph
+        # may not hold what devices do together.
+        self._waiting = 0
+        self._train, self._add, self._apply, self._validate = (
+            self._compiled(step, xla) for step in (self._train_step, self._add_step, self._apply_step, self._test_step)
+        )
+
+    def distributed(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """``batches`` as the devices share them."""
+        return self._strategy.experimental_distribute_dataset(batches) if self._several else batches
+
+    def train(self, batches: Iterator, steps: int, accumulate: int) -> dict[str, float]:
+        """Train on ``steps`` batches; the figures are means over them as they were met.
+
+        The weights change once every ``accumulate`` steps, and at the end, by the mean gradient.
+        """
+        self._reset()
+        for step in range(1, steps + 1):
+            if accumulate == 1:
+                self._train(batches)
+                continue
+            self._add(batches)
+            self._waiting += 1
+            if self._waiting == accumulate or step == steps:
+                self._apply(tf.constant(1 / self._waiting))
+                self._waiting = 0
+        return self._figures()
+
+    def validate(self, batches: Iterator, steps: int) -> dict[str, float]:
+        """Loss and measures over ``steps`` batches."""
+        self._reset()
+        for _ in range(steps):
+            self._validate(batches)
+        return self._figures()
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next change; 0.001 and not 0.0010000000475."""
+        return float(str(tf.convert_to_tensor(self.optimizer.learning_rate).numpy()))
+
+    @property
+    def _several(self) -> bool:
+        return self._strategy.num_replicas_in_sync > 1
+
+    def _compiled(self, step: Callable[..., None], xla: bool) -> Callable[[Iterator | tf.Tensor], None]:
+        """``step`` in a graph, on every device; it takes the next of an iterator's batches, or a number."""
+        compiled = tf.function(step, jit_compile=True) if xla else step
+
+        def run(source: Iterator | tf.Tensor) -> None:
+            arguments = (source,) if tf.is_tensor(source) else next(source)
+            self._strategy.run(compiled, args=arguments)
+
+        return tf.function(run, autograph=False)
+
+    def _gradients(self, pictures: tf.Tensor, truth: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            logits = self.network(pictures, training=True)
+            loss = self._loss(truth, logits)
+            # The devices' gradients are summed up.
+            scaled = loss / self._strategy.num_replicas_in_sync
+            if self._half:
+                scaled = self.optimizer.scale_loss(scaled)
+        self._count(loss, truth, logits)
+        return tape.gradient(scaled, [variable.value for variable in self.network.trainable_variables])
+
+    def _train_step(self, pictures: tf.Tensor, truth: tf.Tensor) -> None:
+        gradients = self._gradients(pictures, truth)
+        self.optimizer.apply_gradients(zip(gradients, self.network.trainable_variables, strict=True))
+
+    def _add_step(self, pictures: tf.Tensor, truth: tf.Tensor) -> None:
+        for total, gradient in zip(self._sums, self._gradients(pictures, truth), strict=True):
+            total.assign_add(gradient)
+
+    def _apply_step(self, share: tf.Tensor) -> None:
+        gradients = [total.read_value() * share for total in self._sums]
+        self.optimizer.apply_gradients(zip(gradients, self.network.trainable_variables, strict=True))
+        for total in self._sums:
+            total.assign(tf.zeros_like(total))
+
+    def _test_step(self, pictures: tf.Tensor, truth: tf.Tensor) -> None:
+        logits = self.network(pictures, training=False)
+        self._count(self._loss(truth, logits), truth, logits)
+
+    def _count(self, loss: tf.Tensor, truth: tf.Tensor, logits: tf.Tensor) -> None:
+        self._mean_loss.update_state(loss, sample_weight=tf.shape(truth)[0])
+        for measure in self._measures:
+            measure.update_state(truth, logits)
+
+    def _reset(self) -> None:
+        for metric in (self._mean_loss, *self._measures):
+            metric.reset_state()
+
+    def _figures(self) -> dict[str, float]:
+        return {metric.name: float(metric.result()) for metric in (self._mean_loss, *self._measures)}

@@ -1,0 +1,148 @@
+"""Train one run with Keras 3: resumed where a checkpoint is, recorded in the run folder."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import pandas as pd
+import tensorflow as tf
+
+from medseg.datasets.index import PreparedDataset
+from medseg.errors import MedsegError
+from medseg.experiments import outcome
+from medseg.experiments.runs import Run
+from medseg.keras import checkpoint
+from medseg.keras import device as devices
+from medseg.keras.bookkeeping import BEST, Bookkeeping, best_epochs
+from medseg.keras.data import Batches, training_batches, validation_batches
+from medseg.keras.losses import build_loss
+from medseg.keras.models import BuiltModel
+from medseg.keras.schedules import WarmupCosineRestarts
+from medseg.keras.steps import Steps
+
+SELECTION_RULE = (
+    "lowest validation loss at the training resolution; also kept: the highest validation binary IoU (threshold 0.5, "
+    "all pixels of the split) and the latest"
+)
+
+
+def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any]) -> pd.DataFrame:
+    """Train ``model``, or go on from ``checkpoints/last.npz``; call it within :func:`runs.training`.
+
+    SGD with momentum 0.9 under :class:`WarmupCosineRestarts`.
+
+    Args:
+        model: built on the device that ``parameters`` name, by :func:`medseg.keras.models.build_model`.
+        parameters: architecture, resolution, batch_size (over all devices), accumulate, max_epochs, learning_rate,
+            warmup, restart, cross_entropy_weight, dice_weight, patience, augmentation, precision, device, devices, xla,
+            workers, seed.
+
+    Returns:
+        The history, one row per epoch and split: epoch, split, loss, dice and iou of the lesion, binary_iou,
+        learning_rate (of the first step), seconds.
+
+    Raises:
+        MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
+    """
+    device = devices.choose(parameters["device"], parameters["precision"], parameters["devices"])
+    last = run.checkpoints / checkpoint.LAST
+    state = checkpoint.read_state(last)
+    if state is None or not state["ended"]:
+        try:
+            _fit(run, model.network, dataset, parameters, device, state)
+        except Exception as error:
+            if not devices.is_out_of_memory(error):
+                raise
+            raise outcome.out_of_memory(device, parameters) from error
+        state = checkpoint.read_state(last)
+    history = pd.DataFrame(state["rows"])
+    if run.record.get("status") != "finished":
+        run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table
+        best = best_epochs(state["rows"])
+        kept = {name: {"epoch": row["epoch"], "value": row[BEST[name][0]]} for name, row in best.items()}
+        outcome.finish(
+            run,
+            parameters,
+            history,
+            device=device,
+            model=model,
+            metric="loss",
+            rule=SELECTION_RULE,
+            peak_memory_mb=devices.peak_memory_mb(device),
+            mode="min",
+            best_epoch=kept["best_loss"]["epoch"],
+            best_value=kept["best_loss"]["value"],
+            checkpoints={**kept, "latest": {"epoch": state["epoch"], "value": None}},
+        )
+    return run.history()
+
+
+def _fit(
+    run: Run,
+    network: keras.Model,
+    dataset: PreparedDataset,
+    parameters: Mapping[str, Any],
+    device: devices.Device,
+    state: Mapping[str, Any] | None,
+) -> None:
+    batch_size, accumulate = outcome.batches(parameters)
+    max_epochs, first_epoch = parameters["max_epochs"], state["epoch"] if state else 0
+    common = {
+        "resolution": parameters["resolution"],
+        "batch_size": batch_size,
+        "num_classes": network.output_shape[-1],
+        "workers": parameters["workers"],
+        "replicas": device.count,
+    }
+    validation = validation_batches(dataset, **common)
+    for split in ("train", "validation"):
+        number = len(dataset.split(split))
+        if number < device.count:
+            raise MedsegError(
+                f"{dataset.info['name']} has {number} samples in the split {split}, expected {device.count} or more: "
+                "one for each device. Prepare it again."
+            )
+    training = training_batches(
+        dataset,
+        augmentation=parameters["augmentation"],
+        seed=parameters["seed"],
+        first_epoch=first_epoch,
+        max_epochs=max_epochs,
+        **common,
+    )
+    schedule = WarmupCosineRestarts(
+        math.ceil(training.steps / accumulate),
+        peak=parameters["learning_rate"],
+        warmup=parameters["warmup"],
+        restart=parameters["restart"],
+    )
+    steps = Steps(
+        network,
+        build_loss(parameters["cross_entropy_weight"], parameters["dice_weight"]),
+        schedule,
+        accumulate=accumulate > 1,
+        half=device.precision == "fp16",
+        xla=parameters["xla"],
+    )
+    if state:
+        checkpoint.restore(network, run.checkpoints / checkpoint.LAST, steps.optimizer)
+    books = Bookkeeping(
+        run, network, steps.optimizer, max_epochs=max_epochs, patience=parameters["patience"], state=state
+    )
+    try:
+        _loop(steps, training, validation, books, accumulate)
+    except tf.errors.OpError as error:
+        raise (training.failure or validation.failure or error) from None
+
+
+def _loop(steps: Steps, training: Batches, validation: Batches, books: Bookkeeping, accumulate: int) -> None:
+    books.begin()
+    batches, of_validation = iter(steps.distributed(training.dataset)), steps.distributed(validation.dataset)
+    ended = False
+    while not ended:
+        started, learning_rate = time.monotonic(), steps.learning_rate
+        train = steps.train(batches, training.steps, accumulate)
+        validated = steps.validate(iter(of_validation), validation.steps)
+        ended = books.epoch(train, validated, learning_rate, time.monotonic() - started)

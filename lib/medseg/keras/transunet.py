@@ -1,0 +1,118 @@
+"""TransUNet (Chen et al. 2021, arXiv 2102.04306): convolutions, a vision transformer, and a cascaded upsampler."""
+
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from medseg.errors import MedsegError
+from medseg.keras import resnet_encoder, vision_transformer
+from medseg.keras.decoder import cascaded_decoder
+
+STRIDE = 16
+VARIANTS = ("hybrid", "plain")
+#: What is trained even where the encoder is frozen. The final norm of the encoder is: without its 1,536 parameters the
+#: published number of trainable ones (7,409,632) would not be met.
+_NEVER_FROZEN = ("encoder_norm", "decoder", "classes", "logits")
+
+
+@dataclass(frozen=True)
+class Size:
+    """Widths of a network; see :func:`vision_transformer.encode` and :func:`cascaded_decoder`."""
+
+    hidden: int
+    blocks: int
+    heads: int
+    mlp: int
+    bottleneck: int
+    channels: tuple[int, int, int, int]
+    head: int
+
+
+SIZES = {
+    "base": Size(768, 12, 12, 3072, 512, (256, 128, 64, 32), 16),  # R50+ViT-B/16 or ViT-B/16, as published
+    "tiny": Size(64, 2, 4, 128, 64, (48, 32, 24, 16), 16),  # seconds per epoch on a CPU, for the sample
+}
+
+
+def build_transunet(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    num_classes: int = 5,
+    encoder_trainable: bool = False,
+    *,
+    size: str = "base",
+    variant: str = "hybrid",
+    norm_momentum: float = 0.99,
+    dropout: float = 0.1,
+) -> keras.Model:
+    """A functional model with random weights, from pictures to logits.
+
+    It takes float32 pictures (B, H, W, 3) in [0, 1], which it brings to the [-1, 1] that ImageNet's ResNet50V2 and
+    Google's ViT want, and gives float32 logits (B, H, W, num_classes) whatever the precision of the layers: no softmax.
+
+    Args:
+        input_shape: (H, W, 3) in pixels, H and W multiples of 16. The position embedding has one vector for each of
+            H/16 x W/16 patches; published weights are resized to that grid while they are loaded.
+        num_classes: background and phases.
+        encoder_trainable: False freezes the encoder: no weight of it but the final norm's changes, its batch
+            normalisation uses and keeps the statistics it came with, and nothing is dropped out.
+        size: ``base``, the published widths, or ``tiny``.
+        variant: ``hybrid`` (a ResNet before the transformer; the decoder sees three of its maps) or ``plain`` (patches
+            of 16 x 16 pixels go straight into the transformer, and there is no map to see).
+        norm_momentum: of batch normalisation in the decoder, and in the encoder of the size ``tiny``.
+        dropout: in a transformer that is trained.
+
+    Raises:
+        MedsegError: a size that is no multiple of 16, or a name that there is not.
+    """
+    for side in input_shape[:2]:
+        check_side(side)
+    for name, value, known in (("size", size, SIZES), ("variant", variant, VARIANTS)):
+        if value not in known:
+            raise MedsegError(f"There is no {name} {value!r} of TransUNet. Choose one of: {', '.join(known)}.")
+    widths = SIZES[size]
+    pictures = layers.Input(input_shape, name="pictures")
+    features = layers.Rescaling(2.0, -1.0, name="normalised")(pictures)
+    skips: list[keras.KerasTensor] = []
+    if variant == "hybrid" and size == "base":
+        features, skips = resnet_encoder.resnet50v2(features)
+    elif variant == "hybrid":
+        features, skips = resnet_encoder.small_resnet(features, norm_momentum=norm_momentum)
+    x = vision_transformer.encode(
+        features,
+        patch=1 if variant == "hybrid" else STRIDE,
+        hidden=widths.hidden,
+        blocks=widths.blocks,
+        heads=widths.heads,
+        mlp=widths.mlp,
+        dropout=dropout if encoder_trainable else 0.0,
+    )
+    x = cascaded_decoder(
+        x,
+        skips,
+        bottleneck=widths.bottleneck,
+        channels=widths.channels,
+        head=widths.head,
+        norm_momentum=norm_momentum,
+    )
+    x = layers.Conv2D(num_classes, 1, use_bias=False, name="classes")(x)
+    logits = layers.Activation("linear", dtype="float32", name="logits")(x)
+    network = keras.Model(pictures, logits, name=f"transunet_{variant}_{size}")
+    if not encoder_trainable:
+        for layer in network.layers:
+            layer.trainable = layer.name.startswith(_NEVER_FROZEN)
+    return network
+
+
+def check_side(side: int) -> None:
+    """Refuse a height, width or resolution that cannot be cut into patches.
+
+    Raises:
+        MedsegError: ``side`` (pixels) is no multiple of 16; the message names the nearest.
+    """
+    if side < STRIDE or side % STRIDE:
+        lower = side // STRIDE * STRIDE
+        nearest = " or ".join(str(fitting) for fitting in (lower, lower + STRIDE) if fitting > 0)
+        raise MedsegError(
+            f"{side} pixels are no multiple of {STRIDE}, the side of TransUNet's patches. Take {nearest}."
+        )

@@ -1,0 +1,171 @@
+"""A trained run of the hand-bone study as a predictor: a picture in, probabilities of one class at a time out."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional
+
+from medseg.datasets.picture_cache import fit_matrix, fit_picture
+from medseg.errors import MedsegError
+from medseg.experiments.runs import Run
+from medseg.pytorch import device as devices
+from medseg.pytorch import sliding_window, tta
+from medseg.pytorch.bone_training import build
+from medseg.pytorch.inference import load_best
+from medseg.pytorch.models import BuiltModel
+
+_WINDOWS_AT_ONCE = 4
+
+
+class BoneMaps:
+    """Probabilities of one picture, brought to its own size one class at a time.
+
+    Args:
+        logits: of each view (C, h, w) float32, mirrored back, all of the whole picture; they stay on their device.
+        size: (height, width) of the picture, pixels.
+        upsampling: bilinear or bicubic.
+    """
+
+    def __init__(self, logits: Sequence[torch.Tensor], size: tuple[int, int], upsampling: str) -> None:
+        self._logits, self._size, self._upsampling = logits, size, upsampling
+
+    def __len__(self) -> int:
+        return len(self._logits[0])
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[number] for number in range(len(self)))
+
+    @torch.inference_mode()
+    def __getitem__(self, number: int) -> np.ndarray:
+        """Probability (H, W) float32 in [0, 1] of a class: the mean over the views of the sigmoid of their logits."""
+        total = torch.zeros(self._size, device=self._logits[0].device)
+        for logits in self._logits:
+            # Pixel centres stay in their places (align_corners is off), as they do when a picture is resized.
+            native = functional.interpolate(
+                logits[number][None, None], size=self._size, mode=self._upsampling, align_corners=False
+            )
+            total += native[0, 0].sigmoid()
+        return (total / len(self._logits)).cpu().numpy()
+
+
+class BonePredictor:
+    """Probabilities of a trained network.
+
+    Without a window the whole picture is fitted into a square of the training resolution, as in training. With one it
+    is predicted in squares of ``window`` pixels of the picture, each brought to the training resolution, so that the
+    network sees the hand larger than whole: sensible where it was trained on crops of about that share of the picture.
+    Logits are blended over windows; probabilities are averaged over views, each of which has its own windows.
+
+    Args:
+        model: network with its trained weights, and its normalisation.
+        resolution: side of the training pictures, pixels.
+        device: where to compute, and how precisely.
+        window: side of the windows, pixels of the picture; 0, or at least the picture's longer side: none.
+        stride: from one window to the next, pixels of the picture; 0: half a window.
+        views: see :func:`medseg.pytorch.tta.views`.
+        upsampling: from the logits to the picture's own size, bilinear or bicubic.
+        batch: windows at once.
+
+    Raises:
+        MedsegError: a window, stride or batch that is out of range.
+    """
+
+    def __init__(
+        self,
+        model: BuiltModel,
+        resolution: int,
+        device: devices.Device,
+        *,
+        window: int = 0,
+        stride: int = 0,
+        views: Sequence[tta.View] = (tta.View(1.0, False),),
+        upsampling: str = "bilinear",
+        batch: int = _WINDOWS_AT_ONCE,
+    ) -> None:
+        check_windows(window, stride)
+        if batch < 1:
+            raise MedsegError(f"batch is {batch}, expected 1 or more windows at once.")
+        self._network = model.network.eval().to(device.torch_device)
+        self._mean, self._std = (
+            torch.tensor(values, device=device.torch_device).view(1, 3, 1, 1)
+            for values in (model.normalisation.mean, model.normalisation.std)
+        )
+        self._resolution, self._device = resolution, device
+        self._window, self._stride = window, stride or max(1, window // 2)
+        self._views, self._upsampling, self._batch = tuple(views), upsampling, batch
+
+    @torch.inference_mode()
+    def __call__(self, picture: np.ndarray) -> BoneMaps:
+        """Maps of a picture (H, W) or (H, W, 3) uint8, of which the grey value counts."""
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.ndim == 3 else picture
+        return BoneMaps([self._logits(grey, view) for view in self._views], grey.shape, self._upsampling)
+
+    def _logits(self, picture: np.ndarray, view: tta.View) -> torch.Tensor:
+        """Logits (C, h, w) float32 of the whole picture, at the size at which the network saw it."""
+        # Mirrored before it is fitted, so that what is filled up stays on the right, as in training.
+        seen = np.ascontiguousarray(picture[:, ::-1]) if view.flipped else picture
+        longest = max(seen.shape)
+        windowed = 0 < self._window < longest
+        enlarged = view.scale * (self._resolution / self._window if windowed else self._resolution / longest)
+        side = max(1, round(longest * enlarged))
+        fit = fit_matrix(seen.shape[::-1], side)
+        height, width = round(fit[1, 1] * seen.shape[0]), round(fit[0, 0] * seen.shape[1])
+        square = torch.from_numpy(fit_picture(seen, side)).to(self._device.torch_device)
+        if windowed:
+            logits = sliding_window.slide(
+                self._network_logits,
+                square[None, :height, :width],
+                window=self._resolution,
+                stride=min(self._resolution, max(1, round(self._stride * self._resolution / self._window))),
+                batch=self._batch,
+            )
+        else:
+            logits = self._network_logits(square[None, None])[0, :, :height, :width]
+        return logits.flip(-1) if view.flipped else logits
+
+    def _network_logits(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Logits (B, C, H, W) float32 of grey uint8 pictures (B, 1, H, W)."""
+        with self._device.autocast():
+            return self._network((pictures.float() / 255 - self._mean) / self._std).float()
+
+
+def load_predictor(run: Run, device: str = "auto", **options: Any) -> BonePredictor:
+    """The predictor of a finished run: its best checkpoint, in the precision it was trained in where possible.
+
+    Args:
+        run: finished.
+        device: where to compute.
+        options: window, stride, tta (names, see :func:`medseg.pytorch.tta.views`), upsampling and batch; what is left
+            out is as the run's parameters say.
+
+    Raises:
+        MedsegError: an option out of range, or a checkpoint that is missing, unreadable, or not of the network that
+            the run describes.
+    """
+    parameters = run.record["parameters"]
+    wanted = {name: parameters[name] for name in ("window", "stride", "tta", "upsampling") if name in parameters}
+    wanted |= options
+    try:
+        chosen = devices.choose(device, parameters["precision"])
+    except MedsegError:  # trained where there was more to choose from
+        chosen = devices.choose(device)
+    views = tta.views(wanted.pop("tta", ()))
+    model = build(parameters, len(run.record["dataset"]["classes"]), weights="none")
+    load_best(run, model)
+    return BonePredictor(model, parameters["resolution"], chosen, views=views, **wanted)
+
+
+def check_windows(window: int, stride: int) -> None:
+    """Assert that windows cover every pixel.
+
+    Raises:
+        MedsegError: they are negative, or apart.
+    """
+    if window < 0 or stride < 0 or stride > window:
+        raise MedsegError(
+            f"window is {window} and stride {stride}; expected a window of 1 pixel or more (0: none) and a stride of 1 "
+            "to the window's side (0: half of it), or pixels would be left out."
+        )

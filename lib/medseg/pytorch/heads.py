@@ -1,0 +1,60 @@
+"""What comes after a decoder: how logits reach the picture's size, and heads that tell facts about the patient."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from medseg.errors import MedsegError
+from medseg.pytorch.backbones import PaddedNetwork
+
+UPSAMPLINGS = ("bilinear", "bicubic")
+#: The facts that auxiliary heads tell, each with the two values that stand for 0 and 1.
+AUXILIARY = {"sex": ("F", "M"), "side": ("L", "R")}
+
+
+def set_upsampling(network: nn.Module, mode: str, name: str) -> None:
+    """Let the last upsampling of an smp network, where it has one, be ``mode``, with pixel centres in their places.
+
+    smp's own aligns the corner pixels instead, which moves logits by up to half a step of the coarse grid towards the
+    border. Networks whose decoder ends at full size have none and stay as they are.
+
+    Args:
+        network: of smp; changed in place.
+        mode: one of ``UPSAMPLINGS``.
+        name: of the network, for the message.
+
+    Raises:
+        MedsegError: the network's upsampling is not to be changed.
+    """
+    head = network.segmentation_head
+    if not isinstance(head, nn.Sequential):
+        if mode != "bilinear":
+            raise MedsegError(f"'{name}' has a bilinear upsampling of its own; set upsampling to 'bilinear'.")
+        return
+    for number, layer in enumerate(head):
+        if isinstance(layer, nn.UpsamplingBilinear2d | nn.Upsample):
+            head[number] = nn.Upsample(scale_factor=layer.scale_factor, mode=mode, align_corners=False)
+
+
+class AuxiliaryNetwork(PaddedNetwork):
+    """An smp network that also tells facts of ``AUXILIARY``, each by one linear layer.
+
+    The layer sees the mean of the last encoder feature over the whole (padded) picture. The logit of a fact is above 0
+    where its second value is the likelier one.
+    """
+
+    def __init__(self, network: nn.Module, facts: Sequence[str], **padding: int | tuple[int, int] | None) -> None:
+        super().__init__(network, **padding)
+        channels = network.encoder.out_channels[-1]
+        self.auxiliary = nn.ModuleDict({fact: nn.Linear(channels, 1) for fact in facts})
+
+    def forward(self, images: Tensor, auxiliary: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+        """Logits B x C x H x W; with ``auxiliary`` also the logit (B,) of every fact; all float32."""
+        if not auxiliary:
+            return super().forward(images)
+        height, width = images.shape[2:]
+        features = self.network.encoder(self.padded(images))
+        pooled = features[-1].mean((2, 3))
+        logits = self.network.segmentation_head(self.network.decoder(features))
+        facts = {fact: head(pooled)[:, 0].float() for fact, head in self.auxiliary.items()}
+        return logits[..., :height, :width].float(), facts

@@ -1,0 +1,123 @@
+"""Loss, measures and learning rate are those of the published training."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from medseg.keras.losses import build_loss, cross_entropy, dice
+from medseg.keras.metrics import MEASURES, LesionOverlap
+from medseg.keras.schedules import WarmupCosineRestarts, rate
+
+RNG = np.random.default_rng(0)
+TRUTH = RNG.integers(0, 5, (3, 8, 6, 1)).astype(np.uint8)
+LOGITS = RNG.normal(0, 2, (3, 8, 6, 5)).astype(np.float32)
+PROBABILITY = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+PUBLISHED = {"peak": 1e-3, "warmup": 100, "restart": 300}
+
+
+def test_the_loss_is_half_cross_entropy_and_half_squared_dice():
+    one_hot = np.eye(5)[TRUTH[..., 0]]
+    expected_ce = -np.log((PROBABILITY * one_hot).sum(-1)).mean()
+    scores = []
+    for number in range(5):
+        p, t = PROBABILITY[..., number], one_hot[..., number]
+        scores.append((2 * (p * t).sum() + 1e-5) / ((p**2).sum() + (t**2).sum() + 1e-5))
+    expected_dice = 1 - np.mean(scores)
+    assert float(cross_entropy(TRUTH, LOGITS)) == pytest.approx(expected_ce, rel=1e-5)
+    assert float(dice(TRUTH, LOGITS)) == pytest.approx(expected_dice, rel=1e-5)
+    assert float(build_loss()(TRUTH, LOGITS)) == pytest.approx(0.5 * expected_ce + 0.5 * expected_dice, rel=1e-5)
+    assert float(build_loss(0.0, 2.0)(TRUTH, LOGITS)) == pytest.approx(2 * expected_dice, rel=1e-5)
+    assert float(cross_entropy(TRUTH, LOGITS)) == pytest.approx(
+        float(keras.losses.SparseCategoricalCrossentropy(from_logits=True)(TRUTH, LOGITS)), rel=1e-5
+    )
+    with pytest.raises(ValueError, match="not both 0"):
+        build_loss(0.0, 0.0)
+
+
+def test_a_perfect_prediction_has_no_loss_and_an_absent_class_no_share_in_it():
+    truth = np.zeros((1, 4, 4, 1), np.uint8)
+    sure = np.full((1, 4, 4, 5), -60, np.float32)
+    sure[..., 0] = 60
+    assert float(build_loss()(truth, sure)) == pytest.approx(0, abs=1e-6)
+
+
+def _expected(truth, predicted):
+    tp, fp = (truth & predicted).sum(), (~truth & predicted).sum()
+    fn, tn = (truth & ~predicted).sum(), (~truth & ~predicted).sum()
+    iou = tp / (tp + fp + fn)
+    return {"dice": 2 * tp / (2 * tp + fp + fn), "iou": iou, "binary_iou": (iou + tn / (tn + fp + fn)) / 2}
+
+
+def test_measures_merge_the_phases_and_count_over_all_batches():
+    expected = _expected(TRUTH[..., 0] > 0, PROBABILITY[..., 1:].sum(-1) > 0.5)
+    for name in MEASURES:
+        measure = LesionOverlap(name)
+        measure.update_state(TRUTH[:1], LOGITS[:1])
+        measure.update_state(TRUTH[1:], LOGITS[1:])
+        assert float(measure.result()) == pytest.approx(expected[name], abs=1e-12)
+        measure.reset_state()
+        assert not float(measure.result()) > 0
+    # A phase mistaken for another is a lesion found.
+    confused = np.roll(np.eye(5, dtype=np.float32), 1, axis=1)[TRUTH[..., 0]] * 50
+    confused[TRUTH[..., 0] == 4] = [0, 50, 0, 0, 0]
+    confused[TRUTH[..., 0] == 0] = [50, 0, 0, 0, 0]
+    measure = LesionOverlap("iou")
+    measure.update_state(TRUTH, confused)
+    assert float(measure.result()) == 1
+
+
+def test_binary_iou_is_the_one_of_keras_and_ours_leaves_the_background_out():
+    lesion = 1 - PROBABILITY[..., 0]
+    published = keras.metrics.BinaryIoU(target_class_ids=(0, 1), threshold=0.5)
+    published.update_state(TRUTH[..., 0] > 0, lesion)
+    ours = LesionOverlap("binary_iou")
+    ours.update_state(TRUTH, LOGITS)
+    assert float(ours.result()) == pytest.approx(float(published.result()), abs=1e-6)
+    own = keras.metrics.BinaryIoU(target_class_ids=(1,), threshold=0.5)
+    own.update_state(TRUTH[..., 0] > 0, lesion)
+    ours = LesionOverlap("iou")
+    ours.update_state(TRUTH, LOGITS)
+    assert float(ours.result()) == pytest.approx(float(own.result()), abs=1e-6)
+
+
+def test_where_no_lesion_is_and_none_is_predicted_nothing_is_measured():
+    empty, none = np.zeros((1, 4, 4, 1), np.uint8), np.zeros((1, 4, 4, 5), np.float32)
+    none[..., 0] = 50
+    found = {}
+    for name in MEASURES:
+        measure = LesionOverlap(name)
+        measure.update_state(empty, none)
+        found[name] = float(measure.result())
+    assert math.isnan(found["iou"])
+    assert math.isnan(found["dice"])
+    assert found["binary_iou"] == 1
+
+
+def test_the_published_learning_rate_is_reproduced():
+    at = np.array([float(rate(epoch, **PUBLISHED)) for epoch in range(0, 2191)])
+    assert at[0] == 0
+    assert at[50] == pytest.approx(5e-4)
+    peaks = [epoch for epoch in range(1, 2190) if at[epoch] > max(at[epoch - 1], at[epoch + 1])]
+    assert peaks == [100, 400, 700, 1000, 1300, 1600, 1900]
+    np.testing.assert_allclose(at[peaks], 1e-3, rtol=1e-5)
+    for before in (400, 700, 1000, 1300, 1600, 1900):
+        assert at[before - 1] < 1e-3 * 3e-5
+        assert float(rate(before - 0.01, **PUBLISHED)) < 1e-8
+    assert at[250] == pytest.approx(5e-4)
+    restarts = keras.optimizers.schedules.CosineDecayRestarts(1e-3, 300, t_mul=1.0, m_mul=1.0, alpha=0.0)
+    theirs = [float(restarts(epoch - 100)) for epoch in range(100, 400, 7)]
+    np.testing.assert_allclose(at[100:400:7], theirs, rtol=1e-4, atol=1e-9)
+
+
+def test_the_schedule_goes_by_epochs_whatever_their_number_of_steps():
+    schedule = WarmupCosineRestarts(4, **PUBLISHED)
+    for step in (0, 1, 399, 400, 402, 1599, 1600):
+        assert float(schedule(step)) == pytest.approx(float(rate(step / 4, **PUBLISHED)))
+    optimizer = keras.optimizers.SGD(schedule)
+    optimizer.build([keras.Variable(1.0)])
+    optimizer.iterations.assign(200)
+    assert float(tf.convert_to_tensor(optimizer.learning_rate)) == pytest.approx(5e-4)
+    assert float(rate(0, peak=1e-3, warmup=0, restart=5)) == pytest.approx(1e-3)
