@@ -94,3 +94,11 @@ def test_where_many_parameters_vary_one_at_a_time_only_the_unusual_is_told(tmp_p
     runs = [bare_run(tmp_path / str(i), {"A": [0.5]}, **{**usual, **change}) for i, change in enumerate(changes)]
     labels = [c.label for c in compare(runs).configurations]
     assert labels == ["the rest as usual", "norm group", "tta flip", "+ crf", "window 512", "upsampling bicubic"]
+
+
+def test_a_run_in_which_nearly_everything_is_unusual_tells_all_of_it(tmp_path):
+    usual = {"architecture": "unet", "norm": "batch", "tta": [], "crf": False, "window": 0, "loss": "dice"}
+    other = {"architecture": "fpn", "norm": "group", "tta": ["flip"], "crf": True, "window": 512, "loss": "bce"}
+    runs = [bare_run(tmp_path / str(i), {"A": [0.5]}, seed=i, **(other if i == 2 else usual)) for i in range(3)]
+    labels = [c.label for c in compare(runs).configurations]
+    assert labels == ["unet", "fpn (norm group, tta flip, window 512, loss bce, + crf)"]

@@ -184,15 +184,15 @@ def _describe(question: Mapping[str, Any], varying: list[str], usual: Mapping[st
     those that are not as ``usual`` (by their repr).
     """
     if len(varying) > _MANY:
-        telling = [k for k in varying if k in _NAMES or (k in question and repr(question[k]) != usual[k])]
-        name, details = _describe(question, telling, usual) if telling else ("", "")
-        return name or "the rest as usual", details
+        varying = [k for k in varying if k in _NAMES or (k in question and repr(question[k]) != usual[k])]
+        if not varying:
+            return "the rest as usual", ""
     chosen = [key for key in _NAMES if key in varying]
     if not varying:
         chosen = list(_NAMES)
     name = [readable(question[key]) for key in chosen if question.get(key) not in (None, "", "none")]
     flags = [key for key in varying if isinstance(question.get(key), bool)]
-    details = []
+    details: list[str] = []
     for key in varying:
         if key in chosen or key in flags or key not in question:  # a parameter of another notebook says nothing here
             continue

@@ -72,7 +72,8 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
 def left_out(comparison: Comparison) -> Fragment:
     """The given runs that are not compared, and why."""
     if not comparison.left_out:
-        text = f"All {len(comparison.runs)} runs found are compared."
+        number = len(comparison.runs)
+        text = f"All {number} runs found are compared." if number > 1 else "One run was found; it is shown."
         return Fragment(f"<p>{text}</p>", text)
     rows = [Row([Cell(name), Cell(reason)]) for name, reason in comparison.left_out]
     columns = [Column("Run", numeric=False), Column("Reason", numeric=False)]
