@@ -190,10 +190,10 @@ def demo() -> None:
             studies.add(planned.study)
         failed |= any(outcome.outcome not in ("done", "skipped") for outcome in outcomes)
         new += fresh
-    if new:
-        for study in sorted(studies):
+    for study in sorted(studies):
+        if new or not (project.reports_folder() / f"{study}.html").is_file():
             build.study_report(study)
-    else:
+    if not new:
         terminal.console.print("Everything is already done.")
     terminal.console.print(f"Open {project.reports_folder() / 'index.html'}", highlight=False, soft_wrap=True)
     if failed:
