@@ -3,9 +3,24 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from medseg import project
+from medseg.errors import MedsegError
 from medseg.experiments.job import Job
+
+
+def answer(check_one: Callable[[Mapping[str, Any]], None]) -> None:
+    """The main program of a module that checks: every parameter set of the standard input, the messages printed."""
+    messages = []
+    for parameters in json.load(sys.stdin):
+        try:
+            check_one(parameters)
+            messages.append("")
+        except MedsegError as error:
+            messages.append(str(error))
+    print(json.dumps(messages))
 
 
 def check(jobs: list[Job]) -> list[str]:

@@ -4,12 +4,11 @@
 is well; a sweep asks it before the first run starts.
 """
 
-import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from medseg.errors import MedsegError
+from medseg.experiments import preflight
 from medseg.keras import augment
 from medseg.keras import device as devices
 from medseg.keras.models import weight_files
@@ -52,17 +51,5 @@ def check(parameters: Mapping[str, Any]) -> None:
     devices.choose(parameters["device"], parameters["precision"], parameters["devices"])
 
 
-def main() -> None:
-    """Check what stands on the standard input."""
-    messages = []
-    for parameters in json.load(sys.stdin):
-        try:
-            check(parameters)
-            messages.append("")
-        except MedsegError as error:
-            messages.append(str(error))
-    print(json.dumps(messages))
-
-
 if __name__ == "__main__":
-    main()
+    preflight.answer(check)

@@ -4,13 +4,12 @@
 where all is well; a sweep asks it before the first run starts.
 """
 
-import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from medseg.datasets.augment import build_augmentation
 from medseg.errors import MedsegError
+from medseg.experiments import preflight
 from medseg.keras_legacy import device as devices
 from medseg.keras_legacy.losses import LOSSES
 from medseg.keras_legacy.unet import STRIDE, known_backbone
@@ -49,17 +48,5 @@ def check(parameters: Mapping[str, Any]) -> None:
     devices.choose(parameters["device"], parameters["precision"])
 
 
-def main() -> None:
-    """Check what stands on the standard input."""
-    messages = []
-    for parameters in json.load(sys.stdin):
-        try:
-            check(parameters)
-            messages.append("")
-        except MedsegError as error:
-            messages.append(str(error))
-    print(json.dumps(messages))
-
-
 if __name__ == "__main__":
-    main()
+    preflight.answer(check)

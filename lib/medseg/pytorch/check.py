@@ -4,9 +4,7 @@
 all is well; a sweep asks it before the first run starts.
 """
 
-import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import torch
 from medseg import project
 from medseg.datasets.augment import build_augmentation
 from medseg.errors import MedsegError
+from medseg.experiments import preflight
 from medseg.pytorch import device as devices
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel, build_model
@@ -71,17 +70,5 @@ def check_model(parameters: Mapping[str, Any], model: BuiltModel) -> None:
         raise MedsegError(f"The file of pretrained weights {weights!r} does not exist. Give a file, imagenet or none.")
 
 
-def main(check: Callable[[Mapping[str, Any]], None]) -> None:
-    """Check what stands on the standard input."""
-    messages = []
-    for parameters in json.load(sys.stdin):
-        try:
-            check(parameters)
-            messages.append("")
-        except MedsegError as error:
-            messages.append(str(error))
-    print(json.dumps(messages))
-
-
 if __name__ == "__main__":
-    main(check)
+    preflight.answer(check)

@@ -8,6 +8,7 @@ import torch
 from medseg.datasets.bones import CLASSES
 from medseg.datasets.polygon_augment import parse_augmentation
 from medseg.errors import MedsegError
+from medseg.experiments import preflight
 from medseg.experiments.class_evaluation import MaskRules
 from medseg.pytorch import check as checks
 from medseg.pytorch import device as devices
@@ -58,4 +59,4 @@ def check(parameters: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    checks.main(check)
+    preflight.answer(check)

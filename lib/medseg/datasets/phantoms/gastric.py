@@ -7,8 +7,8 @@ are broken on purpose, as in real collections, so that the preparation has somet
 import hashlib
 import io
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,14 +19,13 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
-from medseg import atomic, project
+from medseg.datasets.phantoms import sample_folder
 from medseg.datasets.phantoms.stomach_frames import PAL, VGA, Frame, Recorder, film, outline
 from medseg.errors import MedsegError
 
 VERSION = 1  # to be raised with every change of the pictures: older samples are then drawn anew
 PATIENTS = 16
 FRAMES_PER_PATIENT = (4, 5, 3, 4)  # of the 1st to 4th patient, and so on in turn; the last frame shows no lesion
-MARKER = "sample.json"
 TROUBLE = "P900"  # the patient folder of all broken files
 
 _ENDOSCOPIC_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.1"  # VL Endoscopic Image Storage
@@ -111,27 +110,12 @@ def write_gastric_sample(folder: Path, *, patients: int = PATIENTS, seed: int = 
         "oddities": [oddity._asdict() for oddity in sample_oddities()],
         "faults": [fault._asdict() for fault in sample_faults()],
     }
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARKER).is_file():
-            raise MedsegError(
-                f"{project.display(folder)} exists and holds something other than sample data; it would be replaced "
-                "as a whole. Choose a new or an empty folder."
-            )
-        if _read_marker(folder) == marker:
-            return folder
-    with atomic.replacing_folder(folder) as draft:
-        # OpenCV and NumPy release the interpreter while they draw.
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
-            jobs = [pool.submit(_write_patient, draft, seed, number) for number in range(1, patients + 1)]
-            jobs.append(pool.submit(_write_faults, draft, seed))
-            try:
-                for job in jobs:
-                    job.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        atomic.write_json(draft / MARKER, marker)
-    return folder
+
+    def jobs(draft: Path) -> Iterator[Callable[[], None]]:
+        yield from (partial(_write_patient, draft, seed, number) for number in range(1, patients + 1))
+        yield partial(_write_faults, draft, seed)
+
+    return sample_folder.write(folder, marker, jobs, finish=lambda draft: None)
 
 
 def phase_of(patient: int) -> int:
@@ -142,13 +126,6 @@ def phase_of(patient: int) -> int:
 def recorder_of(patient: int) -> Recorder:
     """The recorder of the patient with this number, from 1."""
     return VGA if patient % 5 else PAL
-
-
-def _read_marker(folder: Path) -> object:
-    try:
-        return json.loads((folder / MARKER).read_text("utf-8"))
-    except ValueError:
-        return None
 
 
 def _write_patient(folder: Path, seed: int, patient: int) -> None:

@@ -9,15 +9,15 @@ import csv
 import hashlib
 import io
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 
-from medseg import atomic, project
+from medseg.datasets.phantoms import sample_folder
 from medseg.datasets.phantoms.hand_outlines import cut
 from medseg.datasets.phantoms.hand_patient import Patient, Seed, generator, imagine_patient
 from medseg.datasets.phantoms.hand_shading import radiograph
@@ -26,7 +26,6 @@ from medseg.errors import MedsegError
 
 VERSION = 1  # to be raised with every change of the pictures: older samples are then drawn anew
 PATIENTS = 20
-MARKER = "sample.json"
 TABLE = "meta_data.csv"
 TROUBLE = "ID900"  # the patient folder of all broken files
 
@@ -135,35 +134,12 @@ def write_hand_sample(folder: Path, *, patients: int = PATIENTS, size: int = 512
         "oddities": [oddity._asdict() for oddity in sample_oddities()],
         "faults": [fault._asdict() for fault in sample_faults()],
     }
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARKER).is_file():
-            raise MedsegError(
-                f"{project.display(folder)} exists and holds something other than sample data; it would be replaced "
-                "as a whole. Choose a new or an empty folder."
-            )
-        if _read_marker(folder) == marker:
-            return folder
-    with atomic.replacing_folder(folder) as draft:
-        # OpenCV and NumPy release the interpreter while they draw.
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
-            jobs = [pool.submit(_write_patient, draft, seed, number, size) for number in range(1, patients + 1)]
-            jobs.append(pool.submit(_write_faults, draft, seed, size))
-            try:
-                for job in jobs:
-                    job.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        _write_table(draft, seed, patients)
-        atomic.write_json(draft / MARKER, marker)
-    return folder
 
+    def jobs(draft: Path) -> Iterator[Callable[[], None]]:
+        yield from (partial(_write_patient, draft, seed, number, size) for number in range(1, patients + 1))
+        yield partial(_write_faults, draft, seed, size)
 
-def _read_marker(folder: Path) -> object:
-    try:
-        return json.loads((folder / MARKER).read_text("utf-8"))
-    except ValueError:
-        return None
+    return sample_folder.write(folder, marker, jobs, finish=lambda draft: _write_table(draft, seed, patients))
 
 
 def _paths(patient: int, side: Side) -> tuple[str, str]:

@@ -6,10 +6,8 @@ in real collections, so that the preparation has something to reject.
 
 import csv
 import io
-import json
-import os
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,14 +15,13 @@ import cv2
 import numpy as np
 import tifffile
 
-from medseg import atomic, project
+from medseg.datasets.phantoms import sample_folder
 from medseg.datasets.phantoms.polyp_centres import CENTRES, CLINICDB, COLONDB, ETIS, Centre, Frame, film
 from medseg.errors import MedsegError
 
 VERSION = 1  # to be raised with every change of the pictures: older samples are then drawn anew
 SEQUENCES = {COLONDB.name: 32, CLINICDB.name: 8, ETIS.name: 8}
 FRAMES_PER_SEQUENCE = 3
-MARKER = "sample.json"
 
 
 class Fault(NamedTuple):
@@ -83,40 +80,18 @@ def write_polyp_sample(folder: Path, *, frames_per_sequence: int = FRAMES_PER_SE
         "counts": {name: count * frames_per_sequence for name, count in SEQUENCES.items()},
         "faults": [fault._asdict() for fault in faults],
     }
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARKER).is_file():
-            raise MedsegError(
-                f"{project.display(folder)} exists and holds something other than sample data; it would be replaced "
-                "as a whole. Choose a new or an empty folder."
-            )
-        if _read_marker(folder) == marker:
-            return folder
-    with atomic.replacing_folder(folder) as draft:
-        # OpenCV and NumPy release the interpreter while they draw.
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
-            jobs = [
-                pool.submit(_write_sequence, draft, centre, seed, number, frames_per_sequence)
-                for centre in CENTRES
-                for number in range(SEQUENCES[centre.name])
-            ]
-            jobs += [pool.submit(_write_faults, draft, centre, seed, faults) for centre in CENTRES]
-            try:
-                for job in jobs:
-                    job.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+
+    def jobs(draft: Path) -> Iterator[Callable[[], None]]:
+        for centre in CENTRES:
+            for number in range(SEQUENCES[centre.name]):
+                yield partial(_write_sequence, draft, centre, seed, number, frames_per_sequence)
+            yield partial(_write_faults, draft, centre, seed, faults)
+
+    def finish(draft: Path) -> None:
         for centre in CENTRES:
             _write_table(draft, centre, frames_per_sequence, faults)
-        atomic.write_json(draft / MARKER, marker)
-    return folder
 
-
-def _read_marker(folder: Path) -> object:
-    try:
-        return json.loads((folder / MARKER).read_text("utf-8"))
-    except ValueError:
-        return None
+    return sample_folder.write(folder, marker, jobs, finish)
 
 
 def _paths(centre: Centre, number: int) -> tuple[str, str]:
