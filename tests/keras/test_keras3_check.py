@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from medseg.errors import MedsegError
+from medseg.experiments import preflight
 from medseg.keras import check as checking
 from medseg.keras import transunet
 
@@ -48,7 +49,7 @@ def test_what_cannot_work_is_refused(parameters, changes, expected, monkeypatch)
 def test_a_sweep_gets_one_message_per_run(parameters, monkeypatch, capsys):
     asked = [parameters, {**parameters, "size": "small"}]
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asked)))
-    checking.main()
+    preflight.answer(checking.check)
     well, wrong = json.loads(capsys.readouterr().out)
     assert well == ""
     assert "Choose one of: base, tiny" in wrong

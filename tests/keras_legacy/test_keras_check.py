@@ -6,6 +6,7 @@ import json
 import pytest
 
 from medseg.errors import MedsegError
+from medseg.experiments import preflight
 from medseg.keras_legacy import check as checking
 from medseg.keras_legacy import unet
 
@@ -40,7 +41,7 @@ def test_what_cannot_work_is_refused(parameters, changes, expected, monkeypatch)
 def test_a_sweep_gets_one_message_per_run(parameters, monkeypatch, capsys):
     asked = [parameters, {**parameters, "resolution": 33}]
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(asked)))
-    checking.main()
+    preflight.answer(checking.check)
     fine, refused = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert fine == ""
     assert "multiple of 32" in refused
