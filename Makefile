@@ -20,8 +20,8 @@ test: $(INSTALLED)            ## lint, unit tests, notebooks, reports in a brows
 	$(MAKE) --no-print-directory -j 2 notebooks-polyp notebooks-handbone notebooks-gastric
 	MEDSEG_RUNS=$(CURDIR)/tests/fixtures/runs $(BIN)/python -m pytest --nbval notebooks/*/4_*.ipynb
 
-notebooks-%: $(INSTALLED)     ## the working notebooks of one study, run as they are on sample data
-	MEDSEG_RUNS=$(CURDIR)/.test-output/runs $(BIN)/python -m pytest -q --nbval-lax notebooks/$*/[123]_*.ipynb
+notebooks-%: $(INSTALLED)     ## working notebooks of one study as they are; a thread each, for two studies run side by side
+	OMP_NUM_THREADS=1 MEDSEG_RUNS=$(CURDIR)/.test-output/runs $(BIN)/python -m pytest -q --nbval-lax notebooks/$*/[123]_*.ipynb
 
 lab: $(INSTALLED)             ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ServerApp.root_dir=.
