@@ -16,7 +16,6 @@ from medseg.metrics.overlap import dice
 from medseg.reporting import samples
 from medseg.reporting.fragments import Figure
 
-_LONGEST = 420  # pixels kept of a picture's longer side
 _OPACITY = 0.5
 
 
@@ -80,7 +79,7 @@ def predictions(
         scores = [dice(c.tp, c.fp, c.fn) for c in counts]
         names.append(f"{title}\nmean Dice {np.nanmean(scores):.2f}")
         grey = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-        rows.append([_small(pixels) for pixels in (grey, coloured(picture, true), coloured(picture, found))])
+        rows.append([samples.shrunk(pixels) for pixels in (grey, coloured(picture, true), coloured(picture, found))])
     return samples.grid(
         rows,
         names,
@@ -105,8 +104,3 @@ def coloured(picture: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 def _masks(bits: np.ndarray, classes: int) -> np.ndarray:
     return np.stack([(bits >> number) & 1 for number in range(classes)]).astype(np.uint8)
-
-
-def _small(pixels: np.ndarray) -> np.ndarray:
-    factor = min(1.0, _LONGEST / max(pixels.shape[:2]))
-    return cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)

@@ -18,7 +18,6 @@ from medseg.reporting.tables import Cell, Column, Row, Table, number
 
 #: Of phases 1 to 4.
 COLOURS = (style.PALETTE[4], style.PALETTE[2], style.PALETTE[5], style.PALETTE[3])
-_LONGEST = 420  # pixels kept of a picture's longer side
 _OPACITY = 0.45
 _LEGEND = "light blue: phase 1, green: 2, orange: 3, pink: 4"
 
@@ -50,7 +49,7 @@ def inspected(dataset: PreparedDataset) -> Figure | Fragment:
         for case in cases["case_id"]
     ]
     titles = [f"phase {phase}" for phase in cases["phase"]]
-    reduced = [_small(picture, 960) for picture in pictures]
+    reduced = [samples.shrunk(picture, 960) for picture in pictures]
     rows = [reduced[i : i + 2] for i in range(0, len(reduced), 2)]
     if len(rows[-1]) < len(rows[0]):
         rows[-1].append(np.zeros_like(rows[-1][0]))
@@ -80,7 +79,7 @@ def augmented(
     rows = []
     for place, pair in enumerate(pairs):
         drawn = [pair, *(augment(epoch, place) for epoch in range(draws))]
-        rows.append([_small(coloured(*each)) for each in drawn])
+        rows.append([samples.shrunk(coloured(*each)) for each in drawn])
     return samples.grid(
         rows,
         titles,
@@ -103,7 +102,7 @@ def predictions(
         phases = f"phase {case['phase']}, predicted {class_of_mask(found, len(probabilities))}"
         names.append(f"{case['case_id']}\n{phases}\nDice {dice(c.tp, c.fp, c.fn):.2f}")
         heat = (255 * probabilities[1:].sum(0).clip(0, 1)).astype(np.uint8)
-        rows.append([_small(each) for each in (coloured(picture, truth), heat, coloured(picture, found))])
+        rows.append([samples.shrunk(each) for each in (coloured(picture, truth), heat, coloured(picture, found))])
     return samples.grid(
         rows,
         names,
@@ -120,8 +119,3 @@ def coloured(picture: np.ndarray, classes: np.ndarray) -> np.ndarray:
         rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], np.float32)
         drawn[classes == phase] = (1 - _OPACITY) * drawn[classes == phase] + _OPACITY * rgb
     return drawn.round().astype(np.uint8)
-
-
-def _small(pixels: np.ndarray, longest: int = _LONGEST) -> np.ndarray:
-    factor = min(1.0, longest / max(pixels.shape[:2]))
-    return cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)

@@ -158,6 +158,12 @@ def grid(
         return style.finish(figure, caption, alt, kind="photo")
 
 
+def shrunk(pixels: np.ndarray, longest: int = 420) -> np.ndarray:
+    """A picture (H, W) or (H, W, 3) uint8 whose longer side has at most ``longest`` pixels, for the page."""
+    factor = min(1.0, longest / max(pixels.shape[:2]))
+    return cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+
+
 def _small(picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both at most ``_LONGEST`` pixels long, for the page."""
     factor = min(1.0, _LONGEST / max(mask.shape))
