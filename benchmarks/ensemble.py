@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medseg.datasets.bones import CLASSES
-from medseg.datasets.phantoms.hand import draw_hand
 from medseg.datasets.polygons import PolygonSet, draw_class
 from medseg.masks import rle, submission
 from medseg.masks.ensemble import combine
+from medseg.studies.handbone.bones import CLASSES
+from phantoms.handbone.sample import draw_hand
 
 PICTURES, MODELS = 4, 3
 BARS = {"time": 40, "memory": 100}

@@ -3,7 +3,7 @@
 Straightforward: a pass over all files for each output, as the published pipeline goes, with the published overlay
 geometry: cleaned originals, masks, regions of interest, the same sorted by phase, four-in-one inspector pictures, the
 label table and the annotations for CVAT. Each pass reads the DICOM file and its label, shifts with ``warpAffine``, and
-fills and dilates three-channel masks. Ours: ``medseg.datasets.gastric.prepare`` with the same geometry and the same
+fills and dilates three-channel masks. Ours: ``medseg.studies.gastric.prepare`` with the same geometry and the same
 outputs, which also writes class maps and checksums; with one thread and with two. Formats and encoder are the same in
 both. Wall time of the whole, a run of one way after a run of the other, medians. The frames are drawn: the sample data
 of the study, without its broken files.
@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 import pydicom
 
-from medseg.datasets import gastric
-from medseg.datasets.phantoms.gastric import TROUBLE, write_gastric_sample
+from medseg.studies.gastric import prepare as gastric
+from phantoms.gastric.sample import TROUBLE, write_gastric_sample
 
 ROUNDS = 5
 PATIENTS = 16

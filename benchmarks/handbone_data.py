@@ -29,9 +29,9 @@ import numpy as np
 from skimage.draw import polygon2mask
 
 from medseg.datasets import index
-from medseg.datasets.bones import CLASSES
-from medseg.datasets.handbone_samples import HandboneSamples
+from medseg.datasets.polygon_samples import HandboneSamples
 from medseg.datasets.polygons import PolygonSet, dump, parse
+from medseg.studies.handbone.bones import CLASSES
 
 Way = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
@@ -42,7 +42,7 @@ SUPERSAMPLING = 8
 
 def draw_dataset(folder: Path, size: int, hands: int) -> index.PreparedDataset:
     """A prepared dataset of drawn hands, ``size`` pixels square."""
-    from medseg.datasets.phantoms.hand import draw_hand  # only here: the measuring processes draw none
+    from phantoms.handbone.sample import draw_hand  # only here: the measuring processes draw none
 
     with index.writing(folder, study="handbone", name="benchmark", classes=list(CLASSES)) as draft:
         for number in range(hands):

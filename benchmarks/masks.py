@@ -22,13 +22,13 @@ import cv2
 import numpy as np
 import torch
 
-from medseg.datasets.bones import CLASSES
-from medseg.datasets.phantoms.hand import draw_hand
 from medseg.datasets.polygons import PolygonSet, rasterise
 from medseg.masks import rle
 from medseg.masks.postprocess import postprocess
 from medseg.metrics.counts import confusion_counts
 from medseg.metrics.overlap import dice
+from medseg.studies.handbone.bones import CLASSES
+from phantoms.handbone.sample import draw_hand
 
 BARS = {"dice": 8, "rle": 10, "postprocess": 12}
 

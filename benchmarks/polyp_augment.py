@@ -20,9 +20,9 @@ import numpy as np
 from PIL import Image
 
 from medseg.datasets import index
-from medseg.datasets.augment import build_augmentation, generator
+from medseg.datasets.augmentation.warp import build_augmentation, generator
 from medseg.datasets.frames import Frames
-from medseg.datasets.phantoms.polyp_centres import COLONDB, film
+from phantoms.polyp.centres import COLONDB, film
 
 RESOLUTION = 384
 FRAMES = 8

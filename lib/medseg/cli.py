@@ -135,7 +135,8 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
 ) -> None:
     """Predict new hand X-rays with a trained run of the study handbone, as a submission."""
-    from medseg.experiments import prediction, submission
+    from medseg.evaluation import submission
+    from medseg.experiments import prediction
 
     found = runs.find_run("handbone", run)
     number = submission.predict_folder(found, prediction.load_predictor(found, device), pictures.absolute(), out)
@@ -157,7 +158,7 @@ def ensemble(
 ) -> None:
     """Combine submissions of the study handbone into one."""
     from medseg.datasets import splits
-    from medseg.experiments import submission
+    from medseg.evaluation import submission
     from medseg.masks.ensemble import combine
 
     try:

@@ -2,16 +2,11 @@
 
 import os
 import shutil
-import sys
-from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat import v4
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "reporting"))
-
 import synthetic_runs
+from nbformat import v4
 
 from medseg.reporting import html, pages
 

@@ -9,8 +9,8 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from medseg.datasets import dicom
-from medseg.datasets.phantoms.gastric import encode_dicom
 from medseg.errors import MedsegError
+from phantoms.gastric.sample import encode_dicom
 
 BUNDLED = sorted(path for path in (Path(pydicom.__file__).parent / "data" / "test_files").rglob("*") if path.is_file())
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from medseg.datasets import index
-from medseg.datasets.augment import plain_resize
+from medseg.datasets.augmentation.warp import plain_resize
 from medseg.errors import MedsegError
 from medseg.keras import augment as augmentation
 from medseg.keras.augment import AUGMENTATIONS, augment, loaded_side, sample_seed

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_network import CPU
 
-from medseg.datasets.augment import resize_image
+from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
 from medseg.experiments import runs
 from medseg.keras import checkpoint

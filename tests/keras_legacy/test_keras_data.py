@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_network import normalise
 
-from medseg.datasets.augment import build_augmentation, generator, plain_resize
+from medseg.datasets.augmentation.warp import build_augmentation, generator, plain_resize
 from medseg.datasets.frames import Frames, epoch_order
 from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
 

@@ -8,8 +8,8 @@ import pytest
 from tiny_network import tiny_model
 
 from medseg.errors import MedsegError
+from medseg.evaluation.binary import evaluate
 from medseg.experiments import prediction, runs
-from medseg.experiments.evaluation import evaluate
 from medseg.keras_legacy import checkpoint, inference
 
 

@@ -10,7 +10,7 @@ import segmentation_models as sm
 import tensorflow as tf
 import tf_keras
 
-from medseg.datasets.augment import resize_image
+from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.keras_legacy import checkpoint, inference, weights

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from medseg.datasets.bones import CLASSES
 from medseg.pytorch import device as devices
-from medseg.pytorch.bone_inference import BonePredictor
 from medseg.pytorch.bone_task import BoneTask
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import build_model
+from medseg.pytorch.overlapping_inference import BonePredictor
 from medseg.pytorch.sums import EpochSums
+from medseg.studies.handbone.bones import CLASSES
 
 PUBLISHED = [
     ("smp-unet", "efficientnet-b0"),

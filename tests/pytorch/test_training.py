@@ -12,8 +12,8 @@ import torch
 
 from medseg import project
 from medseg.errors import MedsegError
+from medseg.evaluation.binary import evaluate
 from medseg.experiments import job, runs
-from medseg.experiments.evaluation import evaluate
 from medseg.masks import rle
 from medseg.pytorch import fitting, inference, training
 from medseg.pytorch.check import check

@@ -12,9 +12,9 @@ from medseg.errors import MedsegError
 #: For each study the module and function that draw its raw sample into a folder, and the module whose ``prepare``
 #: makes a prepared dataset of it. Imported on use: drawing needs more than loading does.
 _MAKERS = {
-    "polyp": ("phantoms.polyp", "write_polyp_sample", "polyp"),
-    "handbone": ("phantoms.hand", "write_hand_sample", "handbone"),
-    "gastric": ("phantoms.gastric", "write_gastric_sample", "gastric"),
+    "polyp": ("phantoms.polyp.sample", "write_polyp_sample", "medseg.studies.polyp.prepare"),
+    "handbone": ("phantoms.handbone.sample", "write_hand_sample", "medseg.studies.handbone.prepare"),
+    "gastric": ("phantoms.gastric.sample", "write_gastric_sample", "medseg.studies.gastric.prepare"),
 }
 STUDIES = tuple(_MAKERS)
 
@@ -35,7 +35,7 @@ def ensure_raw(study: str) -> Path:
         raise MedsegError(f"There is no sample data for {study!r}. There is for: {', '.join(STUDIES)}.")
     module, draw, _ = _MAKERS[study]
     with _lock(study):
-        return getattr(importlib.import_module(f"medseg.datasets.{module}"), draw)(raw_folder(study))
+        return getattr(importlib.import_module(module), draw)(raw_folder(study))
 
 
 def ensure(study: str) -> Path:
@@ -43,7 +43,7 @@ def ensure(study: str) -> Path:
     raw = ensure_raw(study)
     with _lock(study):
         if not (folder(study) / "dataset.json").is_file():
-            importlib.import_module(f"medseg.datasets.{_MAKERS[study][2]}").prepare(raw, folder(study))
+            importlib.import_module(_MAKERS[study][2]).prepare(raw, folder(study))
     return folder(study)
 
 

@@ -10,7 +10,7 @@ from medseg.experiments.runs import Run
 _MODULES = {
     ("polyp", "2_train_torch"): "medseg.pytorch.inference",
     ("polyp", "2_train_keras"): "medseg.keras_legacy.inference",
-    ("handbone", "2_train"): "medseg.pytorch.bone_inference",
+    ("handbone", "2_train"): "medseg.pytorch.overlapping_inference",
     ("gastric", "2_train"): "medseg.keras.inference",
 }
 
@@ -24,9 +24,9 @@ def load_predictor(run: Run, device: str = "auto", **options: Any) -> Callable[.
         options: what that framework's ``load_predictor`` takes besides, such as a checkpoint's name.
 
     Returns:
-        For the study polyp a :data:`medseg.experiments.evaluation.Predictor`, for handbone a
-        :data:`medseg.experiments.class_evaluation.ClassPredictor`, for gastric a
-        :data:`medseg.experiments.phase_evaluation.PhasePredictor`.
+        For the study polyp a :data:`medseg.evaluation.binary.Predictor`, for handbone a
+        :data:`medseg.evaluation.overlapping.ClassPredictor`, for gastric a
+        :data:`medseg.studies.gastric.evaluation.PhasePredictor`.
 
     Raises:
         MedsegError: an unknown notebook, or a checkpoint that cannot be used.

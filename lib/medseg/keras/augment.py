@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from medseg.datasets.augment import plain_resize
+from medseg.datasets.augmentation.warp import plain_resize
 from medseg.errors import MedsegError
 
 #: The published ones; the seventh, division by 255, is done to every picture.

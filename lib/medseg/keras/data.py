@@ -11,7 +11,7 @@ import pandas as pd
 import tensorflow as tf
 
 from medseg import project
-from medseg.datasets.augment import plain_resize
+from medseg.datasets.augmentation.warp import plain_resize
 from medseg.datasets.frames import DEFAULT_BUDGET, read_picture
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError

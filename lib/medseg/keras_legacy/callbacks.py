@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from medseg import atomic
-from medseg.datasets.augment import plain_resize
+from medseg.datasets.augmentation.warp import plain_resize
 from medseg.datasets.frames import Frames
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tf_keras
 
-from medseg.datasets.augment import build_augmentation, generator, plain_resize
+from medseg.datasets.augmentation.warp import build_augmentation, generator, plain_resize
 from medseg.datasets.frames import Frames, epoch_order
 from medseg.datasets.index import PreparedDataset
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from medseg import project
-from medseg.datasets.augment import resize_image
+from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.keras_legacy import device as devices

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from medseg.pytorch.heads import AuxiliaryNetwork
 from medseg.pytorch.models import BuiltModel
-from medseg.pytorch.polygon_data import unpack
+from medseg.pytorch.overlapping_data import unpack
 from medseg.pytorch.sums import EpochSums
 from medseg.pytorch.task import SegmentationTask
 
@@ -14,7 +14,7 @@ AUXILIARY_WEIGHT = 0.005
 
 
 class BoneTask(SegmentationTask):
-    """Training on batches of :mod:`medseg.pytorch.polygon_data`.
+    """Training on batches of :mod:`medseg.pytorch.overlapping_data`.
 
     A batch is grey pictures (B, 1, H, W) uint8, the bits of the classes (B, H, W) int32 and facts (B, F) int64 in the
     order of the network's auxiliary heads. The picture is repeated for the encoder's three channels and normalised as

@@ -11,7 +11,7 @@ from medseg.pytorch.bone_task import AUXILIARY_WEIGHT, BoneTask
 from medseg.pytorch.fitting import Work, fit
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel, build_model
-from medseg.pytorch.polygon_data import training_loader, validation_loader
+from medseg.pytorch.overlapping_data import training_loader, validation_loader
 
 SELECTION_RULE = (
     "highest average validation Dice (mean over cases and classes, empty in truth and prediction left out) at the "

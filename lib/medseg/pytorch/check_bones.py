@@ -5,17 +5,17 @@ from typing import Any
 
 import torch
 
-from medseg.datasets.bones import CLASSES
-from medseg.datasets.polygon_augment import parse_augmentation
+from medseg.datasets.augmentation.polygon import parse_augmentation
 from medseg.errors import MedsegError
+from medseg.evaluation.overlapping import MaskRules
 from medseg.experiments import preflight
-from medseg.experiments.class_evaluation import MaskRules
 from medseg.pytorch import check as checks
 from medseg.pytorch import device as devices
 from medseg.pytorch import tta
-from medseg.pytorch.bone_inference import check_windows
 from medseg.pytorch.bone_training import build
 from medseg.pytorch.losses import build_loss
+from medseg.pytorch.overlapping_inference import check_windows
+from medseg.studies.handbone.bones import CLASSES
 
 _AT_LEAST_ONE = (
     "resolution", "batch_size", "accumulate", "max_epochs", "validation_interval", "patience", "restart_epochs",

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from medseg import project
-from medseg.datasets.augment import resize_image
+from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from medseg.datasets.augment import Augmentation, generator
+from medseg.datasets.augmentation.warp import Augmentation, generator
 from medseg.datasets.frames import Frames
 from medseg.datasets.images import CleanedMask
 from medseg.datasets.index import PreparedDataset

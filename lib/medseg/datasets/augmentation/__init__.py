@@ -1,0 +1,1 @@
+"""Augmentation of pictures together with their masks or polygons; no framework."""

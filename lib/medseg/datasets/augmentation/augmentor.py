@@ -1,0 +1,93 @@
+"""The published augmentation of the polyp study, on the PIL library Augmentor."""
+
+import random
+from threading import Lock
+
+import numpy as np
+from PIL import Image
+
+from medseg.datasets.augmentation.warp import Resolution, check_same_size, size_of
+
+#: Augmentor draws from the global generators of Python and of NumPy, which threads share.
+_DRAWING = Lock()
+
+
+class AugmentorPipeline:
+    """Resize, rotation without crop, shear and flips of picture and mask; contrast and brightness of the picture.
+
+    Each quantity but the flips (probability 1/2) changes every time; the angles are whole degrees. What rotation
+    brings in from outside is 0 in both arrays; Augmentor crops what shear brings in and resizes the rest.
+
+    Only one thread of a process augments at a time; parallel work belongs into worker processes.
+
+    Args:
+        resolution: side of the square, or (height, width), in pixels.
+        rotation: greatest angle to either side, degrees; published runs used 10 or 25.
+        shear: greatest angle to either side, degrees, 1 to 25.
+        brightness: factor within 1 +- this.
+        contrast: factor about the picture's mean grey within 1 +- this.
+    """
+
+    def __init__(
+        self,
+        resolution: Resolution,
+        *,
+        rotation: int = 25,
+        shear: int = 10,
+        brightness: float = 0.2,
+        contrast: float = 0.2,
+    ) -> None:
+        self.size = size_of(resolution)
+        self.rotation, self.shear = rotation, shear
+        self.brightness, self.contrast = brightness, contrast
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Augment one sample; the process's global random state is afterwards what it was before.
+
+        Args:
+            image: uint8 (H, W, 3).
+            mask: uint8 (H, W).
+            rng: see :func:`medseg.datasets.augmentation.warp.generator`.
+
+        Returns:
+            The picture uint8 (height, width, 3) and the mask uint8 (height, width), whose values all come from
+            ``mask`` or are 0.
+        """
+        check_same_size(image, mask)
+        geometry, tone = self._operations()
+        # Augmentor asks for bicubic interpolation, which PIL never applies to the indices of a palette.
+        both = [Image.fromarray(image), Image.fromarray(mask).convert("P")]
+        seeds = rng.integers(2**32, size=2).tolist()
+        with _DRAWING:
+            before = random.getstate(), np.random.get_state()  # noqa: NPY002
+            try:
+                random.seed(seeds[0])
+                np.random.seed(seeds[1])  # noqa: NPY002
+                picture, indices = _apply(geometry, both)
+                (picture,) = _apply(tone, [picture])
+            finally:
+                random.setstate(before[0])
+                np.random.set_state(before[1])  # noqa: NPY002
+        return np.array(picture), np.array(indices)
+
+    def _operations(self) -> tuple[list, list]:
+        """Augmentor's operations on both pictures, and those on the picture alone."""
+        from Augmentor import Pipeline  # only here: nobody else needs it, and it takes a while
+
+        geometry, tone = Pipeline(), Pipeline()
+        height, width = self.size
+        geometry.resize(probability=1, width=width, height=height)
+        geometry.rotate_without_crop(probability=1, max_left_rotation=self.rotation, max_right_rotation=self.rotation)
+        geometry.shear(probability=1, max_shear_left=self.shear, max_shear_right=self.shear)
+        geometry.flip_left_right(probability=0.5)
+        geometry.flip_top_bottom(probability=0.5)
+        tone.random_contrast(probability=1, min_factor=1 - self.contrast, max_factor=1 + self.contrast)
+        tone.random_brightness(probability=1, min_factor=1 - self.brightness, max_factor=1 + self.brightness)
+        return geometry.operations, tone.operations
+
+
+def _apply(operations: list, pictures: list[Image.Image]) -> list[Image.Image]:
+    for operation in operations:
+        if random.random() < operation.probability:
+            pictures = operation.perform_operation(pictures)
+    return pictures

@@ -1,1 +1,0 @@
-"""Procedural sample data, one module per study."""

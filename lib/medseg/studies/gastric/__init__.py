@@ -1,0 +1,1 @@
+"""Gastroscopies with lesions of four phases, from DICOM."""

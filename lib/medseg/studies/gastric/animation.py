@@ -1,0 +1,93 @@
+"""Predictions over the pictures of one patient, one after the other, as an animated GIF."""
+
+import base64
+import io
+from html import escape
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from medseg.errors import MedsegError
+from medseg.experiments.runs import Run
+from medseg.masks import rle
+from medseg.reporting import overlays, statistics
+from medseg.reporting.comparison import Comparison
+from medseg.reporting.fragments import Fragment
+from medseg.studies.gastric import pictures as phase_samples
+from medseg.studies.gastric.evaluation import read_sample
+
+_HEIGHT = 240  # pixels
+_SECONDS = 0.9  # a picture stays
+_BAND = 24  # pixels above the pictures, for the text
+
+
+def patient(comparison: Comparison, group: str = "") -> Fragment:
+    """Truth beside prediction over a test patient's pictures, for the best configuration (first seed).
+
+    Args:
+        comparison: of scored runs.
+        group: the patient; empty: the one with most test pictures. Where the pictures are gone, a line says so.
+    """
+    test_set = comparison.test_sets[0]
+    configuration = statistics.best(comparison, test_set)
+    run = configuration.runs[0]
+    try:
+        cases = run.cases().query("test_set == @test_set")
+        group = group or cases["group"].value_counts(sort=True).sort_index(kind="stable").idxmax()
+        frames = _frames(run, test_set, group)
+    except MedsegError as error:
+        text = f"No animation: {error}"
+        return Fragment(f"<p>{escape(text)}</p>", text)
+    alt = f"Animation of {len(frames)} pictures of patient {group}: true phases left, predicted phases right."
+    data = base64.b64encode(encode(frames)).decode()
+    caption = f"{configuration.label}, patient {group}: truth left, prediction right; a colour per phase."
+    names = "".join(
+        f'<span style="margin-right:1em"><span style="display:inline-block;width:.8em;height:.8em;margin-right:.4em;'
+        f'background:{colour}"></span>phase {number}</span>'
+        for number, colour in enumerate(phase_samples.COLOURS, 1)
+    )
+    html = (
+        f'<figure><img src="data:image/gif;base64,{data}" alt="{escape(alt)}" width="{frames[0].shape[1]}">'
+        f'<figcaption>{escape(caption)}</figcaption></figure><p class="legend">{names}</p>'
+    )
+    return Fragment(html, f"{alt} {caption}")
+
+
+def encode(frames: list[np.ndarray]) -> bytes:
+    """An endless GIF of RGB frames (H, W, 3) uint8 of one size."""
+    pictures = [Image.fromarray(frame).quantize(128, dither=Image.Dither.NONE) for frame in frames]
+    buffer = io.BytesIO()
+    rest = pictures[1:]
+    pictures[0].save(buffer, "gif", save_all=True, append_images=rest, duration=round(1000 * _SECONDS), loop=0)
+    return buffer.getvalue()
+
+
+def _frames(run: Run, test_set: str, group: str) -> list[np.ndarray]:
+    dataset, predicted = overlays.dataset_of(run), overlays.predictions_of(run, test_set)
+    rows = dataset.index[(dataset.index["group"] == group) & (dataset.index["split"] == "test")]
+    frames = []
+    for _, case in rows.iterrows():
+        picture, truth = read_sample(dataset, case)
+        found = np.zeros_like(truth)
+        for phase, name in enumerate(dataset.info["classes"], 1):
+            if (case["case_id"], name) not in predicted:
+                raise MedsegError(f"the run has no prediction of {name} for {case['case_id']}.")
+            found[rle.decode(predicted[case["case_id"], name], truth.shape) > 0] = phase
+        frames.append(_frame(picture, truth, found, case["case_id"]))
+    if not frames:
+        raise MedsegError(f"there is no test picture of patient {group}.")
+    width = max(frame.shape[1] for frame in frames)
+    return [np.pad(frame, ((0, 0), (0, width - frame.shape[1]), (0, 0))) for frame in frames]
+
+
+def _frame(picture: np.ndarray, truth: np.ndarray, found: np.ndarray, name: str) -> np.ndarray:
+    size = round(_HEIGHT * picture.shape[1] / picture.shape[0]), _HEIGHT
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    halves = [
+        phase_samples.coloured(small, cv2.resize(classes, size, interpolation=cv2.INTER_NEAREST_EXACT))
+        for classes in (truth, found)
+    ]
+    frame = np.vstack([np.zeros((_BAND, 2 * size[0], 3), np.uint8), np.hstack(halves)])
+    cv2.putText(frame, name, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (225, 225, 225), 1, cv2.LINE_AA)
+    return frame

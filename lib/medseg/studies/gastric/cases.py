@@ -1,0 +1,187 @@
+"""The cases of the gastric study on their way through: from one DICOM file to all its files and table rows."""
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medseg.datasets import cvat, dicom
+from medseg.datasets.index import DatasetDraft
+from medseg.studies.gastric import labels as gastric_labels
+from medseg.studies.gastric import outputs as gastric_outputs
+from medseg.studies.gastric import overlay as overlays
+from medseg.studies.gastric.corrections import Correction
+from medseg.studies.gastric.labels import BadLabel
+from medseg.studies.gastric.layout import Case
+from medseg.studies.gastric.outputs import BadFrame, Made, Recipe
+from medseg.studies.gastric.overlay import Overlay
+
+_LOOKED_AT = 12  # frames of one size that are looked at to find the endoscope's window
+_KEPT = 64  # decoded frames kept from there for the one pass that follows
+_MOST_WORKERS = 8
+
+Mapper = Callable[[Callable, Sequence], Iterator]
+
+
+@dataclass
+class Job:
+    """What the workers share, and what they bring back."""
+
+    draft: DatasetDraft
+    source: Path
+    recipe: Recipe
+    corrected: Mapping[str, Correction] = field(default_factory=dict)
+    overlay_of: dict[tuple[int, int], Overlay] = field(default_factory=dict)
+    published: bool = False
+    folders: set[Path] = field(default_factory=set)
+    decoded: dict[str, dicom.DicomPicture] = field(default_factory=dict)
+    sizes: Counter = field(default_factory=Counter)
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
+    annotations: list[cvat.AnnotatedImage] = field(default_factory=list)
+
+    def relative(self, path: Path | None) -> str:
+        """As it stands in the tables; what is no UTF-8 in a name is written with backslashes."""
+        if path is None:
+            return ""
+        text = path.relative_to(self.source).as_posix() if path.is_relative_to(self.source) else path.name
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+    def overlay_on(self, size: tuple[int, int]) -> Overlay:
+        """What to take out of pictures of ``size`` (width, height)."""
+        if size not in self.overlay_of:
+            self.overlay_of[size] = overlays.published(size) if self.published else Overlay()
+        return self.overlay_of[size]
+
+    def run(self, case: Case) -> dict[str, Any] | tuple[str, str]:
+        """Make and write all files of one case; the facts for the tables, or the file at fault and the reason."""
+        at_fault = case.image
+        try:
+            read = self.decoded.pop(case.case_id, None) or dicom.read(case.image)
+            size = read.pixels.shape[1::-1]
+            correction = self.corrected.get(case.case_id)
+            if correction is None and case.label is None:
+                return self.relative(case.image), "image without label: no usable JSON of this patient and name"
+            at_fault = case.label or case.image
+            lesion = correction.lesion_for(size) if correction else gastric_labels.read(case.label)
+            made = gastric_outputs.make(
+                case.case_id, read.pixels, lesion, self.overlay_on(size), self.recipe, corrected=correction is not None
+            )
+        except BadFrame as error:
+            return self.relative(case.image), error.reason
+        except (dicom.BadDicom, BadLabel) as error:
+            return self.relative(at_fault), error.reason
+        except Exception as error:  # whatever one file does, the others are still read
+            return self.relative(at_fault), f"unexpected {type(error).__name__}: {error}"
+        self.write(made.files)  # a disk that refuses ends the whole preparation
+        made.files.clear()
+        return {"made": made, "size": size, "read": (read.transfer_syntax, read.photometric), "lesion": lesion}
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Put files into the dataset; each folder is made once, which counts where there are very many files."""
+        for relative, data in files.items():
+            path = self.draft.folder / relative
+            if path.parent not in self.folders:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.folders.add(path.parent)
+            path.write_bytes(data)
+
+    def note(self, case: Case, result: dict[str, Any] | tuple[str, str]) -> None:
+        """Enter one result into the tables; called in the order of the cases."""
+        if isinstance(result, tuple):
+            self.draft.reject(*result)
+            return
+        made: Made = result["made"]
+        lesion = result["lesion"]
+        corrected = case.case_id in self.corrected
+        common = {"case_id": case.case_id, "image": made.places["image"], "label": made.places["label"]}
+        sources = {
+            "source_image": self.relative(case.image),
+            "source_label": "" if corrected else self.relative(case.label),
+        }
+        self.draft.rows.append(
+            common | {"group": case.patient, "split": "train", "fold": -1, "test_set": ""} | made.facts | sources
+        )
+        masks = sum(isinstance(shape, cvat.PixelMask) for shape in lesion.shapes)
+        self.labels.append(
+            {"case_id": case.case_id, "patient": case.patient, "phase": lesion.phase}
+            | {"polygons": len(lesion.shapes) - masks, "masks": masks, **made.region}
+            | {"encoding": lesion.encoding, "corrected": int(corrected)}
+        )
+        width, height = result["size"]
+        self.files.append(
+            common
+            | {name: made.places.get(name, "") for name in ("original", "mask", "roi", "roi_by_phase", "inspector")}
+            | {"frame_width": width, "frame_height": height, **sources}
+            | dict(zip(("transfer_syntax", "photometric"), result["read"], strict=True))
+        )
+        self.annotations.append(made.annotation)
+        self.sizes[result["size"]] += 1
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without pydicom's warnings on odd files; set once, because filters are shared by all threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[Mapper]:
+    """A ``map`` over threads that keeps the order: decoding and encoding release the interpreter."""
+    workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
+    if workers == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(workers) as threads:
+        try:
+            yield threads.map
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
+
+
+def find_overlays(job: Job, cases: list[Case], mode: str, run_all: Mapper) -> None:
+    """Settle what is blanked for each size of picture; ``detect`` looks at a few frames of each, kept for later."""
+    if mode != "detect":
+        job.published = mode == "published"
+        return
+    by_size: dict[tuple[int, int], list[Case]] = {}
+    for case, size in zip(cases, run_all(_size, cases), strict=True):
+        if size:
+            by_size.setdefault(size, []).append(case)
+    for size, members in by_size.items():
+        step = max(len(members) // _LOOKED_AT, 1)
+        # Spread over all patients, then on until one can be read: a text must not stay because a few files are bad.
+        spread = members[::step][:_LOOKED_AT]
+        rest = [case for case in members if case not in spread]
+        pictures = []
+        for batch in (spread, *([case] for case in rest)):
+            for case, read in zip(batch, run_all(_read, batch), strict=True):
+                if read is not None and read.pixels.shape[1::-1] == size:
+                    pictures.append(read.pixels)
+                    if len(job.decoded) < _KEPT:
+                        job.decoded[case.case_id] = read
+            if pictures:
+                job.overlay_of[size] = overlays.detect(pictures)
+                break
+
+
+def _size(case: Case) -> tuple[int, int] | None:
+    try:
+        return dicom.read_size(case.image)
+    except dicom.BadDicom:
+        return None  # the pass that follows says why
+
+
+def _read(case: Case) -> dicom.DicomPicture | None:
+    try:
+        return dicom.read(case.image)
+    except dicom.BadDicom:
+        return None

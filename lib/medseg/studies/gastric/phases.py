@@ -1,0 +1,168 @@
+"""Reports on lesions and their phases: segmentation and classification by checkpoint and split."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medseg import project
+from medseg.errors import MedsegError
+from medseg.experiments.runs import Run
+from medseg.metrics.classification import classify
+from medseg.metrics.overlap import binary_iou, dice, iou, precision, recall
+from medseg.reporting import provenance, statistics, style
+from medseg.reporting.comparison import Comparison, Configuration
+from medseg.reporting.fragments import Figure, Fragment
+from medseg.reporting.tables import Cell, Column, Row, Table, number
+from medseg.studies.gastric.evaluation import CHECKPOINTS
+
+SEGMENTATION = {
+    "binary_iou": "binary IoU", "lesion_iou": "lesion IoU", "recall": "recall", "precision": "precision", "f1": "F1",
+}  # fmt: skip
+CLASSIFICATION = {"accuracy": "accuracy", "recall": "recall", "precision": "precision", "f1": "F1"}
+_TASKS = {"segmentation": SEGMENTATION, "classification": CLASSIFICATION}
+_SPLITS = ("test", "validation", "train")
+_PUBLISHED_COLUMNS = ("model", "split", "checkpoint", "task", "metric", "value", "source")
+_DEFINITIONS = (
+    "Segmentation counts the pixels of all pictures of a split together, phases 1 to 4 as one lesion: lesion IoU is "
+    "TP / (TP + FP + FN), binary IoU the mean of it and the IoU of the background (0.5 for nothing found), F1 the "
+    "pooled Dice. Classification: recall, precision and F1 are plain means over the phases that occur."
+)
+
+
+def figures(run: Run) -> pd.DataFrame:
+    """Every measure of a run: one row per checkpoint, split and task, with a column per measure.
+
+    Raises:
+        MedsegError: the run has no readable ``checkpoints.csv``.
+    """
+    path = run.folder / "checkpoints.csv"
+    if not path.is_file():
+        raise MedsegError(f"The run {run.id} has no checkpoints.csv: score it with 3_evaluate.")
+    table = pd.read_csv(path, dtype={"case_id": str, "group": str})
+    rows = []
+    for (checkpoint, split), cases in table.groupby(["checkpoint", "split"], sort=False):
+        tp, fp, fn, tn = (int(cases[name].sum()) for name in ("tp", "fp", "fn", "tn"))
+        segmentation = {
+            "binary_iou": binary_iou(tp, fp, fn, tn),
+            "lesion_iou": iou(tp, fp, fn),
+            "recall": recall(tp, fp, fn),
+            "precision": precision(tp, fp, fn),
+            "f1": dice(tp, fp, fn),
+        }
+        phases = classify(cases["true_phase"], cases["predicted_phase"], 5)
+        identity = {"checkpoint": checkpoint, "split": split, "n": len(cases)}
+        rows.append({**identity, "task": "segmentation", **segmentation})
+        rows.append({**identity, "task": "classification", **{name: getattr(phases, name) for name in CLASSIFICATION}})
+    return pd.DataFrame(rows)
+
+
+def bars(comparison: Comparison, task: str) -> Figure:
+    """Measures of the best configuration (first seed) as grouped bars: a panel per split, a colour per checkpoint."""
+    configuration = _best(comparison)
+    found = figures(configuration.runs[0]).query("task == @task").set_index(["split", "checkpoint"])
+    measures = _TASKS[task]
+    described = []
+    with style.canvas(280) as canvas:
+        panels = canvas.subplots(1, len(_SPLITS), sharey=True)
+        for axes, split in zip(panels, _SPLITS, strict=True):
+            for place, checkpoint in enumerate(CHECKPOINTS):
+                values = found.loc[(split, checkpoint), list(measures)].to_numpy(float)
+                at = np.arange(len(measures)) + (place - 1) * 0.27
+                axes.bar(at, values, 0.25, color=style.colour(place), label=checkpoint.replace("_", " "))
+            axes.set_xticks(range(len(measures)), [title.replace(" ", "\n") for title in measures.values()])
+            axes.set_title(f"{split}, n = {int(found.loc[(split, CHECKPOINTS[0]), 'n'])}")
+            axes.set_ylim(0, 1)
+            style.plain(axes)
+            first = next(iter(measures))
+            described.append(f"{split}: {measures[first]} {found.loc[(split, CHECKPOINTS[0]), first]:.2f}")
+        canvas.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+        caption = f"{task.capitalize()} by {configuration.label}: the three checkpoints on every split."
+        return style.finish(
+            canvas, caption, f"{task.capitalize()} with the checkpoint of best loss, {', '.join(described)}."
+        )
+
+
+def table(comparison: Comparison, published: str | Path) -> Fragment:
+    """Test-set measures of every configuration with every checkpoint, the published figures beside.
+
+    Args:
+        comparison: of scored runs.
+        published: CSV with the columns model, split, checkpoint, task, metric, value, source.
+    """
+    known = _read_published(published)
+    columns = [
+        Column("Configuration", numeric=False),
+        Column("Checkpoint", numeric=False),
+        *(Column(title, task.capitalize()) for task, measures in _TASKS.items() for title in measures.values()),
+    ]
+    rows = []
+    for c in comparison.configurations:
+        found = pd.concat([figures(run) for run in c.runs]).query("split == 'test'")
+        for checkpoint in CHECKPOINTS:
+            cells = [Cell(c.name, note=c.details), Cell(checkpoint.replace("_", " "))]
+            for task, measures in _TASKS.items():
+                own = found[(found["task"] == task) & (found["checkpoint"] == checkpoint)]
+                for name in measures:
+                    spread = f"± {own[name].std():.3f}" if len(own) > 1 else ""
+                    cells.append(number(float(own[name].mean()), note=spread))
+            rows.append(Row(cells))
+    for (model, split, checkpoint), own in known.groupby(["model", "split", "checkpoint"], sort=False):
+        values = own.set_index(["task", "metric"])["value"]
+        keys = [(task, name) for task, measures in _TASKS.items() for name in measures]
+        cells = [number(float(values[key])) if key in values.index else Cell("") for key in keys]
+        note = f"published, {split} set"
+        rows.append(Row([Cell(model, note=note), Cell(checkpoint.replace("_", " ")), *cells], muted=True))
+    notes = [_DEFINITIONS, *_rules(comparison), *provenance.notes(comparison)]
+    notes.append(f"Published figures: {'; '.join(dict.fromkeys(known['source']))}; other data, for orientation.")
+    return Table("Test set", columns, rows, notes).fragment()
+
+
+def confusion(comparison: Comparison) -> Figure:
+    """True against predicted phase of the test images, for the best configuration and its checkpoint of best loss."""
+    configuration = _best(comparison)
+    cases = configuration.cases[0]
+    found = classify(cases["true_phase"], cases["predicted_phase"], 5)
+    share = found.matrix / np.maximum(found.matrix.sum(1, keepdims=True), 1)
+    names = ["none", *(f"phase {k}" for k in range(1, 5))]
+    with style.canvas(330, 420) as canvas:
+        axes = canvas.subplots()
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for row, column in np.ndindex(share.shape):
+            ink = "white" if share[row, column] > 0.6 else style.INK
+            axes.text(column, row, str(found.matrix[row, column]), ha="center", va="center", color=ink)
+        axes.set_xticks(range(5), names, rotation=30, ha="right")
+        axes.set_yticks(range(5), names)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        caption = f"Phase of each test image by {configuration.label}; shade: share of the row."
+        alt = (
+            f"Confusion matrix of {int(found.matrix.sum())} images; {int(np.trace(found.matrix))} are on its diagonal."
+        )
+        return style.finish(canvas, caption, alt)
+
+
+def _best(comparison: Comparison) -> Configuration:
+    return statistics.best(comparison, comparison.test_sets[0])
+
+
+def _rules(comparison: Comparison) -> list[str]:
+    evaluations = [record.get("evaluation", {}) for record in comparison.records]
+    return [f"From probabilities to phases: {provenance.distinct(evaluations, 'phase_rule')}."]
+
+
+def _read_published(path: str | Path) -> pd.DataFrame:
+    path = project.resolve(path)
+    try:
+        known = pd.read_csv(path, keep_default_na=False)
+        missing = [column for column in _PUBLISHED_COLUMNS if column not in known.columns]
+        if missing:
+            raise ValueError(f"the column(s) {', '.join(missing)} are missing")
+        return known.assign(value=pd.to_numeric(known["value"]))
+    except (OSError, ValueError) as error:
+        raise MedsegError(
+            f"{project.display(path)} cannot be read as a table of published figures: {error}. Expected a CSV with the "
+            f"columns {', '.join(_PUBLISHED_COLUMNS)}."
+        ) from error

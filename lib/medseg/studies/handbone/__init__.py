@@ -1,0 +1,1 @@
+"""Hand X-rays with 29 overlapping bones."""

@@ -1,0 +1,117 @@
+"""Known mistakes in the labels of the hand-bone set, such as two bones that were confused, mended from a list."""
+
+import csv
+import dataclasses
+import io
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg import project
+from medseg.datasets.text_encoding import decoded
+from medseg.errors import MedsegError
+from medseg.studies.handbone.bones import CLASSES
+from medseg.studies.handbone.labels import Annotation, nearest_class
+from medseg.studies.handbone.layout import Case
+
+COLUMNS = ("file", "annotation", "old_label", "new_label")
+
+
+@dataclass
+class Correction:
+    """One line of the list, and what became of it.
+
+    Attributes:
+        file: label file or picture: ``ID001/image1.json``, or its name alone where one patient has it.
+        annotation: place from 0, or ``id``.
+        old_label: what stands there; anything else there is left as it is.
+        new_label: one of the 29 bones.
+        applied: whether the label was changed.
+        reason: why it was not.
+    """
+
+    file: str
+    annotation: str
+    old_label: str
+    new_label: str
+    applied: bool = False
+    reason: str = "its file was rejected"
+
+
+class Corrections:
+    """A list of corrections, handed out case by case."""
+
+    def __init__(self, listed: Sequence[Correction], cases: Sequence[Case]) -> None:
+        self._listed = listed
+        self._of_case: dict[str, list[Correction]] = {}
+        by_name: dict[str, set[str]] = {}
+        for case in cases:
+            for name in (case.name, f"{case.patient}/{case.name}"):
+                by_name.setdefault(name, set()).add(case.case_id)
+        for correction in listed:
+            found = by_name.get(_name(correction.file), set())
+            if len(found) == 1:
+                self._of_case.setdefault(next(iter(found)), []).append(correction)
+            else:
+                correction.reason = "several patients have a file of this name" if found else "there is no such file"
+
+    def applied(self, case: Case, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """The annotations of a case with its corrections made, in the order of the list."""
+        result = list(annotations)
+        for correction in self._of_case.get(case.case_id, ()):
+            named = [a for a in result if correction.annotation in (a.identifier, str(a.number))]
+            fitting = [a for a in named if a.label == correction.old_label]
+            if len(fitting) == 1:
+                place = result.index(fitting[0])
+                result[place] = dataclasses.replace(fitting[0], label=correction.new_label)
+                correction.applied, correction.reason = True, ""
+            elif fitting:
+                correction.reason = "an id and a place are the same, and both have this label"
+            else:
+                there = " and ".join(repr(a.label) for a in named)
+                correction.reason = f"the label there is {there}" if named else "there is no such annotation"
+        return result
+
+    def log(self) -> list[dict[str, str | bool]]:
+        """Every line of the list and what became of it, for ``dataset.json``."""
+        return [dataclasses.asdict(correction) for correction in self._listed]
+
+
+def read(path: Path) -> list[Correction]:
+    """Read a CSV file with the columns ``file,annotation,old_label,new_label``.
+
+    Raises:
+        MedsegError: it cannot be read, lacks a column or a cell, or gives a new label that is no bone.
+    """
+    where, wanted = project.display(path), f"expected a CSV file with the columns {','.join(COLUMNS)}"
+    try:
+        reader = csv.DictReader(io.StringIO(decoded(path.read_bytes()), newline=""), skipinitialspace=True)
+        headings = [heading.strip() for heading in reader.fieldnames or []]
+        reader.fieldnames = headings
+        lines = [(reader.line_num, row) for row in reader]
+    except (OSError, csv.Error) as error:
+        raise MedsegError(f"The corrections {where} cannot be read: {error}; {wanted}.") from error
+    if missing := [name for name in COLUMNS if name not in headings]:
+        found = ", ".join(headings)[:200] or "(none)"
+        raise MedsegError(f"The corrections {where} have the columns {found}, without {missing[0]}; {wanted}.")
+    corrections = []
+    for number, row in lines:
+        cells = {name: (row[name] or "").strip() for name in COLUMNS}
+        if empty := [name for name in COLUMNS if not cells[name]]:
+            raise MedsegError(f"Line {number} of the corrections {where} has no {empty[0]}; {wanted}.")
+        if cells["new_label"] not in CLASSES:
+            raise MedsegError(
+                f"Line {number} of the corrections {where} has the new label {cells['new_label']!r}, which is none of "
+                f"the 29 bones{nearest_class(cells['new_label'])}."
+            )
+        corrections.append(Correction(**cells))
+    return corrections
+
+
+def _name(file: str) -> str:
+    """``PATIENT/NAME`` or ``NAME``; only extensions that are known are cut off."""
+    parts = unicodedata.normalize("NFC", file.replace("\\", "/")).split("/")
+    stem, dot, extension = parts[-1].rpartition(".")
+    name = stem if dot and extension.casefold() in ("json", "png") else parts[-1]
+    return "/".join([*parts[-2:-1], name])

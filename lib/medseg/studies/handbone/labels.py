@@ -1,0 +1,158 @@
+"""One label file of the hand-bone set: its annotations, and which of them can be used.
+
+The points are taken as continuous coordinates in pixels, as everywhere in this package: pixel (row i, column j) covers
+[j, j+1) x [i, i+1), so that (0, 0) is the picture's upper left corner and not the centre of its first pixel.
+"""
+
+import difflib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medseg.datasets.polygons import PolygonSet, rasterise
+from medseg.datasets.text_encoding import decoded
+from medseg.studies.handbone.bones import CLASSES
+
+_FARTHEST = 1e6  # pixels; what lies farther out is no coordinate
+
+
+class BadLabel(Exception):
+    """A label file that cannot be used; the text is the reason, for a person."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One entry of a label file, as it stands there.
+
+    Attributes:
+        number: its place, from 0.
+        identifier: its ``id`` as text, or "".
+        label: what it calls itself; None where there is no text.
+        points: as read; :func:`usable` checks them.
+    """
+
+    number: int
+    identifier: str
+    label: str | None
+    points: Any
+
+    def __str__(self) -> str:
+        return f"annotation {self.number}" + (f" ({self.label[:40]})" if self.label else "")
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label file.
+
+    Attributes:
+        size: (width, height) of the picture that it was made on, pixels; None where it does not say.
+        annotations: in the order of the file.
+    """
+
+    size: tuple[int, int] | None
+    annotations: tuple[Annotation, ...]
+
+
+def read(path: Path) -> Label:
+    """Read a label file of any common encoding.
+
+    Raises:
+        BadLabel: it cannot be read, is no JSON, or holds no list of annotations.
+    """
+    try:
+        content = json.loads(decoded(path.read_bytes()))
+    except OSError as error:
+        raise BadLabel(f"cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadLabel(f"broken JSON: {error or type(error).__name__}") from error
+    entries = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise BadLabel("holds no list of annotations")
+    annotations = []
+    for number, entry in enumerate(entries):
+        entry = entry if isinstance(entry, dict) else {}
+        identifier, label = entry.get("id"), entry.get("label")
+        annotations.append(
+            Annotation(
+                number,
+                "" if identifier is None else str(identifier),
+                label if isinstance(label, str) else None,
+                entry.get("points"),
+            )
+        )
+    return Label(_size(content.get("metadata")), tuple(annotations))
+
+
+def usable(annotations: Sequence[Annotation], size: tuple[int, int]) -> tuple[PolygonSet, list[tuple[Annotation, str]]]:
+    """The annotations that name a bone and outline pixels of the picture, and the others with the reason.
+
+    Several polygons of one bone are all kept.
+
+    Args:
+        annotations: of a label file.
+        size: (width, height) of the picture, pixels.
+    """
+    shapes, faulty = [], []
+    for annotation in annotations:
+        try:
+            shapes.append((_class(annotation.label), _outline(annotation.points, size)))
+        except ValueError as error:
+            faulty.append((annotation, str(error)))
+    return PolygonSet.of(shapes, size), faulty
+
+
+def nearest_class(name: str) -> str:
+    """``; the nearest is ...`` for a misspelt class, or ""."""
+    by_folded = {known.casefold(): known for known in CLASSES}
+    near = difflib.get_close_matches(name.strip().casefold(), by_folded, 1)
+    return f"; the nearest is {by_folded[near[0]]}" if near else ""
+
+
+def _class(label: str | None) -> int:
+    if label is None:
+        raise ValueError("has no label")
+    if label not in CLASSES:
+        raise ValueError(f"the label {label[:40]!r} is none of the 29 bones{nearest_class(label)}")
+    return CLASSES.index(label)
+
+
+def _outline(points: Any, size: tuple[int, int]) -> np.ndarray:
+    """float64 (n, 2)."""
+    if not isinstance(points, list):
+        raise ValueError("has no list of points")
+    for place, point in enumerate(points):
+        if not isinstance(point, list) or len(point) != 2 or not all(_is_coordinate(value) for value in point):
+            raise ValueError(f"point {place} is {str(point)[:40]}, expected two finite numbers [x, y]")
+    outline = np.array(points, np.float64).reshape(-1, 2)
+    different = len(np.unique(outline, axis=0))
+    if different < 3:
+        raise ValueError(f"has {len(outline)} point(s), {different} different; a polygon needs at least three")
+    low, high = outline.min(0), outline.max(0)
+    if (high <= 0).any() or (low >= size).any():
+        raise ValueError(
+            f"lies wholly outside the picture: x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}, the picture "
+            f"is {size[0]} x {size[1]} pixels"
+        )
+    corner = np.maximum(np.floor(low), 0)  # whole pixels, so that the same centres are inside
+    width, height = (np.minimum(np.ceil(high), size) - corner).astype(int)
+    if not rasterise(PolygonSet.of([(0, outline - corner)], (width, height)), 1).any():
+        raise ValueError("covers no pixel of the picture")
+    return outline
+
+
+def _is_coordinate(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.fabs(value) <= _FARTHEST
+
+
+def _size(metadata: Any) -> tuple[int, int] | None:
+    sides = [metadata.get(name) for name in ("width", "height")] if isinstance(metadata, dict) else [None]
+    if all(side is None for side in sides):
+        return None
+    if not all(_is_coordinate(side) and side == int(side) and side > 0 for side in sides):
+        raise BadLabel(f"gives the picture's size as {str(sides[0])[:20]} x {str(sides[1])[:20]}")
+    return int(sides[0]), int(sides[1])

@@ -1,0 +1,221 @@
+"""Preparation of the hand-bone study: the public layout in, one prepared dataset out, in folds by patient."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medseg import project
+from medseg.datasets import images, index
+from medseg.datasets.index import DatasetDraft, PreparedDataset
+from medseg.datasets.polygons import PolygonSet, dump
+from medseg.datasets.splits import fold_split, group_folds
+from medseg.errors import MedsegError
+from medseg.studies.handbone import corrections as handbone_corrections
+from medseg.studies.handbone import labels as handbone_labels
+from medseg.studies.handbone import patient_table
+from medseg.studies.handbone import pictures as handbone_pictures
+from medseg.studies.handbone.bones import CLASSES
+from medseg.studies.handbone.corrections import Corrections
+from medseg.studies.handbone.crops import cropped, window_around
+from medseg.studies.handbone.layout import EXPECTED, SIDE_RULE, Case, discover, roots
+from medseg.studies.handbone.patient_table import PatientTable, patient_key
+from medseg.studies.handbone.pictures import CONVERSION_RULE, Picture
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    *,
+    folds: int = 5,
+    metadata: str | Path = "",
+    corrections: str | Path = "",
+    crop: str = "",
+    crop_margin: float = 1.0,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> PreparedDataset:
+    """Read hand X-rays and their outlined bones, check them, and write a prepared dataset.
+
+    Pictures are 8-bit grey PNG, byte for byte the original where that is one. Labels are polygons (see
+    :mod:`medseg.datasets.polygons`) in continuous coordinates: the points of the public labels are taken as such,
+    (0, 0) being the upper left corner of the picture. Several polygons of one bone are all kept; their union is the
+    bone. What cannot be used is left out and listed in ``rejected.csv``: a picture as a whole, or one annotation of it.
+    The same input gives the same bytes.
+
+    Beside the columns of every index there are ``image_name`` (whole file name, as submissions want it), ``side`` (R, L
+    or ""), ``sex`` (F, M or ""), ``age`` (years), ``weight`` (kg), ``height`` (cm), each "" where not known,
+    ``width_px`` and ``height_px``; with ``crop`` also ``crop_left`` and ``crop_top``, the crop's place in the picture
+    in pixels. ``dataset.json`` tells of ``incomplete`` cases (bones that are not outlined, by case; with ``crop``, in
+    the whole picture), ``corrections``, ``metadata`` and how many ``sides`` are known.
+
+    Fold 0 is tested on, fold 1 validates and the others train; :func:`medseg.datasets.splits.hold_out` turns that.
+
+    Args:
+        source: folder with ``DCM`` and ``outputs_json``, or a folder ``train`` that holds them.
+        out: the prepared dataset; replaced as a whole, or left as it was.
+        folds: cross-validation folds of whole patients, at least 3.
+        metadata: table of the patients (xlsx or CSV; see :mod:`medseg.studies.handbone.patient_table`). Empty: the
+            ``meta_data.xlsx`` or ``.csv`` in ``source`` or its ``train``; without one nothing is known of the patients.
+        corrections: CSV of labels to change; see :mod:`medseg.studies.handbone.corrections`.
+        crop: one of the 29 bones, to keep a square around it only; empty for whole pictures.
+        crop_margin: what is kept on each side of that bone, as a multiple of its size, 0 or more.
+        seed: of the draw of the folds.
+        progress: called with (pictures done, pictures in all).
+
+    Raises:
+        MedsegError: a parameter out of range, a missing source, an unreadable or contradictory table, no usable
+            picture, fewer patients than folds, or a disk that refuses; nothing is written then.
+    """
+    source, out = project.resolve(source), project.resolve(out)
+    _check(crop, crop_margin)
+    folders = roots(source)
+    _check_apart(source, out)
+    cases, problems = discover(folders)
+    listed = handbone_corrections.read(project.resolve(corrections)) if corrections else []
+    job = _Job(source, _patients(metadata, source, folders), Corrections(listed, cases), crop, crop_margin)
+    with index.writing(
+        out,
+        study="handbone",
+        name=f"handbone-{crop}" if crop else "handbone",
+        classes=list(CLASSES),
+        channels=["grey"],
+        label_format="polygons",
+        folds=folds,
+        seed=seed,
+        source={"folder": source.name, "layout": EXPECTED},
+        pictures=CONVERSION_RULE,
+        crop={"class": crop, "margin": crop_margin} if crop else {},
+    ) as draft:
+        for path, reason in problems:
+            draft.reject(job.relative(path), reason)
+        for place, reason in job.patients.problems:
+            draft.reject(place, reason)
+        for done, case in enumerate(cases, 1):
+            if row := job.convert(draft, case):
+                draft.rows.append(row)
+            if progress:
+                progress(done, len(cases))
+        if draft.rows:
+            for row, fold in zip(draft.rows, group_folds([r["group"] for r in draft.rows], folds, seed), strict=True):
+                row["split"], row["test_set"] = fold_split(fold, 0, folds)
+                row["fold"] = fold
+        draft.info |= {
+            "sides": {"rule": SIDE_RULE, **Counter(row["side"] or "unknown" for row in draft.rows)},
+            "metadata": _described(job.patients, draft.rows),
+            "incomplete": job.incomplete,
+            "corrections": job.corrections.log(),
+            "converted_pictures": job.converted,
+        }
+    return index.load(out)
+
+
+@dataclass
+class _Job:
+    """What all cases of one preparation have in common, and what is noted about them."""
+
+    source: Path
+    patients: PatientTable
+    corrections: Corrections
+    crop: str
+    crop_margin: float
+    incomplete: dict[str, list[str]] = field(default_factory=dict)
+    converted: int = 0
+
+    def relative(self, path: Path) -> str:
+        return path.relative_to(self.source).as_posix() if path.is_relative_to(self.source) else path.name
+
+    def convert(self, draft: DatasetDraft, case: Case) -> dict[str, Any] | None:
+        """Write one picture and its polygons; None, and a line in the list of rejected files, if it is of no use."""
+        at_fault = case.label
+        try:
+            label = handbone_labels.read(case.label)
+            annotations = self.corrections.applied(case, label.annotations)
+            if not annotations:
+                raise handbone_labels.BadLabel("holds no annotation")
+            at_fault = case.image
+            picture = handbone_pictures.read(case.image)
+            at_fault, size = case.label, picture.pixels.shape[::-1]
+            if label.size not in (None, size):
+                sizes = [f"{width} x {height}" for width, height in (label.size, size)]
+                raise handbone_labels.BadLabel(f"made on a picture of {sizes[0]} pixels, this one has {sizes[1]}")
+            polygons, faulty = handbone_labels.usable(annotations, size)
+            for annotation, reason in faulty:
+                draft.reject(f"{self.relative(case.label)}: {annotation}", reason)
+            if not len(polygons.classes):
+                raise handbone_labels.BadLabel("none of its annotations can be used")
+            absent = [name for number, name in enumerate(CLASSES) if number not in polygons.classes]
+            place = {}
+            if self.crop:
+                picture, polygons, place = self._cropped(picture, polygons)
+        except (images.BadImage, handbone_labels.BadLabel) as error:
+            draft.reject(self.relative(at_fault), str(error))
+            return None
+        if absent:
+            self.incomplete[case.case_id] = absent
+        self.converted += picture.converted
+        return self._write(draft, case, picture, polygons) | place
+
+    def _write(self, draft: DatasetDraft, case: Case, picture: Picture, polygons: PolygonSet) -> dict[str, Any]:
+        image, label = f"images/{case.case_id}.png", f"polygons/{case.case_id}.json"
+        draft.write_file(image, picture.png)
+        draft.write_file(label, dump(polygons, CLASSES).encode("utf-8"))
+        patient = self.patients.patients.get(patient_key(case.patient), patient_table.Patient())
+        return {
+            "case_id": case.case_id,
+            "image": image,
+            "label": label,
+            "group": case.group,
+            "image_name": case.image.name,
+            "side": case.side,
+            **asdict(patient),
+            "width_px": polygons.size[0],
+            "height_px": polygons.size[1],
+        }
+
+    def _cropped(self, picture: Picture, polygons: PolygonSet) -> tuple[Picture, PolygonSet, dict[str, int]]:
+        window = window_around(polygons, CLASSES.index(self.crop), self.crop_margin)
+        if window is None:
+            raise handbone_labels.BadLabel(f"{self.crop}, around which is cropped, is not outlined")
+        rows = slice(window.top, window.top + window.side)
+        pixels = picture.pixels[rows, window.left : window.left + window.side].copy()
+        part = Picture(pixels, images.encode_png(pixels), picture.converted)
+        return part, cropped(polygons, window), {"crop_left": window.left, "crop_top": window.top}
+
+
+def _check(crop: str, crop_margin: float) -> None:
+    if crop and crop not in CLASSES:
+        raise MedsegError(
+            f"There is no bone {crop!r} to crop around{handbone_labels.nearest_class(crop)}. The bones are "
+            f"{', '.join(CLASSES)}."
+        )
+    if not 0 <= crop_margin < float("inf"):
+        raise MedsegError(f"The margin of the crop is {crop_margin}; expected a multiple of the bone's size, from 0.")
+
+
+def _check_apart(source: Path, out: Path) -> None:
+    inner, outer = source.resolve(), out.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise MedsegError(
+            f"The output {project.display(out)} and the source {project.display(source)} lie in one another: the "
+            "output is replaced as a whole, and your images would go with it. Choose a folder apart."
+        )
+
+
+def _patients(metadata: str | Path, source: Path, folders: list[Path]) -> PatientTable:
+    path = project.resolve(metadata) if metadata else patient_table.find(list(dict.fromkeys([source, *folders])))
+    return patient_table.read(path) if path else PatientTable()
+
+
+def _described(table: PatientTable, rows: list[dict[str, Any]]) -> Mapping[str, Any]:
+    """What became of the table of patients, for ``dataset.json``."""
+    if table.file is None:
+        return {"file": "", "note": "no table of patients"}
+    present = {patient_key(row["group"]): row["group"] for row in rows}
+    return {
+        "file": table.file.name,
+        "patients": len(table.patients),
+        "not_in_table": [name for key, name in present.items() if key not in table.patients],
+        "without_picture": len(set(table.patients) - set(present)),
+    }

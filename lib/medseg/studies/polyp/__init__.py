@@ -1,0 +1,1 @@
+"""Polyps in colonoscopy pictures."""

@@ -1,0 +1,210 @@
+"""Preparation of the polyp study: public datasets in, one prepared dataset out, split without leakage."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medseg import project
+from medseg.datasets import images, index, splits
+from medseg.datasets.index import DatasetDraft, PreparedDataset
+from medseg.errors import MedsegError
+from medseg.studies.polyp import protocols, sequences
+from medseg.studies.polyp.layout import Centre, Pair, Problem, entries
+from medseg.studies.polyp.protocols import TRAIN_DATASET, Protocol
+
+_GUESS_NOTE = (
+    "The videos of {centres} are not known, so frames were grouped by their numbers: neighbours may lie in two groups, "
+    "and where that is the training set its validation scores may flatter. A sequences.csv (columns file,sequence) "
+    "in the dataset's folder mends that."
+)
+_PRANET_NOTE = (
+    "By this protocol's own making, test frames of ClinicDB come from videos that are in TrainDataset too, and the "
+    "patients of Kvasir are not known: both test sets flatter. CVC-300, ColonDB and ETIS come from other videos."
+)
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    *,
+    protocol: str = "colondb",
+    validation_fraction: float = 0.2,
+    seed: int = 0,
+    sequences: Mapping[str, str | Path] | None = None,
+    allow_empty: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> PreparedDataset:
+    """Read public polyp datasets, clean and check them, and write a prepared dataset.
+
+    Pictures become 8-bit RGB PNG, masks 8-bit grey PNG with 0 and 255 (:data:`images.CLEANING_RULE`). What cannot be
+    used is left out and listed in ``rejected.csv`` with its reason. The same input gives the same bytes. Beside the
+    columns of every index there are ``width``, ``height`` (pixels), ``polyp_fraction`` (of the picture's area, 0 to
+    1), ``mask_values`` (number of distinct values before cleaning), ``source_image`` and ``source_mask`` (relative to
+    ``source``).
+
+    Args:
+        source: folder with one subfolder per dataset; see ``data/README.md`` for the layouts.
+        out: the prepared dataset; replaced as a whole, or left as it was.
+        protocol: a key of :data:`protocols.PROTOCOLS`.
+        validation_fraction: share of the training images to validate on, in (0, 1), taken by whole groups.
+        seed: of the choice of validation groups.
+        sequences: dataset name to CSV file (columns ``file,sequence``), for those whose own folder holds no
+            ``sequences.csv``.
+        allow_empty: keep masks without a polyp; else they are rejected, as every public frame shows a polyp.
+        progress: called with (images done, images in all).
+
+    Raises:
+        MedsegError: an unknown protocol, a missing or empty source, a dataset of the protocol that is not there or
+            has no usable image, no second group to validate on, or a disk that refuses; nothing is written then.
+    """
+    source, out = project.resolve(source), project.resolve(out)
+    chosen = protocols.named(protocol)
+    _check_folders(source, out, chosen)
+    centres, ignored = protocols.find_centres(source, chosen)
+    groupings = _group(centres, sequences or {}, clinicdb_numbers=protocol == "pranet")
+    guessed = [name for name, grouping in groupings.items() if grouping.guessed]
+    notes = [_GUESS_NOTE.format(centres=", ".join(guessed))] if guessed else []
+    if groups := [*groupings[chosen.train].group.values()]:
+        splits.split_groups(groups, validation_fraction, seed)  # refuses here already, before the work
+    step = _counter(sum(len(centre.pairs) for centre in centres), progress)
+    with index.writing(
+        out,
+        study="polyp",
+        name=f"polyp-{protocol}",
+        protocol=protocol,
+        classes=["polyp"],
+        channels=["red", "green", "blue"],
+        source={c.name: {"folder": _relative(c.folder, source), "layout": c.layout} for c in centres},
+        grouping={name: grouping.method for name, grouping in groupings.items()},
+        cleaning=images.CLEANING_RULE,
+        allow_empty=allow_empty,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        notes=notes + ([_PRANET_NOTE] if protocol == "pranet" else []),
+    ) as draft:
+        _reject(draft, ignored, source)
+        for centre in centres:
+            split, test_set = ("train", "") if centre.name == chosen.train else ("test", centre.name)
+            rows = _convert_centre(draft, centre, groupings[centre.name], source, allow_empty, step)
+            draft.rows += [row | {"split": split, "fold": -1, "test_set": test_set} for row in rows]
+        training = [row for row in draft.rows if row["split"] == "train"]
+        validation = splits.split_groups([row["group"] for row in training], validation_fraction, seed)
+        for row in training:
+            row["split"] = "validation" if row["group"] in validation else "train"
+    return index.load(out)
+
+
+def _check_folders(source: Path, out: Path, protocol: Protocol) -> None:
+    if not source.is_dir():
+        raise MedsegError(
+            f"The source folder {project.display(source)} does not exist. Expected {protocol.layout}. "
+            "data/README.md says where to get them; 'medseg sample' draws data to try things on."
+        )
+    if not entries(source):
+        raise MedsegError(f"The source folder {project.display(source)} is empty. Expected {protocol.layout}.")
+    inner, outer = source.resolve(), out.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise MedsegError(
+            f"The output {project.display(out)} and the source {project.display(source)} lie in one another: the "
+            "output is replaced as a whole, and your images would go with it. Choose a folder apart."
+        )
+
+
+def _group(
+    centres: list[Centre], tables: Mapping[str, str | Path], *, clinicdb_numbers: bool
+) -> dict[str, sequences.Grouping]:
+    names = [centre.name for centre in centres]
+    unknown = sorted(set(tables) - set(names))
+    if unknown:
+        raise MedsegError(f"Sequences are given for {unknown[0]!r}; this protocol reads {', '.join(names)}.")
+    result = {}
+    for centre in centres:
+        table = centre.table
+        if table is None and centre.name in tables:
+            table = project.resolve(tables[centre.name])
+        known = clinicdb_numbers and centre.name in (TRAIN_DATASET, "ClinicDB")
+        result[centre.name] = sequences.group_frames(centre, table, clinicdb_numbers=known)
+    return result
+
+
+def _counter(total: int, progress: Callable[[int, int], None] | None) -> Callable[[], None]:
+    done = itertools.count(1)
+    return lambda: progress(next(done), total) if progress else None
+
+
+def _convert_centre(
+    draft: DatasetDraft,
+    centre: Centre,
+    grouping: sequences.Grouping,
+    source: Path,
+    allow_empty: bool,
+    step: Callable[[], None],
+) -> list[dict[str, Any]]:
+    """Write what can be used of one centre; the rows of the index that describe it, without their split."""
+    _reject(draft, [*centre.problems, *grouping.problems], source)
+    rows = []
+    for pair in centre.pairs:
+        if pair.name in grouping.group:
+            row = _convert(draft, centre.name, pair, source, allow_empty)
+            if row:
+                rows.append(row | {"group": grouping.group[pair.name]})
+        step()
+    if not rows:
+        raise _nothing_usable(centre, draft, source)
+    return rows
+
+
+def _convert(draft: DatasetDraft, centre: str, pair: Pair, source: Path, allow_empty: bool) -> dict[str, Any] | None:
+    """Write one picture and its mask; None, and a line in the list of rejected files, where they cannot be used."""
+    at_fault = pair.image
+    try:
+        picture = images.read_picture(pair.image)
+        at_fault = pair.mask
+        values = images.read_mask(pair.mask)
+        height, width = picture.shape[:2]
+        if values.shape != (height, width):
+            sizes = f"the mask is {values.shape[1]} x {values.shape[0]} pixels, its image {width} x {height}"
+            raise images.BadImage(sizes)
+        mask = images.clean_mask(values)
+        if not (allow_empty or mask.any()):
+            raise images.BadImage(f"the mask is empty: its highest value is {values.max()}")
+    except images.BadImage as error:
+        draft.reject(_relative(at_fault, source), str(error))
+        return None
+    stem = f"{centre}/{pair.name}"
+    draft.write_file(f"images/{stem}.png", images.encode_png(picture))
+    draft.write_file(f"labels/{stem}.png", images.encode_png(mask))
+    return {
+        "case_id": stem,
+        "image": f"images/{stem}.png",
+        "label": f"labels/{stem}.png",
+        "width": width,
+        "height": height,
+        "polyp_fraction": round(float(np.count_nonzero(mask)) / mask.size, 6),
+        "mask_values": int(np.count_nonzero(np.bincount(values.ravel()))),
+        "source_image": _relative(pair.image, source),
+        "source_mask": _relative(pair.mask, source),
+    }
+
+
+def _nothing_usable(centre: Centre, draft: DatasetDraft, source: Path) -> MedsegError:
+    reasons = [f"{entry['file']}: {entry['reason']}" for entry in draft.rejected]
+    inside = f"{_relative(centre.folder, source)}/"
+    reasons = [reason for reason in reasons if reason.startswith(inside)]
+    return MedsegError(
+        f"None of the {len(centre.pairs)} images of {centre.name} in {project.display(centre.folder)} can be used "
+        f"({'; '.join(reasons[:3])}{'; ...' if len(reasons) > 3 else ''}). Mend or replace the files and run again; "
+        "nothing was written."
+    )
+
+
+def _reject(draft: DatasetDraft, problems: list[Problem], source: Path) -> None:
+    for path, reason in problems:
+        draft.reject(_relative(path, source), reason)
+
+
+def _relative(path: Path, source: Path) -> str:
+    return path.relative_to(source).as_posix() if path.is_relative_to(source) else path.name

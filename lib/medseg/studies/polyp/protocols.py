@@ -1,0 +1,99 @@
+"""The named protocols of the polyp study: what is trained on, what is tested on, and whether it is all there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg import project
+from medseg.errors import MedsegError
+from medseg.studies.polyp.layout import (
+    EXPECTED,
+    Centre,
+    Discovery,
+    Problem,
+    centre_named,
+    discover,
+    entries,
+    plain_name,
+    read_centre,
+)
+
+TRAIN_DATASET = "TrainDataset"  # PraNet's mixture of Kvasir-SEG and CVC-ClinicDB
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which dataset is trained on and which are test sets, by the names that cases and test sets bear."""
+
+    name: str
+    train: str
+    tests: tuple[str, ...]
+    layout: str
+
+
+_COLONDB = Protocol(
+    "colondb",
+    "ColonDB",
+    ("ClinicDB", "ETIS"),
+    "one subfolder per dataset: CVC-ColonDB, CVC-ClinicDB, ETIS-LaribPolypDB",
+)
+_PRANET = Protocol(
+    "pranet",
+    TRAIN_DATASET,
+    ("CVC-300", "ClinicDB", "ColonDB", "ETIS", "Kvasir"),
+    "TrainDataset/{image,masks} and TestDataset/{CVC-300,CVC-ClinicDB,CVC-ColonDB,ETIS-LaribPolypDB,Kvasir}/"
+    "{images,masks}, as PraNet distributes them",
+)
+PROTOCOLS = {protocol.name: protocol for protocol in (_COLONDB, _PRANET)}
+
+
+def named(name: str) -> Protocol:
+    """The protocol of this name.
+
+    Raises:
+        MedsegError: there is none.
+    """
+    if name not in PROTOCOLS:
+        raise MedsegError(f"There is no protocol {name!r}. There are: {', '.join(PROTOCOLS)}.")
+    return PROTOCOLS[name]
+
+
+def find_centres(source: Path, protocol: Protocol) -> tuple[list[Centre], list[Problem]]:
+    """The datasets of a protocol, training first, each with at least one pair; and what else lies in ``source``.
+
+    Raises:
+        MedsegError: a dataset that the protocol needs is not there.
+    """
+    wanted = (protocol.train, *protocol.tests)
+    found = _discover_pranet(source, protocol.tests) if protocol is _PRANET else discover(source, wanted)
+    usable = [found.centres[name] for name in wanted if name in found.centres and found.centres[name].pairs]
+    if len(usable) < len(wanted):
+        missing = [name for name in wanted if name not in found.centres]
+        barren = [found.centres[name] for name in wanted if name in found.centres and not found.centres[name].pairs]
+        there = ", ".join(f"{centre.name} ({len(centre.pairs)} images)" for centre in usable) or "none of them"
+        others = ", ".join(path.name for path, _ in found.ignored)
+        alone = centre_named(source.name) is not None
+        details = [f"{', '.join(missing)} missing"] if missing else []
+        details += [f"no image with its mask in {c.folder.relative_to(source)} ({c.problems[0][1]})" for c in barren]
+        raise MedsegError(
+            f"The protocol {protocol.name!r} needs {', '.join(wanted)} in {project.display(source)}. Found: {there}; "
+            f"{'; '.join(details)}."
+            + (f" Not used: {others}." if others else "")
+            + (f" {source.name} looks like one dataset; give the folder that holds them all." if alone else "")
+            + f" Expected {protocol.layout}, each with {EXPECTED}."
+        )
+    return usable, found.ignored
+
+
+def _discover_pranet(source: Path, wanted: tuple[str, ...]) -> Discovery:
+    found = Discovery()
+    for entry in entries(source):
+        if entry.is_dir() and plain_name(entry.name) == "traindataset":
+            found.centres[TRAIN_DATASET] = read_centre(TRAIN_DATASET, entry)
+        elif entry.is_dir() and plain_name(entry.name) == "testdataset":
+            inner = [child for child in entries(entry) if plain_name(child.name) == "testdataset"]
+            tests = discover(inner[0] if inner else entry, wanted)
+            found.centres.update(tests.centres)
+            found.ignored.extend(tests.ignored)
+        else:
+            found.ignored.append((entry, "neither TrainDataset nor TestDataset, which this protocol reads"))
+    return found

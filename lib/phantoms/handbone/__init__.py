@@ -1,0 +1,1 @@
+"""Drawn hand X-rays."""

@@ -1,0 +1,69 @@
+"""Batches of overlapping classes: bits up to the device, facts beside them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from medseg.datasets import polygons
+from medseg.datasets.picture_cache import fit_matrix
+from medseg.datasets.polygon_cases import read_case
+from medseg.errors import MedsegError
+from medseg.pytorch.overlapping_data import facts_of, training_loader, unpack, validation_loader
+
+WANTED = {"resolution": 64, "augmentation": "crop_rotate", "batch_size": 6, "seed": 1}
+
+
+def test_bits_are_unpacked_class_by_class():
+    masks = np.random.default_rng(0).integers(0, 2, (2, 29, 7, 5), np.uint8)
+    bits = sum(masks[:, number].astype(np.int32) << number for number in range(29))
+    unpacked = unpack(torch.from_numpy(bits), 29)
+    assert unpacked.dtype == torch.uint8
+    assert torch.equal(unpacked, torch.from_numpy(masks))
+
+
+def test_facts_are_0_and_1_and_minus_1_where_they_are_not_known():
+    rows = pd.DataFrame({"sex": ["F", "M", "", "x"], "side": ["R", "L", "R", ""]})
+    assert facts_of(rows, ["side", "sex"]).tolist() == [[1, 0], [0, 1], [1, -1], [-1, -1]]
+    assert facts_of(rows.drop(columns="sex"), ["sex"]).tolist() == [[-1]] * 4
+    assert facts_of(rows, []).shape == (4, 0)
+
+
+def test_batches_repeat_by_seed_and_epoch_whoever_loads_them(bones):
+    def batches(epoch, **changes):
+        loader = training_loader(bones, auxiliary=["sex"], **{**WANTED, **changes})
+        loader.sampler.set_epoch(epoch)
+        return list(loader)
+
+    first = batches(0)
+    pictures, bits, facts = first[0]
+    assert (pictures.dtype, bits.dtype, facts.dtype) == (torch.uint8, torch.int32, torch.int64)
+    assert (pictures.shape, bits.shape, facts.shape) == ((6, 1, 64, 64), (6, 64, 64), (6, 1))
+    for again in (batches(0), batches(0, workers=1)):
+        assert all(
+            torch.equal(a, b) for one, two in zip(first, again, strict=True) for a, b in zip(one, two, strict=True)
+        )
+    assert not torch.equal(pictures, batches(1)[0][0])
+    assert not torch.equal(pictures, batches(0, seed=2)[0][0])
+    assert [len(b[0]) for b in first] == [6, 6, 6, 2]
+    assert [len(b[0]) for b in batches(0, batch_size=19)] == [19], "a last batch of one is left out"
+
+
+def test_validation_is_untouched_and_in_order(bones):
+    [(pictures, bits, facts)] = validation_loader(bones, resolution=48, batch_size=8, auxiliary=["side", "sex"])
+    rows = bones.split("validation")
+    assert facts[:, 0].tolist() == [0, 1] * 3
+    assert facts[:, 1].tolist() == [0, 1, 1, -1, 0, 1]
+    for number, row in rows.iterrows():
+        _, true = read_case(bones, row)
+        drawn = polygons.rasterise_bits(true.transformed(fit_matrix(true.size, 48), (48, 48)))
+        assert np.array_equal(bits[number].numpy(), drawn)
+    assert (pictures[:, :, 36:] == 0).all(), "what is no picture is black"
+    assert (bits[:, 36:] == 0).all()
+
+
+def test_mirroring_is_refused_where_the_side_is_told(bones):
+    wanted = {**WANTED, "augmentation": "HorizontalFlip(p=0.5)"}
+    training_loader(bones, auxiliary=["sex"], **wanted)
+    with pytest.raises(MedsegError, match="HorizontalFlip would turn left hands into right ones"):
+        training_loader(bones, auxiliary=["side"], **wanted)
