@@ -242,6 +242,19 @@ def test_other_faults_of_the_tables_are_named():
         compare_runs({"a": cases.assign(hd95=12.0), "b": cases.assign(hd95=0.0)}, metric="hd95")
 
 
+def test_of_distances_the_least_is_best_and_an_empty_pair_counts_as_none():
+    near, far = [1.0, 2.0, 3.0, 2.0, 1.0, np.nan, np.nan], [4.0, 6.0, 5.0, 7.0, 6.0, 50.0, np.nan]
+    a, b = (run_cases([0.5] * 5 + [np.nan] * 2).assign(hd95=values) for values in (far, near))
+    found = compare_runs({"a": a, "b": b}, metric="hd95", lower_is_better=True, bounds=(0, np.inf))
+    row = row_of(found, "a")
+    assert row["reference"] == "b"
+    assert row["n"] == 6
+    assert row["difference"] == pytest.approx((3 + 4 + 2 + 5 + 5 + 50) / 6)
+    assert row["low"] > 0
+    with pytest.raises(MedsegError, match="hd95 of run a is not a score between 0 and 5"):
+        compare_runs({"a": a, "b": b}, metric="hd95", lower_is_better=True, bounds=(0, 5))
+
+
 def test_cases_without_a_test_set_are_compared_too():
     a, b = (run_cases([0.4, 0.6]).assign(test_set=np.nan, dice=value) for value in (0.5, 0.7))
     assert row_of(compare_runs({"a": a, "b": b}), "a", "")["n"] == 2

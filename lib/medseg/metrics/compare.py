@@ -105,13 +105,18 @@ def holm(p_values: Iterable[float], comparisons: int | None = None) -> np.ndarra
 
 
 def compare_runs(
-    cases_by_run: Mapping[str, pd.DataFrame], *, metric: str = "dice", reference: str | None = None
+    cases_by_run: Mapping[str, pd.DataFrame],
+    *,
+    metric: str = "dice",
+    reference: str | None = None,
+    lower_is_better: bool = False,
+    bounds: tuple[float, float] = (0.0, 1.0),
 ) -> pd.DataFrame:
     """Compare every run with the best one, or with ``reference``, on each test set.
 
     Cases are paired on case and class. A pair in which both values are NaN (nothing there, nothing predicted) is left
     out; where one is NaN, that run rightly predicted nothing while the other made a false positive, and the NaN
-    counts as 1.
+    counts as the best value there is: 1 for Dice, 0 for a distance.
 
     A run is *distinguishable* when its bootstrap interval excludes 0 and its Holm-adjusted p is below 0.05. The family
     is the comparisons on one test set: with the runs' number k, k - 1 against a reference named beforehand, but all
@@ -119,8 +124,10 @@ def compare_runs(
 
     Args:
         cases_by_run: for each run its ``cases.csv`` (see :data:`medseg.metrics.overlap.CASE_COLUMNS`), with measures.
-        metric: column with a score in [0, 1], 1 being perfect.
-        reference: run to compare with; None takes the run of highest mean on each test set.
+        metric: column of a measure; see :mod:`medseg.evaluation.measures`.
+        reference: run to compare with; None takes the run of best mean on each test set.
+        lower_is_better: of two values of the metric.
+        bounds: least and greatest value that the metric can have; the better of the two is perfect and is finite.
 
     Returns:
         One row per test set and run other than the reference: difference (mean of run minus reference over the n
@@ -135,28 +142,31 @@ def compare_runs(
         raise MedsegError(f"There is no run {reference!r} to compare with. Choose one of: {', '.join(cases_by_run)}.")
     if not cases_by_run:
         return pd.DataFrame(columns=COLUMNS)
-    tables = {run: _keyed(run, cases, metric) for run, cases in cases_by_run.items()}
+    tables = {run: _keyed(run, cases, metric, bounds) for run, cases in cases_by_run.items()}
     first, base = next(iter(tables.items()))
     for run, table in tables.items():
         _check_same_cases(first, base, run, table)
     scores = pd.DataFrame({run: table[metric] for run, table in tables.items()}, index=base.index)
-    rows = []
+    rows, perfect = [], bounds[0] if lower_is_better else bounds[1]
     for test_set, part in scores.groupby(level="test_set", sort=False):
-        rows += _compare_on(str(test_set), part, base["group"].loc[part.index], reference)
+        means = part.mean() * (-1 if lower_is_better else 1)
+        best = reference or str(part.columns[int(np.argmax(means.fillna(-np.inf)))])
+        rows += _compare_on(str(test_set), part, base["group"].loc[part.index], best, perfect, reference is not None)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _compare_on(test_set: str, scores: pd.DataFrame, groups: pd.Series, reference: str | None) -> list[dict]:
-    """The rows of one test set; ``scores`` has a column per run, ``groups`` the same index."""
+def _compare_on(
+    test_set: str, scores: pd.DataFrame, groups: pd.Series, best: str, perfect: float, named_beforehand: bool
+) -> list[dict]:
+    """The rows of one test set, against ``best``; ``scores`` has a column per run, ``groups`` the same index."""
     runs = list(scores.columns)
-    best = reference or runs[int(np.argmax(scores.mean().fillna(-1)))]
     rows = []
     for run in runs:
         if run == best:
             continue
         empty = scores[[run, best]].isna()
         kept = ~empty.all(axis=1)
-        differences = (scores[run].fillna(1) - scores[best].fillna(1))[kept].to_numpy()
+        differences = (scores[run].fillna(perfect) - scores[best].fillna(perfect))[kept].to_numpy()
         kept_groups = groups[kept].to_numpy()
         sums, sizes = _group_sums(differences, kept_groups)
         mean, low, high = paired_bootstrap(differences, kept_groups)
@@ -180,7 +190,7 @@ def _compare_on(test_set: str, scores: pd.DataFrame, groups: pd.Series, referenc
                 "note": "; ".join(text for applies, text in notes if applies),
             }
         )
-    family = len(rows) if reference else len(runs) * (len(runs) - 1) // 2
+    family = len(rows) if named_beforehand else len(runs) * (len(runs) - 1) // 2
     for row, adjusted in zip(rows, holm([row["p"] for row in rows], family), strict=True):
         row["p_holm"] = float(adjusted)
         row["distinguishable"] = bool((row["low"] > 0 or row["high"] < 0) and adjusted < ALPHA)
@@ -193,13 +203,15 @@ def _group_sums(differences: np.ndarray, groups: ArrayLike) -> tuple[np.ndarray,
     return np.bincount(codes, differences, len(names)), np.bincount(codes, minlength=len(names))
 
 
-def _keyed(run: str, cases: pd.DataFrame, metric: str) -> pd.DataFrame:
+def _keyed(run: str, cases: pd.DataFrame, metric: str, bounds: tuple[float, float]) -> pd.DataFrame:
     """``cases`` indexed by :data:`KEY`, with the columns group, truth (its pixels), pixels and the metric."""
     absent = [column for column in (*KEY, "group", *COUNTS, metric) if column not in cases.columns]
     if absent:
         raise MedsegError(f"The cases of run {run} lack the column(s) {', '.join(absent)}. Score it with 3_evaluate.")
-    if not cases[metric].dropna().between(0, 1).all():
-        raise MedsegError(f"{metric} of run {run} is not a score between 0 and 1 and cannot be compared here.")
+    if not cases[metric].dropna().between(*bounds).all():
+        raise MedsegError(
+            f"{metric} of run {run} is not a score between {bounds[0]:g} and {bounds[1]:g} and cannot be compared here."
+        )
     table = pd.DataFrame(
         {
             "group": cases["group"].astype(str).fillna("").to_numpy(),

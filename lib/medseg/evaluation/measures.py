@@ -1,0 +1,169 @@
+"""The measures of a case: one entry of :data:`MEASURES` each, a column of ``cases.csv``, of tables and of statistics.
+
+To add a measure, write a function of :class:`ScoredMask` and add an entry. It is then computed for every case of the
+kinds of label it names, and whatever shows or compares measures knows its title, direction, range and unit.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from medseg.errors import MedsegError
+from medseg.metrics import boundary, overlap, saliency
+from medseg.metrics.counts import Counts, confusion_counts
+
+KINDS = ("binary", "overlapping", "class_map")
+"""Kinds of label: one class; several that may share pixels, each scored by itself; several of which a pixel has one,
+scored as one foreground."""
+
+
+@dataclass(frozen=True)
+class ScoredMask:
+    """One class of one picture, at the picture's own size: what a measure may look at.
+
+    Attributes:
+        predicted: (H, W) bool.
+        truth: (H, W), bool or uint8 with the values 0 and 1.
+        counts: of the two.
+        tolerance: up to which outlines count as the same, pixels.
+        saliency: columns of :data:`medseg.metrics.saliency.MEASURES`, which follow from the probabilities; empty where
+            they are not taken.
+    """
+
+    predicted: np.ndarray
+    truth: np.ndarray
+    counts: Counts
+    tolerance: float
+    saliency: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of one class in one picture.
+
+    Attributes:
+        name: column of ``cases.csv``.
+        title: for tables, without the unit.
+        of: gives the value; NaN where there is nothing to measure, which means leave out.
+        lower_is_better: of two values.
+        low, high: range, infinity where there is no bound.
+        unit: ``""``, or such as ``px``.
+        tested: whether differences between runs can be tested over the cases.
+        kinds: of label for which it is computed.
+    """
+
+    name: str
+    title: str
+    of: Callable[[ScoredMask], float]
+    lower_is_better: bool = False
+    low: float = 0.0
+    high: float = 1.0
+    unit: str = ""
+    tested: bool = True
+    kinds: tuple[str, ...] = KINDS
+
+    @property
+    def heading(self) -> str:
+        """Title and unit, for a column of a table."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    @property
+    def comparing(self) -> dict[str, Any]:
+        """What :func:`medseg.metrics.compare.compare_runs` has to know of the measure."""
+        return {"metric": self.name, "lower_is_better": self.lower_is_better, "bounds": (self.low, self.high)}
+
+
+def _saliency(name: str, title: str, *, high: float = 1.0, tested: bool = True, lower: bool = False) -> Measure:
+    def of(scored: ScoredMask) -> float:
+        return scored.saliency[name]
+
+    return Measure(name, title, of, lower_is_better=lower, high=high, tested=tested, kinds=("binary",))
+
+
+#: The E-measure divides by one pixel less than there are, so that it ends a little above 1.
+_E_HIGH = 1.05
+
+MEASURES = (
+    Measure("dice", "Dice", lambda scored: overlap.dice(*scored.counts[:3])),
+    Measure("iou", "IoU", lambda scored: overlap.iou(*scored.counts[:3])),
+    Measure("precision", "precision", lambda scored: overlap.precision(*scored.counts[:3])),
+    Measure("recall", "recall", lambda scored: overlap.recall(*scored.counts[:3])),
+    Measure(
+        "hd95",
+        "HD95",
+        lambda scored: boundary.hd95(scored.predicted, scored.truth),
+        lower_is_better=True,
+        high=math.inf,
+        unit="px",
+    ),
+    Measure(
+        "surface_dice",
+        "surface Dice",
+        lambda scored: boundary.surface_dice(scored.predicted, scored.truth, scored.tolerance),
+    ),
+    Measure(
+        "binary_iou", "binary IoU", lambda scored: overlap.binary_iou(*scored.counts), kinds=("binary", "class_map")
+    ),
+    _saliency("mdice_thresholds", "mDice"),
+    _saliency("miou_thresholds", "mIoU"),
+    _saliency("weighted_f", "weighted F"),
+    _saliency("s_measure", "S"),
+    _saliency("e_mean", "mean E", high=_E_HIGH),
+    _saliency("e_max", "max E", high=_E_HIGH, tested=False),  # of a test set it is no mean over cases
+    _saliency("mae", "MAE", lower=True),
+)
+"""Every measure, in the order of the columns."""
+
+
+def of_kind(kind: str) -> tuple[Measure, ...]:
+    """The measures of a kind of label.
+
+    Raises:
+        MedsegError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise MedsegError(f"There is no kind of label {kind!r}. Choose one of: {', '.join(KINDS)}.")
+    return tuple(measure for measure in MEASURES if kind in measure.kinds)
+
+
+def named(name: str) -> Measure:
+    """The measure of a column.
+
+    Raises:
+        MedsegError: there is no such measure.
+    """
+    for measure in MEASURES:
+        if measure.name == name:
+            return measure
+    known = ", ".join(measure.name for measure in MEASURES)
+    raise MedsegError(f"There is no measure {name!r}. Choose one of: {known}.")
+
+
+def score(
+    kind: str,
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    *,
+    tolerance: float,
+    saliency_of: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Counts (tp, fp, fn, tn) and every measure of ``kind``, by column.
+
+    Args:
+        kind: of label.
+        predicted: (H, W), bool.
+        truth: the same shape, bool or uint8 with the values 0 and 1.
+        tolerance: of the surface Dice, pixels.
+        saliency_of: see :attr:`ScoredMask.saliency`; None: NaN.
+
+    Raises:
+        MedsegError: there is no such kind.
+        ValueError: shapes differ, an array is not a binary mask, or a negative tolerance.
+    """
+    counts = confusion_counts(predicted, truth)
+    values = saliency_of or dict.fromkeys(saliency.MEASURES, math.nan)
+    scored = ScoredMask(predicted, truth, counts, tolerance, values)
+    return {**counts._asdict(), **{measure.name: measure.of(scored) for measure in of_kind(kind)}}
