@@ -11,11 +11,12 @@ from medseg.datasets import index
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
+from medseg.masks import outlines
 from medseg.reporting.fragments import Figure, Fragment
 
 WIDTH = 360  # pixels of one picture; a tile holds two and is shown at half its size
 _GAP = 4
-_TRUTH, _PREDICTION = (255, 255, 255), (240, 228, 66)
+_TRUTH, _PREDICTION, _RIM = (255, 255, 255), (240, 228, 66), (20, 20, 20)
 #: Light, orange and blue differ in lightness and hue, so that colour-blind readers tell them apart.
 _FOUND, _MISSED, _INVENTED = (226, 230, 234), (230, 159, 0), (86, 180, 233)
 _LEGEND = {
@@ -79,14 +80,10 @@ def tile(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, name: str
 def outlined(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """The picture with both outlines; a dark rim keeps them visible on any ground."""
     drawn = image.copy()
-    outlines = [
-        (cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0], colour)
-        for mask, colour in ((truth, _TRUTH), (prediction, _PREDICTION))
-    ]
-    for contours, _ in outlines:
-        cv2.drawContours(drawn, contours, -1, (20, 20, 20), 5, cv2.LINE_AA)
-    for contours, colour in outlines:
-        cv2.drawContours(drawn, contours, -1, colour, 2, cv2.LINE_AA)
+    for mask in (truth, prediction):
+        outlines.draw(drawn, mask, _RIM, width=5)
+    for mask, colour in ((truth, _TRUTH), (prediction, _PREDICTION)):
+        outlines.draw(drawn, mask, colour)
     return drawn
 
 

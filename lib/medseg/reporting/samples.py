@@ -9,12 +9,13 @@ from medseg.datasets.augmentation.warp import Augmentation, generator
 from medseg.datasets.frames import Frames
 from medseg.datasets.images import CleanedMask
 from medseg.datasets.index import PreparedDataset
+from medseg.masks import outlines
+from medseg.masks.outlines import PREDICTED, TRUTH
 from medseg.metrics.counts import confusion_counts
 from medseg.metrics.overlap import dice
 from medseg.reporting import style
 from medseg.reporting.fragments import Figure
 
-TRUTH, PREDICTED = style.PALETTE[2], style.PALETTE[1]
 _ROW = 200  # height of a row of pictures, CSS pixels
 _LONGEST = 400  # pixels kept of a picture's longer side: twice what a column is wide
 
@@ -174,18 +175,16 @@ def _small(picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarra
     )
 
 
-def _small_pair(picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, str]]:
+def _small_pair(picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, tuple[int, int, int]]]:
     small, small_mask = _small(picture, mask)
     return small, (small_mask, TRUTH)
 
 
-def _outlined(picture: np.ndarray, *outlines: tuple[np.ndarray, str]) -> np.ndarray:
+def _outlined(picture: np.ndarray, *masks: tuple[np.ndarray, tuple[int, int, int]]) -> np.ndarray:
     """``picture`` with the outline of each mask in its colour, drawn at twice the size where it is small."""
     factor = max(1, round(_LONGEST / max(picture.shape)))
     drawn = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    for mask, colour in outlines:
+    for mask, colour in masks:
         large = cv2.resize(mask, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
-        contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        rgb = tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
-        cv2.drawContours(drawn, contours, -1, rgb, 2, cv2.LINE_AA)
+        outlines.draw(drawn, large, colour)
     return drawn

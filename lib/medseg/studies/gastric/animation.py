@@ -16,6 +16,7 @@ from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Fragment
 from medseg.studies.gastric import pictures as phase_samples
 from medseg.studies.gastric.evaluation import read_sample
+from medseg.studies.gastric.labels import COLOURS
 
 _HEIGHT = 240  # pixels
 _SECONDS = 0.9  # a picture stays
@@ -44,8 +45,8 @@ def patient(comparison: Comparison, group: str = "") -> Fragment:
     caption = f"{configuration.label}, patient {group}: truth left, prediction right; a colour per phase."
     names = "".join(
         f'<span style="margin-right:1em"><span style="display:inline-block;width:.8em;height:.8em;margin-right:.4em;'
-        f'background:{colour}"></span>phase {number}</span>'
-        for number, colour in enumerate(phase_samples.COLOURS, 1)
+        f'background:rgb{colour}"></span>phase {number}</span>'
+        for number, colour in COLOURS.items()
     )
     html = (
         f'<figure><img src="data:image/gif;base64,{data}" alt="{escape(alt)}" width="{frames[0].shape[1]}">'

@@ -19,6 +19,8 @@ from medseg.errors import MedsegError
 
 PHASES = (1, 2, 3, 4)
 CLASSES = tuple(f"phase-{phase}" for phase in PHASES)
+#: RGB of each phase, wherever one is drawn: light blue, green, orange and pink of Okabe and Ito (2008).
+COLOURS = {1: (86, 180, 233), 2: (0, 158, 115), 3: (230, 159, 0), 4: (204, 121, 167)}
 # Name and codec. Korean text in EUC-KR is no valid UTF-8, so the order decides nothing else; CP949 is EUC-KR with the
 # syllables that Windows adds.
 ENCODINGS = (("utf-8", "utf-8-sig"), ("euc-kr", "cp949"))

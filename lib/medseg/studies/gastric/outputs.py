@@ -8,12 +8,12 @@ import numpy as np
 
 from medseg.datasets.cvat import AnnotatedImage
 from medseg.errors import MedsegError
+from medseg.masks import outlines
 from medseg.studies.gastric import masks as gastric_masks
-from medseg.studies.gastric.labels import CLASSES, BadLabel, Lesion
+from medseg.studies.gastric.labels import CLASSES, COLOURS, BadLabel, Lesion
 from medseg.studies.gastric.overlay import Overlay
 
 OUTPUTS = ("originals", "masks", "rois", "rois_by_phase", "inspector")
-COLOURS = {1: (255, 221, 87), 2: (88, 196, 255), 3: (190, 120, 255), 4: (120, 255, 140)}  # RGB of phases 1 to 4
 
 # Three times as fast as Pillow's default for frames with a black border, and no larger.
 _PNG = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
@@ -142,8 +142,7 @@ def _inspector(picture: np.ndarray, cleaned: np.ndarray, classes: np.ndarray, ph
         colour = COLOURS[phase][::-1]
         tinted = cv2.addWeighted(overlaid, 0.7, np.full_like(overlaid, colour), 0.3, 0)
         overlaid[:] = cv2.copyTo(tinted, inside, overlaid.copy())
-        contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(tiles, contours, -1, colour, 2, offset=(left, height + top))
+        outlines.draw(tiles[height:, :width], classes, colour)
     return tiles
 
 

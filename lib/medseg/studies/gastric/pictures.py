@@ -11,13 +11,12 @@ from medseg.datasets.index import SPLITS, PreparedDataset
 from medseg.metrics.classification import class_of_mask
 from medseg.metrics.counts import confusion_counts
 from medseg.metrics.overlap import dice
-from medseg.reporting import samples, style
+from medseg.reporting import samples
 from medseg.reporting.fragments import Figure, Fragment
 from medseg.reporting.tables import Cell, Column, Row, Table, number
 from medseg.studies.gastric.evaluation import PhasePredictor, class_map, read_sample
+from medseg.studies.gastric.labels import COLOURS
 
-#: Of phases 1 to 4.
-COLOURS = (style.PALETTE[4], style.PALETTE[2], style.PALETTE[5], style.PALETTE[3])
 _OPACITY = 0.45
 _LEGEND = "light blue: phase 1, green: 2, orange: 3, pink: 4"
 
@@ -115,7 +114,6 @@ def predictions(
 def coloured(picture: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """``picture`` (H, W, 3) uint8 with the pixels of every phase in ``classes`` (H, W) tinted."""
     drawn = picture.astype(np.float32)
-    for phase, colour in enumerate(COLOURS, 1):
-        rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], np.float32)
-        drawn[classes == phase] = (1 - _OPACITY) * drawn[classes == phase] + _OPACITY * rgb
+    for phase, colour in COLOURS.items():
+        drawn[classes == phase] = (1 - _OPACITY) * drawn[classes == phase] + _OPACITY * np.float32(colour)
     return drawn.round().astype(np.uint8)

@@ -16,9 +16,9 @@ from medseg.studies.gastric import layout as gastric_layout
 from medseg.studies.gastric import overlay as overlays
 from medseg.studies.gastric.cases import Job, find_overlays, pool, quietly
 from medseg.studies.gastric.corrections import read_corrections
-from medseg.studies.gastric.labels import CLASSES, PHASES
+from medseg.studies.gastric.labels import CLASSES, COLOURS, PHASES
 from medseg.studies.gastric.layout import Case
-from medseg.studies.gastric.outputs import COLOURS, OUTPUTS, Recipe
+from medseg.studies.gastric.outputs import OUTPUTS, Recipe
 
 SHARES = (0.6, 0.2, 0.2)
 
