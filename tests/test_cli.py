@@ -37,7 +37,7 @@ def test_help_shows_an_example(command):
     ("arguments", "expected"),
     [
         (("sweep", "nothing.yaml"), "Error: No sweep file"),
-        (("sample", "teeth"), "Error: There is no sample data for 'teeth'. There is for: polyp, handbone, gastric."),
+        (("sample", "teeth"), "Error: There is no study 'teeth'. There are: gastric, handbone, polyp."),
         (("report", "polyp"), "Error: No finished run of polyp to report on."),
         (("report", "polyp", "--sweep", "x"), "Error: No sweep 'x' was started here. Started: none."),
     ],

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg import project
+from medseg import project, registry
 from medseg.datasets import index
 from medseg.datasets import sample as samples
 from medseg.errors import MedsegError
@@ -23,21 +23,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-_STUDIES = ", ".join(samples.STUDIES)
-#: Sweeps of the demo (study, file), each run with its profile ``sample``.
-_DEMO = (
-    ("polyp", "backbones_keras"),
-    ("polyp", "backbones_torch"),
-    ("handbone", "image_size"),
-    ("gastric", "final"),
-)
+_STUDIES = ", ".join(registry.names())
 Study = Annotated[str, typer.Argument(help=_STUDIES)]
 
 
 @app.command(epilog="Example: [bold]medseg sample polyp[/]")
 def sample(study: Annotated[str, typer.Argument(help=f"{_STUDIES}; without it, every study")] = "") -> None:
     """Draw and prepare the built-in sample data."""
-    for name in [study] if study else samples.STUDIES:
+    for name in [study] if study else [one.name for one in registry.every() if one.sample]:
         dataset = index.load(samples.ensure(name))
         counts = dataset.info["counts"]
         terminal.console.print(
@@ -101,7 +94,7 @@ def sweep(
 
 @app.command(epilog="Example: [bold]medseg report polyp[/]")
 def report(
-    study: Annotated[str, typer.Argument(help="polyp; without it, every study that has runs")] = "",
+    study: Annotated[str, typer.Argument(help=f"{_STUDIES}; without it, every study that has runs")] = "",
     name: Annotated[str, typer.Option("--sweep", help="only the runs of this started sweep")] = "",
 ) -> None:
     """Build the report of a study over all its finished runs, and the index of all reports."""
@@ -180,7 +173,7 @@ def demo() -> None:
     from medseg.reporting import build
 
     failed, new, studies = False, 0, set()
-    for study, name in _DEMO:
+    for study, name in [(one.name, name) for one in registry.every() for name in one.demo]:
         planned = sweeps.load(project.root() / "notebooks" / study / "sweeps" / f"{name}.yaml", "sample")
         terminal.show_plan(planned)
         outcomes = _run(planned, None, "", None)

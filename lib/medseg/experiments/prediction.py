@@ -4,15 +4,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from medseg.errors import MedsegError
+from medseg import registry
 from medseg.experiments.runs import Run
-
-_MODULES = {
-    ("polyp", "2_train_torch"): "medseg.pytorch.inference",
-    ("polyp", "2_train_keras"): "medseg.keras_legacy.inference",
-    ("handbone", "2_train"): "medseg.pytorch.overlapping_inference",
-    ("gastric", "2_train"): "medseg.keras.inference",
-}
 
 
 def load_predictor(run: Run, device: str = "auto", **options: Any) -> Callable[..., Any]:
@@ -29,13 +22,8 @@ def load_predictor(run: Run, device: str = "auto", **options: Any) -> Callable[.
         :data:`medseg.studies.gastric.evaluation.PhasePredictor`.
 
     Raises:
-        MedsegError: an unknown notebook, or a checkpoint that cannot be used.
+        MedsegError: a study or training notebook that is not there, or a checkpoint that cannot be used.
     """
-    trained_by = run.record.get("study"), run.record.get("stage")
-    if trained_by not in _MODULES:
-        known = ", ".join("/".join(notebook) for notebook in _MODULES)
-        raise MedsegError(
-            f"The run {run.id} was trained by {trained_by[0]}/{trained_by[1]}, whose framework is not known. "
-            f"Known are: {known}."
-        )
-    return importlib.import_module(_MODULES[trained_by]).load_predictor(run, device, **options)
+    record = run.record
+    training = registry.find(record.get("study", "")).training(record.get("stage", ""))
+    return importlib.import_module(training.predictor).load_predictor(run, device, **options)

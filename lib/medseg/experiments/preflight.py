@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from medseg import project
+from medseg import registry
 from medseg.errors import MedsegError
 from medseg.experiments.job import Job
 
@@ -26,14 +26,13 @@ def answer(check_one: Callable[[Mapping[str, Any]], None]) -> None:
 def check(jobs: list[Job]) -> list[str]:
     """Ask the framework of each training notebook, in a process of its own, whether it can do what ``jobs`` want.
 
-    The notebook's metadata names the module that checks (``medseg.checked_by``); it gets the parameters as JSON on
-    its standard input and prints a JSON list with one message per job, empty where all is well.
+    The study names the module that checks; it gets the parameters as JSON on its standard input and prints a JSON
+    list with one message per job, empty where all is well.
     """
     messages = [""] * len(jobs)
     by_module: dict[str, list[int]] = {}
     for i, job in enumerate(jobs):
-        notebook = project.root() / "notebooks" / job.study / f"{job.stage}.ipynb"
-        module = json.loads(notebook.read_text("utf-8"))["metadata"].get("medseg", {}).get("checked_by")
+        module = registry.find(job.study).training(job.stage).checker
         if module:
             by_module.setdefault(module, []).append(i)
     for module, numbers in by_module.items():

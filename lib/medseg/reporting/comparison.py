@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from medseg import registry
 from medseg.errors import MedsegError
 from medseg.experiments.runs import NOT_PART_OF_THE_QUESTION, Run
 from medseg.reporting import style
@@ -15,7 +16,6 @@ from medseg.reporting import style
 #: Parameters that name a run by their value alone, in this order; the others follow with their own name.
 _NAMES = ("architecture", "backbone")
 _MANY = 4  # varying parameters that a label can hold
-_FRAMEWORKS = {"2_train_torch": "PyTorch", "2_train_keras": "Keras"}
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,18 @@ def _other_data(record: Mapping[str, Any]) -> str:
 def _question(record: Mapping[str, Any]) -> dict[str, Any]:
     parameters = record.get("parameters", {})
     asked = {k: v for k, v in parameters.items() if k != "seed" and k not in NOT_PART_OF_THE_QUESTION}
-    return {**asked, "stage": record.get("stage")}
+    return {**asked, "stage": _notebook(record)}
+
+
+def _notebook(record: Mapping[str, Any]) -> Any:
+    """The training notebook as a reader knows it: by its framework, where the study has only one notebook in that."""
+    stage = record.get("stage")
+    if record.get("study") not in registry.names():
+        return stage
+    trainings = registry.find(record["study"]).trainings
+    named = [training.framework for training in trainings if training.stage == stage]
+    unique = len(named) == 1 and [training.framework for training in trainings].count(named[0]) == 1
+    return named[0] if unique else stage
 
 
 def _describe(question: Mapping[str, Any], varying: list[str], usual: Mapping[str, str]) -> tuple[str, str]:
@@ -197,7 +208,7 @@ def _describe(question: Mapping[str, Any], varying: list[str], usual: Mapping[st
         if key in chosen or key in flags or key not in question:  # a parameter of another notebook says nothing here
             continue
         value = readable(question.get(key))
-        plain = {"resolution": f"{value} px", "stage": _FRAMEWORKS.get(value, value)}
+        plain = {"resolution": f"{value} px", "stage": value}
         details.append(plain.get(key, f"{key.replace('_', ' ')} {value}"))
     details += [f"+ {key.replace('_', ' ')}" for key in flags if question.get(key)]
     if flags and not any(question.get(key) for key in flags):

@@ -1,0 +1,98 @@
+"""What studies there are: every package ``medseg.studies.NAME`` whose module ``study`` says what it is.
+
+Modules and functions are named as text (``package.module:function``), so that asking what there is imports neither a
+framework nor a preparation.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from medseg import studies
+from medseg.errors import MedsegError
+
+LabelKind = Literal["binary", "overlapping", "class_map"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A notebook that trains.
+
+    Attributes:
+        stage: its name without the ending, such as ``2_train``.
+        framework: for a reader, such as ``PyTorch``.
+        checker: module that, run by ``python -m``, says what is wrong with sets of parameters; see
+            :mod:`medseg.experiments.preflight`. Empty: nothing is checked before a sweep starts.
+        predictor: module with ``load_predictor(run, device, **options)``.
+    """
+
+    stage: str
+    framework: str
+    checker: str
+    predictor: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the generic code has to know of a study.
+
+    Attributes:
+        name: of its folders below ``lib/medseg/studies`` and ``notebooks``, and in records.
+        label: kind of its labels: one class, several that overlap, or a map of classes that exclude one another.
+        trainings: its training notebooks, the usual one first.
+        prepare: function ``prepare(source, out)``, as ``module:function``.
+        sample: function that draws its raw sample into a folder, as ``module:function``; empty: there is none.
+        demo: sweep files (without ending) that the demo runs with their profile ``sample``.
+        items: what its pictures are called, in the plural.
+        groups: what its pictures are grouped by, in the plural: no group is in two splits.
+    """
+
+    name: str
+    label: LabelKind
+    trainings: tuple[Training, ...]
+    prepare: str
+    sample: str = ""
+    demo: tuple[str, ...] = ()
+    items: str = "pictures"
+    groups: str = "patients"
+
+    def training(self, stage: str) -> Training:
+        """The training notebook of this name.
+
+        Raises:
+            MedsegError: the study has none of that name.
+        """
+        for training in self.trainings:
+            if training.stage == stage:
+                return training
+        known = ", ".join(training.stage for training in self.trainings)
+        raise MedsegError(f"The study {self.name} has no training notebook {stage!r}. It has: {known}.")
+
+
+def names() -> list[str]:
+    """Names of all studies, in alphabetical order."""
+    return sorted(module.name for module in pkgutil.iter_modules(studies.__path__) if module.ispkg)
+
+
+def find(name: str) -> Study:
+    """The study of this name.
+
+    Raises:
+        MedsegError: there is none.
+    """
+    if name not in names():
+        raise MedsegError(f"There is no study {name!r}. There are: {', '.join(names())}.")
+    return importlib.import_module(f"medseg.studies.{name}.study").STUDY
+
+
+def every() -> list[Study]:
+    """All studies, by name."""
+    return [find(name) for name in names()]
+
+
+def function(place: str) -> Callable[..., Any]:
+    """The function that ``module:function`` names; imported now."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)

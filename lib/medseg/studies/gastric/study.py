@@ -1,0 +1,12 @@
+"""What the generic code has to know of this study."""
+
+from medseg.registry import Study, Training
+
+STUDY = Study(
+    name="gastric",
+    label="class_map",
+    trainings=(Training("2_train", "Keras", "medseg.keras.check", "medseg.keras.inference"),),
+    prepare="medseg.studies.gastric.prepare:prepare",
+    sample="phantoms.gastric.sample:write_gastric_sample",
+    demo=("final",),
+)

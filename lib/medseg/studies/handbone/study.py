@@ -1,0 +1,12 @@
+"""What the generic code has to know of this study."""
+
+from medseg.registry import Study, Training
+
+STUDY = Study(
+    name="handbone",
+    label="overlapping",
+    trainings=(Training("2_train", "PyTorch", "medseg.pytorch.check_bones", "medseg.pytorch.overlapping_inference"),),
+    prepare="medseg.studies.handbone.prepare:prepare",
+    sample="phantoms.handbone.sample:write_hand_sample",
+    demo=("image_size",),
+)

@@ -1,0 +1,17 @@
+"""What the generic code has to know of this study."""
+
+from medseg.registry import Study, Training
+
+STUDY = Study(
+    name="polyp",
+    label="binary",
+    trainings=(
+        Training("2_train_torch", "PyTorch", "medseg.pytorch.check", "medseg.pytorch.inference"),
+        Training("2_train_keras", "Keras", "medseg.keras_legacy.check", "medseg.keras_legacy.inference"),
+    ),
+    prepare="medseg.studies.polyp.prepare:prepare",
+    sample="phantoms.polyp.sample:write_polyp_sample",
+    demo=("backbones_keras", "backbones_torch"),
+    items="frames",
+    groups="videos",
+)
