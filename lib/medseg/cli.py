@@ -120,6 +120,16 @@ def list_runs(study: Annotated[str, typer.Argument(help=f"{_STUDIES}; without it
         terminal.console.print(f"no runs yet in {project.display(project.runs_folder())}; start with 'make demo'")
 
 
+@app.command("params", epilog="Example: [bold]medseg params polyp/2_train_torch[/]")
+def list_params(
+    notebook: Annotated[str, typer.Argument(help="STUDY/NAME or a path; a study alone: its notebooks")] = "",
+) -> None:
+    """Show what a notebook can be asked: its parameters with types, choices, defaults and meanings."""
+    from medseg.experiments import parameter_list
+
+    terminal.console.print(parameter_list.describe(notebook), highlight=False, markup=False, soft_wrap=True)
+
+
 @app.command(epilog="Example: [bold]medseg predict latest --pictures ~/hands/test --out submission.csv[/]")
 def predict(
     run: Annotated[str, typer.Argument(help="run id, its end, its folder, or latest")],

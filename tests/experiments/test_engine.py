@@ -106,8 +106,10 @@ def test_a_stop_file_ends_what_runs_and_starts_nothing_more(job, tmp_path):
 def test_ctrl_c_leaves_a_run_that_can_go_on(job, tmp_path):
     one = job("one", pause=100.0)
     code = f"""
+import signal
 from pathlib import Path
 from medseg import project
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it puts in the background without it
 project.root = lambda: Path({str(tmp_path)!r})
 from medseg.experiments import engine
 from medseg.experiments.job import Job

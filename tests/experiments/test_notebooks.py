@@ -5,6 +5,7 @@ attempt more.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,22 @@ def test_values_arrive_as_they_were(tmp_path, write_notebook):
     result = tmp_path / "run" / "result.txt"
     assert run_notebook(notebook, tmp_path / "run" / "toy.ipynb", values, result=result).outcome == "done"
     assert result.read_text() == repr(values)
+
+
+def test_papermill_knows_every_parameter(tmp_path, write_notebook):
+    cell = (
+        "from typing import Literal\n"
+        "schedule: Literal['plateau', 'cosine'] = 'plateau'  # of the learning rate\n"
+        "augmentation: str = 'none'  # such as Rotate(limit=5) + RandomGamma()\n"
+    )
+    show = "from pathlib import Path; Path('result.txt').write_text(schedule + augmentation)"
+    notebook = write_notebook(tmp_path / "toy.ipynb", cell, show)
+    result, given = tmp_path / "run" / "result.txt", {"schedule": "cosine", "augmentation": "a=b"}
+    execution = run_notebook(notebook, tmp_path / "run" / "toy.ipynb", given, result=result)
+    assert (execution.outcome, result.read_text()) == ("done", "cosinea=b")
+    log = execution.log.read_text()
+    assert "Input Notebook" in log
+    assert not re.search("unknown parameter|Unable to parse|Warning", log), log
 
 
 def test_an_error_of_a_cell_is_named_and_never_retried(run, tmp_path):
@@ -109,6 +126,22 @@ def test_nothing_outlives_a_killed_sweep(tmp_path, write_notebook):
     os.kill(sweep.pid, signal.SIGKILL)
     sweep.wait()
     _wait_for(lambda: not any(_alive(process) for process in family))
+
+
+def test_a_watched_process_ends_with_its_parent_on_any_system(tmp_path):
+    """What macOS and Windows rely on, which have no parent-death signal."""
+    pid = tmp_path / "pid"
+    child = (
+        "import os, sys, time; from pathlib import Path; from medseg.experiments import die_with_parent\n"
+        f"die_with_parent.watch(int(sys.argv[1])); Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(120)"
+    )
+    code = f"import os, subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}, str(os.getpid())])"
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    _wait_for(lambda: pid.exists() and pid.read_text())
+    watched = psutil.Process(int(pid.read_text()))
+    parent.kill()
+    parent.wait()
+    _wait_for(lambda: not _alive(watched))
 
 
 def _alive(process: psutil.Process) -> bool:

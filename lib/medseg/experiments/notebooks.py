@@ -1,4 +1,4 @@
-"""Run one notebook in one papermill process; the only place that calls papermill.
+"""Run one notebook in one papermill process; only here is papermill started.
 
 A process for each notebook, because papermill changes the working directory of its own process: in threads, runs would
 land in each other's folders. Success is exit code 0 and the file that the notebook had to write; the metadata of the
@@ -28,6 +28,7 @@ _NO_KERNEL = re.compile(r"Kernel died before replying|Kernel didn't respond in")
 _DEAD_KERNEL = re.compile(r"DeadKernelError|Kernel died|kernel appears to have died")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _POLL_SECONDS = 0.2
+_PAPERMILL = "medseg.experiments.papermill_process"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _attempt(
         values = Path(temporary) / "parameters.yaml"
         atomic.write_text(values, yaml.safe_dump(dict(parameters)))
         command = [
-            sys.executable, "-m", "medseg.experiments.die_with_parent", str(os.getpid()), "papermill",
+            sys.executable, "-m", "medseg.experiments.die_with_parent", str(os.getpid()), _PAPERMILL,
             str(notebook), str(output), "-f", str(values), "--cwd", str(output.parent), "-k", "python3",
             "--no-progress-bar", "--start-timeout", "180", "--autosave-cell-every", "60",
         ]  # fmt: skip
@@ -123,7 +124,9 @@ def _attempt(
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1", **(environment or {})},
-                start_new_session=True,  # a Ctrl-C in the terminal reaches only the sweep, which then ends the rest
+                # A Ctrl-C in the terminal reaches only the sweep, which then ends the rest: on POSIX, and on Windows.
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         deadline = None if timeout is None else time.monotonic() + timeout
         try:

@@ -116,7 +116,7 @@ def read_schema(notebook: Path) -> Schema:
         __config__=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, validate_default=True),
         **fields,
     )
-    schema = Schema(notebook, model, _comments(source))
+    schema = Schema(notebook, model, meanings(source))
     schema.complete({}, f"{project.display(notebook)}, defaults of the parameters cell")
     return schema
 
@@ -172,7 +172,8 @@ def _type(node: ast.expr) -> Any:
     raise ValueError(ast.unparse(node))
 
 
-def _comments(source: str) -> dict[str, str]:
+def meanings(source: str) -> dict[str, str]:
+    """The comment behind each parameter of a parameters cell, by name."""
     lines = source.splitlines()
     comments = {}
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
