@@ -19,6 +19,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from medseg import atomic, project
+from medseg.datasets import index
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import provenance
@@ -241,6 +242,36 @@ def find_run(study: str, wanted: str) -> Run:
         f"{len(found)} runs of {study} match {wanted!r}. Give a whole run id or folder; "
         f"{'they are' if found else 'there are'}: {names}."
     )
+
+
+def dataset_of(run: Run) -> PreparedDataset:
+    """The dataset that a run was trained and scored on.
+
+    Raises:
+        MedsegError: it is gone, or was prepared anew since.
+    """
+    described = run.record["dataset"]
+    dataset = index.load(described["path"])
+    if dataset.fingerprint != described["fingerprint"]:
+        raise MedsegError(
+            f"the data at {project.display(dataset.folder)} was prepared anew since (it was "
+            f"{described['fingerprint'][:8]}, it is {dataset.fingerprint[:8]})."
+        )
+    return dataset
+
+
+def predictions_of(run: Run, test_set: str) -> dict[tuple[str, str], str]:
+    """Run-length code of every mask of a test set, by image name and class.
+
+    Raises:
+        MedsegError: the run has no readable table of them.
+    """
+    path = run.folder / "predictions" / f"{test_set}.csv"
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return dict(zip(zip(table["image_name"], table["class"], strict=True), table["rle"], strict=True))
+    except (OSError, KeyError, ValueError) as error:
+        raise MedsegError(f"the run has no readable {path.name} with predictions ({error}).") from error
 
 
 def _now() -> str:

@@ -9,16 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from medseg.evaluation.measures import named
 from medseg.reporting import style
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Figure, Fragment
 
-_TITLES = {"dice": "Dice", "iou": "IoU", "loss": "Loss"}
 _PANELS_PER_ROW = 4
 
 
 def learning(comparison: Comparison, metric: str = "dice") -> Figure:
-    """Training and validation values of ``metric`` (``dice``, ``iou`` or ``loss``) over the epochs.
+    """Training and validation values of ``metric``, a column of ``history.csv``, over the epochs.
 
     One panel per configuration; its seeds share the panel. The epoch whose weights were kept is marked.
     """
@@ -37,10 +37,11 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure:
             panel.set_visible(False)
         _limits(panels[0], histories, metric)
         for panel in panels[::columns]:
-            panel.set_ylabel(_TITLES[metric])
+            panel.set_ylabel(_title(metric))
         _legend(figure, metric, alone=len(histories) == 1)
-        title = _TITLES[metric]
-        caption = f"{title} on training and validation data over the epochs. The ring marks the epoch that was kept."
+        caption = (
+            f"{_title(metric)} on training and validation data over the epochs. The ring marks the epoch that was kept."
+        )
         if len(histories) > 1:
             caption += " Grey: validation curves of the other configurations."
         return style.finish(figure, caption, _describe(comparison, histories, metric))
@@ -126,6 +127,11 @@ def _legend(figure, metric: str, alone: bool) -> None:
     figure.legend(handles=handles, loc="outside upper left", ncols=3)
 
 
+def _title(metric: str) -> str:
+    title = "loss" if metric == "loss" else named(metric).title
+    return title[:1].upper() + title[1:]
+
+
 def _split(history: pd.DataFrame, split: str) -> pd.DataFrame:
     return history[history["split"] == split]
 
@@ -136,4 +142,4 @@ def _describe(comparison: Comparison, histories: list[list[pd.DataFrame]], metri
         curve = _split(histories[c.number][0], "validation")[metric].dropna()
         if len(curve):
             parts.append(f"{c.label} from {curve.iloc[0]:.2f} to {curve.iloc[-1]:.2f}")
-    return f"Curves of {_TITLES[metric]} on validation data, first to last epoch: {'; '.join(parts)}."
+    return f"Curves of {_title(metric)} on validation data, first to last epoch: {'; '.join(parts)}."

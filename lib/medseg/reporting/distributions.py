@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from medseg.evaluation.measures import named
 from medseg.reporting import statistics, style
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Figure
@@ -14,13 +15,13 @@ _ROW = 34  # CSS pixels per configuration
 _PANELS_PER_ROW = 3
 
 
-def scores(comparison: Comparison) -> Figure:
-    """Dice of every case: a dot each, box of the quartiles, and the mean; a panel per test set."""
-    described = []
+def scores(comparison: Comparison, metric: str = "dice") -> Figure:
+    """A measure of every case: a dot each, box of the quartiles, and the mean; a panel per test set."""
+    measure, described = named(metric), []
     with style.canvas(_height(comparison)) as figure:
         for axes, test_set in _panels(figure, comparison):
             for c in comparison.configurations:
-                values = np.concatenate([t.loc[t["test_set"] == test_set, "dice"].dropna() for t in c.cases])
+                values = np.concatenate([t.loc[t["test_set"] == test_set, metric].dropna() for t in c.cases])
                 if len(values) == 0:
                     continue
                 _dots(axes, c.number, values, c.colour)
@@ -30,17 +31,19 @@ def scores(comparison: Comparison) -> Figure:
                 _diamond(axes, c.number, values.mean())
                 described.append(f"{c.label} on {test_set} median {middle:.2f}")
             axes.set_title(test_set)
-            axes.set_xlim(-0.03, 1.03)
-            axes.set_xlabel("Dice")
-        caption = "Dice of every test case. Box: quartiles and median. Diamond: mean."
+            if measure.high <= 1:
+                axes.set_xlim(-0.03, 1.03)
+            axes.set_xlabel(measure.heading)
+        caption = f"{measure.title} of every test case. Box: quartiles and median. Diamond: mean."
         if any(len(c.runs) > 1 for c in comparison.configurations):
             caption += " The seeds of a configuration are shown together."
-        return style.finish(figure, caption, f"Dice per case: {'; '.join(described)}.")
+        return style.finish(figure, caption, f"{measure.title} per case: {'; '.join(described)}.")
 
 
-def paired(comparison: Comparison) -> Figure:
-    """Difference in Dice to the best configuration, case by case, with its mean and 95 % interval."""
-    found = statistics.differences(comparison)
+def paired(comparison: Comparison, metric: str = "dice") -> Figure:
+    """Difference in a measure to the best configuration, case by case, with its mean and 95 % interval."""
+    measure = named(metric)
+    found = statistics.differences(comparison, metric)
     by_label = {c.label: c for c in comparison.configurations}
     described = []
     with style.canvas(_height(comparison)) as figure:
@@ -49,7 +52,7 @@ def paired(comparison: Comparison) -> Figure:
             rows = found[found["test_set"] == test_set]
             for row in rows.itertuples():
                 c, best = by_label[row.run], by_label[row.reference]
-                _dots(axes, c.number, statistics.case_differences(c, best, test_set), c.colour)
+                _dots(axes, c.number, statistics.case_differences(c, best, test_set, metric), c.colour)
                 if row.low == row.low:
                     axes.plot([row.low, row.high], [c.number] * 2, color=style.INK, linewidth=2.4, zorder=4)
                 _diamond(axes, c.number, row.difference)
@@ -58,10 +61,11 @@ def paired(comparison: Comparison) -> Figure:
                 place = (0, by_label[label].number)
                 axes.annotate("best", place, (7, 0), textcoords="offset points", va="center", weight="bold")
             axes.set_title(test_set)
-            axes.set_xlabel("Difference in Dice")
+            axes.set_xlabel(f"Difference in {measure.heading}")
+        side = "right" if measure.lower_is_better else "left"
         caption = (
-            "Difference in Dice to the best configuration, case by case; left of the line the best one does better. "
-            "Diamond and bar: mean and 95 % interval."
+            f"Difference in {measure.title} to the best configuration, case by case; {side} of the line the best one "
+            "does better. Diamond and bar: mean and 95 % interval."
         )
         return style.finish(figure, caption, f"Mean paired differences: {'; '.join(described) or 'none'}.")
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
-from medseg.experiments.runs import Run
+from medseg.experiments.runs import Run, dataset_of, predictions_of
 from medseg.masks import rle
 from medseg.reporting import overlays, statistics
 from medseg.reporting.comparison import Comparison
@@ -43,12 +43,12 @@ def cases(run: Run, test_set: str, *, worst: int = 4, best: int = 2) -> Parts:
 def _dataset(run: Run) -> PreparedDataset:
     if len(run.record["dataset"].get("classes") or []) != 1:
         raise MedsegError("pictures are drawn for data with one class.")
-    return overlays.dataset_of(run)
+    return dataset_of(run)
 
 
 def _predictions(run: Run, test_set: str) -> dict[str, str]:
     """Run-length code of every case."""
-    return {image_name: code for (image_name, _), code in overlays.predictions_of(run, test_set).items()}
+    return {image_name: code for (image_name, _), code in predictions_of(run, test_set).items()}
 
 
 def _chosen(table: pd.DataFrame, test_set: str, worst: int, best: int) -> list[tuple[str, str, float]]:

@@ -10,7 +10,7 @@ from medseg.datasets import polygons
 from medseg.datasets.index import PreparedDataset
 from medseg.datasets.polygon_cases import read_case
 from medseg.errors import MedsegError
-from medseg.experiments.runs import Run
+from medseg.experiments.runs import Run, dataset_of, predictions_of
 from medseg.masks import rle
 from medseg.reporting import overlays, statistics
 from medseg.reporting.comparison import Comparison
@@ -35,7 +35,7 @@ def worst(comparison: Comparison, *, classes: int = 6, cases: int = 2) -> Parts:
 
 
 def _tiles(run: Run, test_set: str, classes: int, cases: int) -> list[Fragment | Figure]:
-    dataset, predicted = overlays.dataset_of(run), overlays.predictions_of(run, test_set)
+    dataset, predicted = dataset_of(run), predictions_of(run, test_set)
     table = run.cases()
     table = table[(table["test_set"] == test_set) & table["dice"].notna()]
     parts: list[Fragment | Figure] = [overlays.heading("Worst classes, each in its worst case")]

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from medseg.reporting import provenance, statistics, style
+from medseg.reporting import sources, statistics, style
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Figure, Fragment
 from medseg.reporting.tables import Cell, Column, Row, Table, number
@@ -86,7 +86,7 @@ def worst(comparison: Comparison, count: int = _WORST) -> Fragment:
         *map(Column, ("Dice", "HD95, px", "Surface Dice", "Missed area, %", "Invented area, %", "Cases missed")),
     ]
     notes = [f"{best.label} on {test_set}; means over the cases. Areas are shares of the true area of the class."]
-    return Table(f"The {len(rows)} worst classes", columns, rows, notes + provenance.notes(comparison)).fragment()
+    return Table(f"The {len(rows)} worst classes", columns, rows, notes + sources.notes(comparison)).fragment()
 
 
 def _classes(comparison: Comparison) -> list[str]:

@@ -1,20 +1,17 @@
 """The comparison table: one row per configuration, test sets as columns, published figures beside ours."""
 
-import re
 from pathlib import Path
 
 import pandas as pd
 
-from medseg import project
-from medseg.errors import MedsegError
+from medseg.evaluation.measures import named
 from medseg.metrics.overlap import summarise
-from medseg.reporting import provenance, statistics
+from medseg.reporting import published_figures, sources, statistics
 from medseg.reporting.comparison import Comparison, Configuration, readable
 from medseg.reporting.fragments import Fragment
 from medseg.reporting.tables import Cell, Column, Row, Table, number
 
-METRICS = {"dice": "Dice", "iou": "IoU"}
-PUBLISHED_COLUMNS = ("model", "backbone", "test_set", "metric", "value", "epochs", "source")
+METRICS = {name: named(name).title for name in ("dice", "iou")}
 
 
 def table(comparison: Comparison, published: str | Path | None = None, *, digits: int = 3) -> Fragment:
@@ -25,16 +22,16 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
 
     Args:
         comparison: of scored runs.
-        published: CSV with the columns of ``PUBLISHED_COLUMNS``: one published mean (``metric`` is ``dice`` or ``iou``)
+        published: CSV with the columns of ``published_figures.COLUMNS``: one published mean (``metric`` is ``dice`` or ``iou``)
             a row; ``epochs`` and ``backbone`` may be empty, and so may ``test_set`` where all ours are meant. Further
             columns are parameters of a run, such as ``resolution``. A row belongs to the configurations of the same
             architecture (``model``), backbone and further parameters; one without is listed apart.
         digits: decimals of the scores.
     """
-    figures = _read_published(published) if published else pd.DataFrame(columns=PUBLISHED_COLUMNS)
+    figures = published_figures.read(published) if published else pd.DataFrame(columns=published_figures.COLUMNS)
     test_sets = comparison.test_sets
-    figures = _in_our_test_sets(figures, test_sets)
-    further = [column for column in figures.columns if column not in PUBLISHED_COLUMNS]
+    figures = published_figures.in_our_test_sets(figures, test_sets)
+    further = [column for column in figures.columns if column not in published_figures.COLUMNS]
     shown = [(name, metric) for name in test_sets for metric in METRICS]
     columns = [
         Column("Configuration", numeric=False),
@@ -45,18 +42,20 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
     marks = _marks(comparison, means)
     rows, placed = [], set()
     for c in comparison.configurations:
-        own = _published_for(c, figures)
+        own = published_figures.of_configuration(c, figures)
         placed |= set(own.index)
         cells = [Cell(c.name, note="\n".join(word for word in (c.details, _seeds_word(c)) if word))]
         for key in shown:
             mean, spread = means[(c.number, *key)]
             notes = [] if spread is None else [f"± {spread:.{digits}f}"]
-            notes += [f"published {value:.{digits}f}" for value in _figure(own, *key)]
+            notes += [f"published {value:.{digits}f}" for value in published_figures.values(own, *key)]
             cells.append(number(mean, digits, mark=marks.get((c.number, *key), ""), note="\n".join(notes)))
         rows.append(Row([*cells, *_cost(c)]))
     apart = figures.drop(index=list(placed))
     for (model, backbone, *others), own in apart.groupby(["model", "backbone", *further], sort=False):
-        values = [number(value[0], digits) if (value := _figure(own, *key)) else Cell("") for key in shown]
+        values = [
+            number(value[0], digits) if (value := published_figures.values(own, *key)) else Cell("") for key in shown
+        ]
         epochs = own["epochs"].dropna()
         cost = [Cell(""), number(epochs.max(), 0) if len(epochs) else Cell(""), Cell("")]
         details = ", ".join(
@@ -103,14 +102,14 @@ def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
         )
     if any(len(c.runs) > 1 for c in comparison.configurations):
         notes.append("±: standard deviation over the seeds.")
-    notes += provenance.notes(comparison)
+    notes += sources.notes(comparison)
     same = ", ".join(f"{key.replace('_', ' ')} {readable(value)}" for key, value in comparison.constant.items())
     notes.append(f"Same for all runs: {same}.")
-    devices = provenance.distinct([record.get("device", {}) for record in comparison.records], "name")
+    devices = sources.distinct([record.get("device", {}) for record in comparison.records], "name")
     notes.append(f"Training time on: {devices}.")
     if len(figures):
         notes.append(f"Published figures: {'; '.join(dict.fromkeys(figures['source']))}.")
-        if provenance.is_sample(comparison):
+        if sources.is_sample(comparison):
             notes.append(
                 "The runs above use the built-in sample pictures, the published figures real ones: they show how the "
                 "table reads and say nothing about each other."
@@ -173,62 +172,3 @@ def duration(seconds: float) -> str:
 
 def _seeds_word(configuration: Configuration) -> str:
     return f"{len(configuration.runs)} seeds" if len(configuration.runs) > 1 else ""
-
-
-def _read_published(path: str | Path) -> pd.DataFrame:
-    path = project.resolve(path)
-    try:
-        figures = pd.read_csv(path, keep_default_na=False, dtype=str)
-        missing = [column for column in PUBLISHED_COLUMNS if column not in figures.columns]
-        if missing:
-            raise ValueError(f"the column(s) {', '.join(missing)} are missing")
-        figures["value"] = pd.to_numeric(figures["value"])
-        figures["epochs"] = pd.to_numeric(figures["epochs"])
-    except (OSError, ValueError) as error:
-        raise MedsegError(
-            f"{project.display(path)} cannot be read as a table of published figures: {error}. Expected a CSV with the "
-            f"columns {', '.join(PUBLISHED_COLUMNS)}."
-        ) from error
-    return figures
-
-
-def _published_for(configuration: Configuration, figures: pd.DataFrame) -> pd.DataFrame:
-    parameters = configuration.records[0].get("parameters", {})
-    keys = {"model": "architecture", "backbone": "backbone"}
-    keys |= {column: column for column in figures.columns if column not in PUBLISHED_COLUMNS}
-    same = [
-        all(
-            _normal(row[column]) == _normal(parameters.get(key))
-            for column, key in keys.items()
-            if row[column] or column in PUBLISHED_COLUMNS
-        )
-        for row in figures.to_dict("records")
-    ]
-    return figures[pd.Series(same, index=figures.index, dtype=bool)]
-
-
-def _in_our_test_sets(figures: pd.DataFrame, ours: list[str]) -> pd.DataFrame:
-    """``figures`` with our names of the test sets, and for each of ours a row where a figure names none."""
-    rows = [
-        {**row, "test_set": name}
-        for row in figures.to_dict("records")
-        for name in ([_our_test_set(row["test_set"], ours)] if row["test_set"] else ours)
-    ]
-    return pd.DataFrame(rows, columns=figures.columns)
-
-
-def _figure(figures: pd.DataFrame, test_set: str, metric: str) -> list[float]:
-    """The published values: none, one, or several where several tables have the same network."""
-    same = (figures["test_set"] == test_set) & (figures["metric"] == metric)
-    return figures.loc[same, "value"].drop_duplicates().tolist()
-
-
-def _our_test_set(published: str, ours: list[str]) -> str:
-    """Our name of a published test set: ``CVC-ClinicDB`` is our ``clinicdb``."""
-    wanted = _normal(published)
-    return next((name for name in ours if _normal(name) in wanted or wanted in _normal(name)), published)
-
-
-def _normal(name: object) -> str:
-    text = re.sub(r"[^a-z0-9]", "", str(name or "").lower())
-    return "" if text == "none" else text

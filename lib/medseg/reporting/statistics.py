@@ -6,7 +6,9 @@ from html import escape
 import numpy as np
 import pandas as pd
 
+from medseg.evaluation.measures import Measure, named
 from medseg.metrics.compare import FEW_GROUPS, compare_runs
+from medseg.reporting import measure_table
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment
 from medseg.reporting.tables import Cell, Column, Row, Table, number, signed
@@ -18,7 +20,9 @@ def differences(comparison: Comparison, metric: str = "dice") -> pd.DataFrame:
     ``run`` and ``reference`` are labels of configurations. Several seeds of a configuration count as one run whose
     score of a case is the mean over the seeds.
     """
-    return compare_runs({c.label: _mean_over_seeds(c, metric) for c in comparison.configurations}, metric=metric)
+    measure = named(metric)
+    cases = {c.label: _mean_over_seeds(c, measure) for c in comparison.configurations}
+    return compare_runs(cases, **measure.comparing)
 
 
 def table(comparison: Comparison) -> Fragment:
@@ -65,6 +69,43 @@ def claim(comparison: Comparison) -> Fragment:
     return Fragment(html, "\n".join([*sentences, *warnings]))
 
 
+def by_measure(comparison: Comparison) -> Fragment:
+    """For each measure of the cases besides Dice, and each test set: the best configuration and the one next to it."""
+    rows = []
+    for measure in measure_table.measured(comparison, besides=["dice"]):
+        found = differences(comparison, measure.name) if measure.tested else pd.DataFrame(columns=["test_set"])
+        for test_set, part in found.groupby("test_set", sort=False):
+            nearest = part.sort_values("difference", ascending=measure.lower_is_better, kind="stable").iloc[0]
+            first = next(c for c in comparison.configurations if c.label == nearest["reference"])
+            mean = _mean_over_seeds(first, measure).query("test_set == @test_set")[measure.name].mean()
+            cells = [
+                Cell(measure.heading[:1].upper() + measure.heading[1:]),
+                Cell(str(test_set)),
+                Cell(first.label),
+                number(mean),
+                Cell(f"{int(part['distinguishable'].sum())} of {len(part)}"),
+                Cell(nearest["run"]),
+                Cell(signed(nearest["difference"]), nearest["difference"]),
+                Cell(_interval(nearest)),
+                Cell(_p(nearest["p_holm"]), nearest["p_holm"]),
+            ]
+            rows.append(Row(cells))
+    if not rows:
+        text = "No further measure can be compared."
+        return Fragment(f"<p>{text}</p>", text)
+    columns = [
+        *(Column(title, numeric=False) for title in ("Measure", "Test set", "Best there")),
+        *map(Column, ("Mean", "Told apart from")),
+        Column("Next to it", numeric=False),
+        *map(Column, ("Difference", "95 % interval", "p, Holm")),
+    ]
+    notes = [
+        "Tested as Dice is, each measure by itself: the more measures, the more of them differ by chance. Told apart "
+        "from: how many of the other configurations."
+    ]
+    return Table("The best by other measures", columns, rows, notes).fragment()
+
+
 def best(comparison: Comparison, test_set: str) -> Configuration:
     """The configuration of highest mean Dice on a test set."""
     means = [
@@ -73,15 +114,18 @@ def best(comparison: Comparison, test_set: str) -> Configuration:
     return comparison.configurations[int(np.argmax(np.nan_to_num(means, nan=-1)))]
 
 
-def case_differences(one: Configuration, other: Configuration, test_set: str) -> np.ndarray:
-    """Dice of ``one`` minus ``other`` for every case of a test set in which at least one of the two has a score."""
-    pair = [_mean_over_seeds(c, "dice").set_index(["test_set", "case_id", "class"])["dice"] for c in (one, other)]
-    both = pd.concat(pair, axis=1, keys=["one", "other"]).loc[[test_set]].dropna(how="all").fillna(1)
+def case_differences(one: Configuration, other: Configuration, test_set: str, metric: str = "dice") -> np.ndarray:
+    """A measure of ``one`` minus that of ``other`` for every case of a test set in which at least one of the two has a
+    value; where one has none, it rightly found nothing, which counts as perfect.
+    """
+    measure = named(metric)
+    pair = [_mean_over_seeds(c, measure).set_index(["test_set", "case_id", "class"])[metric] for c in (one, other)]
+    both = pd.concat(pair, axis=1, keys=["one", "other"]).loc[[test_set]].dropna(how="all").fillna(_perfect(measure))
     return (both["one"] - both["other"]).to_numpy()
 
 
 def _sentence(comparison: Comparison, test_set: str, found: pd.DataFrame) -> str:
-    tables = {c.label: _mean_over_seeds(c, "dice") for c in comparison.configurations}
+    tables = {c.label: _mean_over_seeds(c, named("dice")) for c in comparison.configurations}
     tables = {label: cases[cases["test_set"] == test_set] for label, cases in tables.items()}
     means = {label: cases["dice"].mean() for label, cases in tables.items()}
     cases = next(iter(tables.values()))
@@ -110,17 +154,22 @@ def _sentence(comparison: Comparison, test_set: str, found: pd.DataFrame) -> str
     return f"{start}; {_listed(tied['run'], len(found))} cannot be told apart from it. It is {margin}."
 
 
-def _mean_over_seeds(configuration: Configuration, metric: str) -> pd.DataFrame:
-    """Cases of a configuration with the mean of ``metric`` over its seeds.
+def _mean_over_seeds(configuration: Configuration, measure: Measure) -> pd.DataFrame:
+    """Cases of a configuration with the mean of a measure over its seeds.
 
-    A case that one seed leaves empty rightly (NaN) while another does not counts as 1 for the former, as between runs.
+    A case that one seed leaves empty rightly (NaN) while another does not counts as perfect for the former, as between
+    runs.
     """
     key = ["test_set", "case_id", "class"]
-    tables = [cases.set_index(key)[metric] for cases in configuration.cases]
+    tables = [cases.set_index(key)[measure.name] for cases in configuration.cases]
     together = pd.concat(tables, axis=1)
-    mean = together.fillna(1).mean(axis=1).where(together.notna().any(axis=1))
+    mean = together.fillna(_perfect(measure)).mean(axis=1).where(together.notna().any(axis=1))
     first = configuration.cases[0]
-    return first.assign(**{metric: mean.loc[pd.MultiIndex.from_frame(first[key])].to_numpy()})
+    return first.assign(**{measure.name: mean.loc[pd.MultiIndex.from_frame(first[key])].to_numpy()})
+
+
+def _perfect(measure: Measure) -> float:
+    return measure.low if measure.lower_is_better else measure.high
 
 
 def _seed_warning(comparison: Comparison) -> list[str]:

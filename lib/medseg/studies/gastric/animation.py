@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from medseg.errors import MedsegError
-from medseg.experiments.runs import Run
+from medseg.experiments.runs import Run, dataset_of, predictions_of
 from medseg.masks import rle
-from medseg.reporting import overlays, statistics
+from medseg.reporting import statistics
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Fragment
 from medseg.studies.gastric import pictures as phase_samples
@@ -65,7 +65,7 @@ def encode(frames: list[np.ndarray]) -> bytes:
 
 
 def _frames(run: Run, test_set: str, group: str) -> list[np.ndarray]:
-    dataset, predicted = overlays.dataset_of(run), overlays.predictions_of(run, test_set)
+    dataset, predicted = dataset_of(run), predictions_of(run, test_set)
     rows = dataset.index[(dataset.index["group"] == group) & (dataset.index["split"] == "test")]
     frames = []
     for _, case in rows.iterrows():

@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medseg import project
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.metrics.classification import classify
 from medseg.metrics.overlap import binary_iou, dice, iou, precision, recall
-from medseg.reporting import provenance, statistics, style
+from medseg.reporting import published_figures, sources, statistics, style
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Figure, Fragment
 from medseg.reporting.tables import Cell, Column, Row, Table, number
@@ -90,7 +89,7 @@ def table(comparison: Comparison, published: str | Path) -> Fragment:
         comparison: of scored runs.
         published: CSV with the columns model, split, checkpoint, task, metric, value, source.
     """
-    known = _read_published(published)
+    known = published_figures.read(published, _PUBLISHED_COLUMNS)
     columns = [
         Column("Configuration", numeric=False),
         Column("Checkpoint", numeric=False),
@@ -113,7 +112,7 @@ def table(comparison: Comparison, published: str | Path) -> Fragment:
         cells = [number(float(values[key])) if key in values.index else Cell("") for key in keys]
         note = f"published, {split} set"
         rows.append(Row([Cell(model, note=note), Cell(checkpoint.replace("_", " ")), *cells], muted=True))
-    notes = [_DEFINITIONS, *_rules(comparison), *provenance.notes(comparison)]
+    notes = [_DEFINITIONS, *_rules(comparison), *sources.notes(comparison)]
     notes.append(f"Published figures: {'; '.join(dict.fromkeys(known['source']))}; other data, for orientation.")
     return Table("Test set", columns, rows, notes).fragment()
 
@@ -150,19 +149,4 @@ def _best(comparison: Comparison) -> Configuration:
 
 def _rules(comparison: Comparison) -> list[str]:
     evaluations = [record.get("evaluation", {}) for record in comparison.records]
-    return [f"From probabilities to phases: {provenance.distinct(evaluations, 'phase_rule')}."]
-
-
-def _read_published(path: str | Path) -> pd.DataFrame:
-    path = project.resolve(path)
-    try:
-        known = pd.read_csv(path, keep_default_na=False)
-        missing = [column for column in _PUBLISHED_COLUMNS if column not in known.columns]
-        if missing:
-            raise ValueError(f"the column(s) {', '.join(missing)} are missing")
-        return known.assign(value=pd.to_numeric(known["value"]))
-    except (OSError, ValueError) as error:
-        raise MedsegError(
-            f"{project.display(path)} cannot be read as a table of published figures: {error}. Expected a CSV with the "
-            f"columns {', '.join(_PUBLISHED_COLUMNS)}."
-        ) from error
+    return [f"From probabilities to phases: {sources.distinct(evaluations, 'phase_rule')}."]
