@@ -22,10 +22,10 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
 
     Args:
         comparison: of scored runs.
-        published: CSV with the columns of ``published_figures.COLUMNS``: one published mean (``metric`` is ``dice`` or ``iou``)
-            a row; ``epochs`` and ``backbone`` may be empty, and so may ``test_set`` where all ours are meant. Further
-            columns are parameters of a run, such as ``resolution``. A row belongs to the configurations of the same
-            architecture (``model``), backbone and further parameters; one without is listed apart.
+        published: CSV with the columns of ``published_figures.COLUMNS``: one published mean (``metric`` is ``dice`` or
+            ``iou``) a row; ``epochs`` and ``backbone`` may be empty, and so may ``test_set`` where all ours are meant.
+            Further columns are parameters of a run, such as ``resolution``. A row belongs to the configurations of the
+            same architecture (``model``), backbone and further parameters; one without is listed apart.
         digits: decimals of the scores.
     """
     figures = published_figures.read(published) if published else pd.DataFrame(columns=published_figures.COLUMNS)
