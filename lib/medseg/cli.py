@@ -12,7 +12,7 @@ from medseg.datasets import index
 from medseg.datasets import sample as samples
 from medseg.errors import MedsegError
 from medseg.experiments import console as terminal
-from medseg.experiments import engine, preflight, runs, slots
+from medseg.experiments import engine, migrate, preflight, runs
 from medseg.experiments import sweep as sweeps
 from medseg.experiments.job import Job
 
@@ -105,17 +105,20 @@ def report(
     terminal.console.print(project.display(build.index_page()), highlight=False)
 
 
-@app.command("runs", epilog="Example: [bold]medseg runs polyp[/]")
-def list_runs(study: Annotated[str, typer.Argument(help=f"{_STUDIES}; without it, every study")] = "") -> None:
-    """List the runs on this machine with their state."""
+@app.command("runs", epilog="Examples: [bold]medseg runs polyp[/], [bold]medseg runs migrate --dry-run[/]")
+def list_runs(
+    study: Annotated[str, typer.Argument(help=f"{_STUDIES}, or migrate; without it, every study")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="with migrate: only say what would be done")] = False,
+) -> None:
+    """List the runs on this machine with their state; [bold]migrate[/] renames those from before parameters were."""
+    if study == "migrate":
+        _migrate(dry_run)
+        return
     found = runs.all_runs(study or None)
     for run in found:
         state = "finished, evaluated" if run.evaluated else run.status
         error = (run.record.get("error") or "").splitlines()
-        terminal.console.print(
-            f"{run.folder.parent.name}/{run.id}  {state}" + (f": {error[-1]}" if error else ""),
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+        _print_run(run, state + (f": {error[-1]}" if error else ""))
     if not found:
         terminal.console.print(f"no runs yet in {project.display(project.runs_folder())}; start with 'make demo'")
 
@@ -128,6 +131,27 @@ def list_params(
     from medseg.experiments import parameter_list
 
     terminal.console.print(parameter_list.describe(notebook), highlight=False, markup=False, soft_wrap=True)
+
+
+def _migrate(dry_run: bool) -> None:
+    planned = migrate.plan()
+    for one in planned:
+        if one.problem:
+            _print_run(one.run, f"left as it is: {one.problem}")
+        elif one.needed:
+            _print_run(one.run, f"{'would become' if dry_run else 'is now'} {one.new_id}")
+            if not dry_run:
+                migrate.migrate(one)
+    needed = sum(one.needed for one in planned)
+    terminal.console.print(
+        f"{needed} of {len(planned)} runs {'would be' if dry_run else 'were'} renamed"
+        + ("" if dry_run or not needed else "; build their reports again with 'medseg report'")
+    )
+
+
+def _print_run(run: runs.Run, text: str) -> None:
+    line = f"{run.folder.parent.name}/{run.id}  {text}"
+    terminal.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: [bold]medseg predict latest --pictures ~/hands/test --out submission.csv[/]")
@@ -221,7 +245,7 @@ def _run(
         hooks = {"on_start": bars.on_start, "on_end": bars.on_end, "on_tick": bars.on_tick, "timeout": seconds}
         if scheduler:
             return engine.run_on_cluster(jobs, scheduler, stop_file=stop_file, **hooks)
-        return engine.run_local(jobs, slots.local_slots(workers), stop_file=stop_file, **hooks)
+        return engine.run_local(jobs, engine.local_slots(workers), stop_file=stop_file, **hooks)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from medseg import project
-from medseg.experiments import engine, slots
+from medseg.experiments import engine
 from medseg.experiments.job import HALVINGS_VARIABLE, Job, run_job
 from medseg.experiments.runs import Run
 
@@ -147,8 +147,8 @@ def test_a_cluster_runs_the_same_jobs(job, tmp_path, monkeypatch):
 
 def test_slots_are_gpus_where_there_are_some(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in slots.local_slots()] == ["2", "5"]
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in slots.local_slots(3)] == ["2", "5", "2"]
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in engine.local_slots()] == ["2", "5"]
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in engine.local_slots(3)] == ["2", "5", "2"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    assert [slot["OMP_NUM_THREADS"] for slot in slots.local_slots()] == ["4", "4"]
+    assert [slot["OMP_NUM_THREADS"] for slot in engine.local_slots()] == ["4", "4"]

@@ -8,6 +8,7 @@ import pytest
 from medseg import project
 from medseg.errors import MedsegError
 from medseg.experiments import runs
+from medseg.experiments.identity import run_id
 
 
 @pytest.fixture(autouse=True)
@@ -20,22 +21,22 @@ QUESTION = {"architecture": "smp-unet", "backbone": "resnet18", "resolution": 96
 
 def test_the_same_question_has_the_same_id_and_another_has_another():
     fingerprint = "f" * 64
-    first = runs.run_id("polyp", "2_train", QUESTION, fingerprint)
+    first = run_id("polyp", "2_train", QUESTION, fingerprint)
     assert first.startswith("smp-unet-resnet18-96-s1-")
-    assert first == runs.run_id("polyp", "2_train", dict(reversed(QUESTION.items())), fingerprint)
-    assert first == runs.run_id("polyp", "2_train", {**QUESTION, "data": "elsewhere", "device": "cuda"}, fingerprint)
+    assert first == run_id("polyp", "2_train", dict(reversed(QUESTION.items())), fingerprint)
+    assert first == run_id("polyp", "2_train", {**QUESTION, "data": "elsewhere", "device": "cuda"}, fingerprint)
     others = {
-        runs.run_id("polyp", "2_train", {**QUESTION, "learning_rate": 1e-4}, fingerprint),
-        runs.run_id("polyp", "2_train", QUESTION, "e" * 64),
-        runs.run_id("polyp", "2_train_keras", QUESTION, fingerprint),
-        runs.run_id("handbone", "2_train", QUESTION, fingerprint),
+        run_id("polyp", "2_train", {**QUESTION, "learning_rate": 1e-4}, fingerprint),
+        run_id("polyp", "2_train", QUESTION, "e" * 64),
+        run_id("polyp", "2_train_keras", QUESTION, fingerprint),
+        run_id("handbone", "2_train", QUESTION, fingerprint),
     }
     assert len(others | {first}) == 5
 
 
 def test_the_id_of_a_known_question_never_changes():
     # Finished runs on somebody's disk are found again by this name.
-    assert runs.run_id("polyp", "2_train_torch", QUESTION, "0" * 64) == "smp-unet-resnet18-96-s1-658f86c8"
+    assert run_id("polyp", "2_train_torch", QUESTION, "0" * 64) == "smp-unet-resnet18-96-s1-658f86c8"
 
 
 def test_status_over_the_life_of_a_run(dataset):
@@ -76,6 +77,7 @@ def test_a_killed_process_leaves_an_interrupted_run(dataset):
 import time
 from medseg.datasets import index
 from medseg.experiments import runs
+from medseg.experiments.identity import run_id
 dataset = index.load({str(dataset.folder)!r})
 run = runs.prepare_run("polyp", "2_train", {QUESTION!r}, dataset)
 with runs.training(run, "polyp", "2_train", {QUESTION!r}, dataset):

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from medseg import project
 from medseg.experiments import progress as progress_file
+from medseg.experiments.identity import IN_SLUG
 from medseg.experiments.job import Job, Outcome
-from medseg.experiments.runs import IN_SLUG
 from medseg.experiments.sweep import PlannedRun, Sweep
 
 console = Console()

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from medseg.experiments.runs import NOT_PART_OF_THE_QUESTION, Run, all_runs
+from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION
+from medseg.experiments.runs import Run, all_runs
 
 #: Parameters that no training depends on.
 INFERENCE_ONLY = frozenset({"window", "stride", "tta", "thresholds", "postprocess", "crf"})

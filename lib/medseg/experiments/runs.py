@@ -4,10 +4,8 @@
 (one row per case and class), ``checkpoints/``, ``predictions/`` and the executed notebooks.
 """
 
-import hashlib
 import io
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,21 +21,7 @@ from medseg.datasets import index
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import provenance
-
-#: Parameters that say where and on what a run is computed, not which question it answers. The data's fingerprint
-#: stands for ``data``.
-NOT_PART_OF_THE_QUESTION = frozenset({"data", "device", "workers"})
-#: Parameters that a run id shows.
-IN_SLUG = ("architecture", "backbone", "resolution", "seed")
-
-
-def run_id(study: str, stage: str, parameters: Mapping[str, Any], fingerprint: str) -> str:
-    """Readable slug + 8 hex digits of sha256(study, stage, parameters, dataset fingerprint)."""
-    question = {k: v for k, v in parameters.items() if k not in NOT_PART_OF_THE_QUESTION}
-    text = json.dumps([study, stage, question, fingerprint], sort_keys=True, ensure_ascii=False)
-    words = [f"s{question[k]}" if k == "seed" else str(question[k]) for k in IN_SLUG if k in question]
-    slug = re.sub(r"[^a-z0-9.]+", "-", "-".join(w for w in words if w not in ("", "none")).lower()).strip("-.")
-    return f"{slug or 'run'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+from medseg.experiments.identity import run_id, weights_files
 
 
 @dataclass(frozen=True)
@@ -163,6 +147,7 @@ def training(
                 status="running",
                 started=_now(),
                 parameters=dict(parameters),
+                weights_files=weights_files(parameters),
                 seed=parameters.get("seed"),
                 dataset={
                     "path": project.display(dataset.folder),

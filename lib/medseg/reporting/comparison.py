@@ -10,7 +10,8 @@ import pandas as pd
 
 from medseg import registry
 from medseg.errors import MedsegError
-from medseg.experiments.runs import NOT_PART_OF_THE_QUESTION, Run
+from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION, readable_weights
+from medseg.experiments.runs import Run
 from medseg.reporting import style
 
 #: Parameters that name a run by their value alone, in this order; the others follow with their own name.
@@ -174,7 +175,8 @@ def _other_data(record: Mapping[str, Any]) -> str:
 def _question(record: Mapping[str, Any]) -> dict[str, Any]:
     parameters = record.get("parameters", {})
     asked = {k: v for k, v in parameters.items() if k != "seed" and k not in NOT_PART_OF_THE_QUESTION}
-    return {**asked, "stage": _notebook(record)}
+    weights = {name: text for name, text in readable_weights(record).items() if name in asked}
+    return {**asked, **weights, "stage": _notebook(record)}
 
 
 def _notebook(record: Mapping[str, Any]) -> Any:

@@ -1,0 +1,82 @@
+"""Which question a run answers: the part of its parameters that counts, and the id that follows from it."""
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medseg import project
+
+#: Parameters that say where and on what a run is computed, not which question it answers. The data's fingerprint
+#: stands for ``data``.
+NOT_PART_OF_THE_QUESTION = frozenset({"data", "device", "workers"})
+#: Parameters that a run id shows.
+IN_SLUG = ("architecture", "size", "variant", "backbone", "resolution", "seed")
+#: Parameters that name pretrained weights, which may be a file.
+WEIGHTS = ("weights", "resnet_weights", "vit_weights")
+
+
+def question(parameters: Mapping[str, Any], files: Mapping[str, tuple[str, str]] | None = None) -> dict[str, Any]:
+    """The part of ``parameters`` that decides what is trained and scored; a file of weights counts by its content.
+
+    Args:
+        files: as :func:`weights_files` found them when the run was made; None: as they are now.
+    """
+    files = weights_files(parameters) if files is None else files
+    asked = {name: value for name, value in parameters.items() if name not in NOT_PART_OF_THE_QUESTION}
+    return {**asked, **{name: f"sha256 {digest}" for name, (_, digest) in files.items()}}
+
+
+def run_id(
+    study: str,
+    stage: str,
+    parameters: Mapping[str, Any],
+    fingerprint: str,
+    files: Mapping[str, tuple[str, str]] | None = None,
+) -> str:
+    """Readable slug + 8 hex digits of sha256(study, stage, question, dataset fingerprint).
+
+    Args:
+        files: as for :func:`question`.
+    """
+    asked = question(parameters, files)
+    text = json.dumps([study, stage, asked, fingerprint], sort_keys=True, ensure_ascii=False)
+    words = [f"s{asked[k]}" if k == "seed" else str(asked[k]) for k in IN_SLUG if k in asked]
+    slug = re.sub(r"[^a-z0-9.]+", "-", "-".join(w for w in words if w not in ("", "none")).lower()).strip("-.")
+    return f"{slug or 'run'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def weights_files(parameters: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """The parameters that name a local file of weights: for each the file's name and the sha256 of its content."""
+    found = {}
+    for name in WEIGHTS:
+        value = parameters.get(name)
+        if isinstance(value, str) and Path(value).suffix and (file := project.resolve(value)).is_file():
+            stat = file.stat()
+            found[name] = file.name, _sha256(file, stat.st_size, stat.st_mtime_ns)
+    return found
+
+
+def readable_weights(record: Mapping[str, Any]) -> dict[str, str]:
+    """What a person reads instead of the path of a file of weights: its name and the first digits of its sha256.
+
+    Args:
+        record: of a run.
+    """
+    described = {name: f"{file} ({digest[:8]})" for name, (file, digest) in record.get("weights_files", {}).items()}
+    parameters = record.get("parameters", {})
+    plain = {name: Path(parameters[name]).name for name in WEIGHTS if Path(str(parameters.get(name, ""))).suffix}
+    return {**plain, **described}
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(file: Path, size: int, modified: int) -> str:
+    """Of the file as it is at this size and time: a sweep asks for the same one for every run."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,122 @@
+"""Bring finished runs along when parameters of a notebook get other names: the same question, asked in today's words.
+
+A run id follows from the names and values of all parameters, so a renamed or added one would orphan what was trained.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from medseg import atomic, project, registry
+from medseg.errors import MedsegError
+from medseg.experiments import params, sweep
+from medseg.experiments.identity import run_id, weights_files
+from medseg.experiments.runs import Run, all_runs
+
+#: Parameters that came later, with the values that mean what was done before there was a choice.
+_ADDED = {
+    "tta": [],
+    "thresholds": "fixed",
+    "postprocess": "none",
+    "crf": False,
+    "restart_epochs": 10,
+    "restart_factor": 1,
+}
+_PUBLISHED_STEPS = ["flip_left_right", "flip_up_down", "crop", "brightness", "rotate", "noise"]
+
+
+def _one_text(steps: Any) -> Any:
+    """A gastric augmentation, once a list of steps, as the text that says the same today."""
+    if not isinstance(steps, list):
+        return steps
+    return "published" if steps == _PUBLISHED_STEPS else " + ".join(steps) or "none"
+
+
+#: For a study: old name to new name, and name to the function that says an old value in today's words.
+_RENAMED: Mapping[str, Mapping[str, str]] = {"gastric": {"xla": "compile", "restart": "restart_epochs"}}
+_REWORDED: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {"gastric": {"augmentation": _one_text}}
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What becomes of one run.
+
+    Attributes:
+        run: as it lies.
+        new_id: what it is called from now on; its own id where nothing has to be done.
+        parameters: in today's words.
+        problem: why it cannot be brought along; empty where it can.
+    """
+
+    run: Run
+    new_id: str
+    parameters: dict[str, Any]
+    problem: str = ""
+
+    @property
+    def needed(self) -> bool:
+        """Whether there is something to do, and it can be done."""
+        return not self.problem and (self.new_id != self.run.id or self.parameters != self.run.record["parameters"])
+
+
+def translated(study: str, parameters: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of an older run in today's words.
+
+    Args:
+        parameters: as its record has them.
+        known: today's parameters of the notebook; what the run lacks of them is added where a value means what was
+            done before.
+    """
+    renamed, reworded = _RENAMED.get(study, {}), _REWORDED.get(study, {})
+    found = {renamed.get(name, name): value for name, value in parameters.items()}
+    found = {name: reworded[name](value) if name in reworded else value for name, value in found.items()}
+    return {**{name: value for name, value in _ADDED.items() if name in known}, **found}
+
+
+def plan(study: str | None = None) -> list[Migration]:
+    """What would become of every run with a record of its parameters."""
+    planned = []
+    for run in all_runs(study):
+        record = run.record
+        name, stage, old = record.get("study", ""), record.get("stage", ""), record.get("parameters")
+        if old is None or "fingerprint" not in record.get("dataset", {}):
+            continue
+        try:
+            registry.find(name).training(stage)
+            schema = params.read_schema(project.root() / "notebooks" / name / f"{stage}.ipynb")
+            today = translated(name, old, schema.defaults)
+            lacking = sorted(set(schema.defaults) - set(today))
+            if lacking:
+                raise MedsegError(f"nothing is known of its {', '.join(lacking)}, which the notebook asks for today")
+            today = schema.complete(today, f"{name}/{run.id}")
+        except MedsegError as error:
+            planned.append(Migration(run, run.id, old, str(error)))
+            continue
+        files = record.get("weights_files", weights_files(today))
+        new_id = run_id(name, stage, today, record["dataset"]["fingerprint"], files)
+        problem = ""
+        if new_id != run.id and (run.folder.parent / new_id).exists():
+            problem = f"there is a run {new_id} already"
+        elif run.status == "running":
+            problem = "it is being computed"
+        planned.append(Migration(run, new_id, today, problem))
+    return planned
+
+
+def migrate(migration: Migration) -> Run:
+    """Carry a planned migration out: record, folder, and the sweeps that name the run. Returns the run as it is now."""
+    run, old_id = migration.run, migration.run.id
+    files = run.record.get("weights_files", weights_files(migration.parameters))
+    run.update(
+        run_id=migration.new_id, parameters=migration.parameters, weights_files=files,
+        **({"migrated_from": old_id} if migration.new_id != old_id else {}),
+    )  # fmt: skip
+    moved = Run(run.folder.with_name(migration.new_id))
+    with atomic.explained(moved.folder):
+        run.folder.rename(moved.folder)
+    for path in sorted(sweep.record_file("x").parent.glob("*.json")):
+        record = sweep.read_record(path.stem)
+        if old_id in record["run_ids"]:
+            ids = [migration.new_id if name == old_id else name for name in record["run_ids"]]
+            atomic.write_json(path, {**record, "run_ids": ids})
+    return moved

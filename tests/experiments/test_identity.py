@@ -1,0 +1,50 @@
+"""A run's id says its question: a file of weights counts by its content, not by where it lies."""
+
+from medseg.experiments.identity import question, readable_weights, run_id, weights_files
+
+
+def _id(**parameters):
+    return run_id("polyp", "2_train_torch", {"architecture": "unet", "seed": 1, **parameters}, "0" * 64)
+
+
+def test_the_content_of_a_weights_file_decides_and_its_place_does_not(tmp_path):
+    here, there, other = tmp_path / "a.pth", tmp_path / "there" / "b.pth", tmp_path / "c.pth"
+    there.parent.mkdir()
+    for file, content in ((here, b"one"), (there, b"one"), (other, b"two")):
+        file.write_bytes(content)
+    assert _id(weights=str(here)) == _id(weights=str(there))
+    assert _id(weights=str(here)) != _id(weights=str(other))
+    before = _id(weights=str(here))
+    here.write_bytes(b"changed")
+    assert _id(weights=str(here)) != before
+
+
+def test_names_of_weights_are_no_files():
+    assert weights_files({"weights": "imagenet", "resnet_weights": "none", "vit_weights": ""}) == {}
+    assert question({"weights": "imagenet", "data": "x", "device": "cpu"}) == {"weights": "imagenet"}
+
+
+def test_files_that_are_gone_still_count_as_they_were(tmp_path):
+    file = tmp_path / "a.pth"
+    file.write_bytes(b"one")
+    parameters = {"vit_weights": str(file), "seed": 1}
+    files = weights_files(parameters)
+    before = run_id("gastric", "2_train", parameters, "0" * 64)
+    file.unlink()
+    assert run_id("gastric", "2_train", parameters, "0" * 64, files) == before
+    assert run_id("gastric", "2_train", parameters, "0" * 64) != before
+
+
+def test_a_person_reads_a_name_and_no_path(tmp_path):
+    file = tmp_path / "mobilenet.pth"
+    file.write_bytes(b"one")
+    parameters = {"weights": str(file)}
+    record = {"parameters": parameters, "weights_files": weights_files(parameters)}
+    assert readable_weights(record) == {"weights": "mobilenet.pth (7692c3ad)"}
+    assert readable_weights({"parameters": parameters}) == {"weights": "mobilenet.pth"}
+    assert readable_weights({"parameters": {"weights": "imagenet"}}) == {}
+
+
+def test_the_slug_shows_what_tells_gastric_networks_apart():
+    parameters = {"architecture": "transunet", "size": "tiny", "variant": "plain", "resolution": 96, "seed": 2}
+    assert run_id("gastric", "2_train", parameters, "0" * 64).startswith("transunet-tiny-plain-96-s2-")
