@@ -9,10 +9,11 @@ from medseg.datasets import polygons
 from medseg.datasets.polygon_cases import read_case
 from medseg.errors import MedsegError
 from medseg.experiments import runs
+from medseg.experiments.history import ranked
 from medseg.pytorch import bone_training
 from medseg.pytorch import overlapping_inference as bone_inference
 from medseg.pytorch.bone_task import BoneTask, fact_loss
-from medseg.pytorch.callbacks import Checkpoints, best_epochs
+from medseg.pytorch.callbacks import Checkpoints
 from medseg.pytorch.check_bones import check
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.overlapping_data import unpack, validation_loader
@@ -55,7 +56,8 @@ def test_training_learns_keeps_the_best_three_and_predicts(bone_parameters, bone
 
     record = run.record
     kept = record["selection"]["kept"]
-    assert [entry["epoch"] for entry in kept] == list(best_epochs(history, 3)["epoch"])
+    best = ranked(history.to_dict("records"), "dice")[:3]
+    assert [entry["epoch"] for entry in kept] == [row["epoch"] for row in best]
     assert [entry["dice"] for entry in kept] == sorted((entry["dice"] for entry in kept), reverse=True)
     assert _checkpoints(run) == {"best.ckpt", "last.ckpt", *(entry["file"] for entry in kept)}
     for entry in kept:

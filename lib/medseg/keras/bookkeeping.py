@@ -1,19 +1,16 @@
 """What happens at the end of each epoch besides training: history, progress, checkpoints, an early end."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import keras
-import pandas as pd
 
-from medseg.errors import MedsegError
-from medseg.experiments.progress import Progress
+from medseg.experiments.history import History, Row, ranked
 from medseg.experiments.runs import Run
 from medseg.keras import checkpoint
 
-#: By which validation figure the two best checkpoints are chosen; the sign says that less of a loss is better.
-BEST = {"best_loss": ("loss", -1), "best_iou": ("binary_iou", 1)}
+#: By which validation figure the two best checkpoints are chosen, and whether more or less of it is better.
+BEST = {"best_loss": ("loss", "min"), "best_iou": ("binary_iou", "max")}
 
 
 class Bookkeeping:
@@ -40,15 +37,14 @@ class Bookkeeping:
     ) -> None:
         self._run, self._network, self._optimizer = run, network, optimizer
         self._max_epochs, self._patience = max_epochs, patience
-        self._rows: list[dict[str, Any]] = list(state["rows"]) if state else []
-        self._progress = Progress(run.folder)
+        self._history = History(run, max_epochs, shown="binary_iou")
+        self._history.restore(state)
 
     def begin(self) -> None:
         """Show that the first epoch begins; keep what no epoch changes, once."""
-        done = len(self._rows) // 2
-        if not done:
+        if not self._history.epoch:
             checkpoint.save_frozen(self._network, self._run.checkpoints)
-        self._progress.update(done, self._max_epochs, f"epoch {done + 1}/{self._max_epochs} ...")
+        self._history.begin()
 
     def epoch(
         self, train: Mapping[str, float], validation: Mapping[str, float], learning_rate: float, seconds: float
@@ -58,39 +54,21 @@ class Bookkeeping:
         Raises:
             MedsegError: a loss is not finite.
         """
-        number = len(self._rows) // 2 + 1
-        for name, figures in (("training", train), ("validation", validation)):
-            if not math.isfinite(figures["loss"]):
-                raise MedsegError(
-                    f"The {name} loss became {figures['loss']} in epoch {number}. Try a lower learning_rate or "
-                    "precision='fp32'; delete the run's folder to start again."
-                )
-        rest = {"learning_rate": learning_rate, "seconds": round(seconds, 3)}
+        number = self._history.epoch + 1
         for split, figures in (("train", train), ("validation", validation)):
-            self._rows.append({"epoch": number, "split": split, **figures, **rest})
-        best = best_epochs(self._rows)
+            self._history.add(number, split, figures, learning_rate, seconds)
+        best = best_epochs(self._history.rows)
         for name, row in best.items():
             if row["epoch"] == number:
                 checkpoint.save_weights(self._network, self._run.checkpoints / checkpoint.FILES[name])
         unimproved = number - max(row["epoch"] for row in best.values())
         ended = number >= self._max_epochs or 0 < self._patience <= unimproved
-        state = {"epoch": number, "ended": ended, "rows": self._rows}
+        state = self._history.state(ended=ended)
         checkpoint.save_last(self._network, self._optimizer, state, self._run.checkpoints / checkpoint.LAST)
-        self._run.write_table("history.csv", pd.DataFrame(self._rows))
-        self._progress.update(
-            number,
-            self._max_epochs,
-            f"epoch {number}/{self._max_epochs} | loss {train['loss']:.3f} train, {validation['loss']:.3f} validation "
-            f"| binary IoU {train['binary_iou']:.3f} train, {validation['binary_iou']:.3f} validation "
-            f"(best {best['best_iou']['binary_iou']:.3f} in epoch {best['best_iou']['epoch']}) | {seconds:.1f} s",
-        )
+        self._history.write()
         return ended
 
 
-def best_epochs(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def best_epochs(rows: list[Row]) -> dict[str, Row]:
     """For each name of ``BEST`` the validation row of its first best epoch."""
-    validation = [row for row in rows if row["split"] == "validation"]
-    return {
-        name: max(validation, key=lambda row, column=column, sign=sign: sign * row[column])
-        for name, (column, sign) in BEST.items()
-    }
+    return {name: ranked(rows, *by)[0] for name, by in BEST.items()}

@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import resource
-import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from medseg.errors import MedsegError
+from medseg.experiments.memory import peak_resident_mb
 from medseg.experiments.provenance import processor_name
 
 tf.get_logger().setLevel("ERROR")
@@ -109,13 +108,11 @@ def peak_memory_mb(device: Device) -> dict[str, float | None]:
 
     Of several GPUs, that of the one that needed most.
     """
-    unit = 1 if sys.platform == "darwin" else 1024
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
     on_device = None
     if device.kind == "cuda":
         peaks = [tf.config.experimental.get_memory_info(f"GPU:{number}")["peak"] for number in range(device.count)]
         on_device = round(max(peaks) / 1e6, 1)
-    return {"host": round(host, 1), "device": on_device}
+    return {"host": peak_resident_mb(), "device": on_device}
 
 
 def is_out_of_memory(error: BaseException) -> bool:

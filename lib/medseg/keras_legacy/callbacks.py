@@ -1,12 +1,10 @@
 """What happens at the end of each epoch besides training: history, progress, checkpoints, validation pictures."""
 
-import math
 import time
 from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 import tf_keras
 
@@ -14,8 +12,7 @@ from medseg import atomic
 from medseg.datasets.augmentation.warp import plain_resize
 from medseg.datasets.frames import Frames
 from medseg.datasets.index import PreparedDataset
-from medseg.errors import MedsegError
-from medseg.experiments.progress import Progress
+from medseg.experiments.history import History
 from medseg.experiments.runs import Run
 from medseg.keras_legacy import checkpoint
 from medseg.keras_legacy.data import Preprocess
@@ -55,16 +52,15 @@ class Bookkeeping(tf_keras.callbacks.Callback):
         super().__init__()
         self._run, self._seed, self._max_epochs = run, seed, max_epochs
         self._others, self._state = others, state
-        self._rows: list[dict[str, Any]] = list(state["rows"]) if state else []
-        self._progress = Progress(run.folder)
+        self._history = History(run, max_epochs, shown="iou")
+        self._history.restore(state)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Put the other callbacks where they were; show that the first epoch begins."""
         if self._state:
             for callback, kept in zip(self._others, self._state["callbacks"], strict=True):
                 vars(callback).update(kept)
-        done = self._state["epoch"] if self._state else 0
-        self._progress.update(done, self._max_epochs, f"epoch {done + 1}/{self._max_epochs} ...")
+        self._history.begin()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock."""
@@ -76,44 +72,19 @@ class Bookkeeping(tf_keras.callbacks.Callback):
         """Add the figures of the finished epoch and save.
 
         Raises:
-            MedsegError: the training loss is not finite.
+            MedsegError: a loss is not finite.
         """
-        if not math.isfinite(logs["loss"]):
-            raise MedsegError(
-                f"The training loss became {logs['loss']} in epoch {epoch + 1}. Try a lower learning_rate or "
-                "precision='fp32'; delete the run's folder to start again."
-            )
-        seconds = round(time.monotonic() - self._started, 3)
-        best = max((row["iou"] for row in self._validation() if not math.isnan(row["iou"])), default=-math.inf)
+        seconds = time.monotonic() - self._started
         for split, prefix in (("train", ""), ("validation", "val_")):
             figures = {name: float(logs[prefix + name]) for name in ("loss", "dice", "iou")}
-            row = {"epoch": epoch + 1, "split": split, **figures, "learning_rate": self._learning_rate}
-            self._rows.append({**row, "seconds": seconds})
-        if logs["val_iou"] > best or not epoch:
+            self._history.add(epoch + 1, split, figures, self._learning_rate, seconds)
+        if self._history.best("iou")["epoch"] == epoch + 1:
             checkpoint.save_best(self.model, self._run.checkpoints / "best.h5")
-        state = {
-            "epoch": epoch + 1,
-            "ended": self.model.stop_training or epoch + 1 >= self._max_epochs,
-            "rows": self._rows,
-            "callbacks": [{name: _plain(vars(c)[name]) for name in _KEPT[type(c).__name__]} for c in self._others],
-        }
+        ended = self.model.stop_training or epoch + 1 >= self._max_epochs
+        places = [{name: _plain(vars(c)[name]) for name in _KEPT[type(c).__name__]} for c in self._others]
+        state = {**self._history.state(ended=ended), "callbacks": places}
         checkpoint.save_last(self.model, state, self._run.checkpoints / "last.npz")
-        self._run.write_table("history.csv", pd.DataFrame(self._rows))
-        self._show(epoch + 1)
-
-    def _validation(self) -> list[dict[str, Any]]:
-        return [row for row in self._rows if row["split"] == "validation"]
-
-    def _show(self, done: int) -> None:
-        train, validation = self._rows[-2:]
-        best = max(self._validation(), key=lambda row: -math.inf if math.isnan(row["iou"]) else row["iou"])
-        self._progress.update(
-            done,
-            self._max_epochs,
-            f"epoch {done}/{self._max_epochs} | loss {train['loss']:.3f} train, {validation['loss']:.3f} validation | "
-            f"IoU {train['iou']:.3f} train, {validation['iou']:.3f} validation "
-            f"(best {best['iou']:.3f} in epoch {best['epoch']}) | {train['seconds']:.1f} s",
-        )
+        self._history.write()
 
 
 class ValidationPictures(tf_keras.callbacks.Callback):

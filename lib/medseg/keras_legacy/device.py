@@ -2,14 +2,13 @@
 
 import contextlib
 import os
-import resource
-import sys
 from dataclasses import dataclass
 
 import tensorflow as tf
 import tf_keras
 
 from medseg.errors import MedsegError
+from medseg.experiments.memory import peak_resident_mb
 from medseg.experiments.provenance import processor_name
 
 tf.get_logger().setLevel("ERROR")
@@ -81,10 +80,8 @@ def versions() -> str:
 
 def peak_memory_mb(device: Device) -> dict[str, float | None]:
     """Highest memory so far in MB (1e6 bytes): ``host`` resident of this process, ``device`` allocated on CUDA."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
     on_device = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e6 if device.kind == "cuda" else None
-    return {"host": round(host, 1), "device": None if on_device is None else round(on_device, 1)}
+    return {"host": peak_resident_mb(), "device": None if on_device is None else round(on_device, 1)}
 
 
 def is_out_of_memory(error: BaseException) -> bool:

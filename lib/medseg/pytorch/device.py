@@ -1,12 +1,11 @@
 """Where a network computes and in which precision."""
 
-import resource
-import sys
 from dataclasses import dataclass
 
 import torch
 
 from medseg.errors import MedsegError
+from medseg.experiments.memory import peak_resident_mb
 from medseg.experiments.provenance import processor_name
 
 
@@ -65,10 +64,8 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
 
 def peak_memory_mb(device: Device) -> dict[str, float | None]:
     """Highest memory so far in MB (1e6 bytes): ``host`` resident of this process, ``device`` allocated on CUDA."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
     on_device = torch.cuda.max_memory_allocated() / 1e6 if device.kind == "cuda" else None
-    return {"host": round(host, 1), "device": None if on_device is None else round(on_device, 1)}
+    return {"host": peak_resident_mb(), "device": None if on_device is None else round(on_device, 1)}
 
 
 def is_out_of_memory(error: BaseException) -> bool:

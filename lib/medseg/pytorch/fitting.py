@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader
 
 from medseg.errors import MedsegError
 from medseg.experiments import outcome
+from medseg.experiments.history import History, ranked
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
-from medseg.pytorch.callbacks import AtomicCheckpointIO, Checkpoints, History, best_epochs, file_of
+from medseg.pytorch.callbacks import AtomicCheckpointIO, Bookkeeping, Checkpoints, file_of
 from medseg.pytorch.models import BuiltModel
 from medseg.pytorch.task import SegmentationTask
 
@@ -78,7 +79,8 @@ def fit(
             raise
     history = run.history()
     if run.record.get("status") != "finished":
-        best = _best(history, keep)
+        best = ranked(history.to_dict("records"), "dice")[:keep]
+        kept = [{"file": file_of(row["epoch"]), "epoch": row["epoch"], "dice": row["dice"]} for row in best]
         outcome.finish(
             run,
             parameters,
@@ -88,7 +90,7 @@ def fit(
             metric="dice",
             rule=rule,
             peak_memory_mb=devices.peak_memory_mb(device),
-            **({"kept": best} if keep > 1 else {}),
+            **({"kept": kept} if keep > 1 else {}),
         )
     return history
 
@@ -110,7 +112,7 @@ def _fit(
         task = task.to(memory_format=torch.channels_last)
     if parameters["compile"]:
         task.network.compile()
-    history = History(run, parameters["max_epochs"])
+    history = History(run, parameters["max_epochs"], shown="dice")
     trainer = lightning.Trainer(
         accelerator={"cuda": "gpu"}.get(device.kind, device.kind),
         devices=1,
@@ -123,7 +125,7 @@ def _fit(
             EarlyStopping(
                 "validation_dice", mode="max", patience=parameters["patience"], check_on_train_epoch_end=False
             ),
-            history,
+            Bookkeeping(history, parameters["max_epochs"]),
             Checkpoints(run, history, keep),
         ],
         plugins=[AtomicCheckpointIO()],
@@ -139,20 +141,13 @@ def _fit(
         raise KeyboardInterrupt
 
 
-def _best(history: pd.DataFrame, keep: int) -> list[dict[str, Any]]:
-    return [
-        {"file": file_of(int(row.epoch)), "epoch": int(row.epoch), "dice": float(row.dice)}
-        for row in best_epochs(history, keep).itertuples()
-    ]
-
-
 def _history_in(checkpoint: Path) -> dict[str, Any] | None:
-    """What the history callback left in a checkpoint; None where there is no checkpoint."""
+    """What the bookkeeping left in a checkpoint; None where there is no checkpoint."""
     if not checkpoint.is_file():
         return None
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        return content["callbacks"][History.__qualname__]
+        return content["callbacks"][Bookkeeping.__qualname__]
     except Exception as error:
         raise MedsegError(
             f"The checkpoint {checkpoint.name} of the run {checkpoint.parent.parent.name} cannot be read ({error}). "

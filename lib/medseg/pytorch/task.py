@@ -1,6 +1,5 @@
 """What one training step, one validation step and one epoch's end are."""
 
-import math
 from typing import Any
 
 import lightning
@@ -93,19 +92,8 @@ class SegmentationTask(lightning.LightningModule):
 
         The learning rate is stepped here and not by Lightning, which steps schedulers after the checkpoint is written,
         so that a resumed run would miss a step.
-
-        Raises:
-            MedsegError: the training loss is not finite.
         """
         self.epoch_results["train"] = self._sums.results()
-        learning_rate = self.optimizers().param_groups[0]["lr"]
-        for results in self.epoch_results.values():
-            results["learning_rate"] = learning_rate
-        if not math.isfinite(self.epoch_results["train"]["loss"]):
-            raise MedsegError(
-                f"The training loss became {self.epoch_results['train']['loss']} in epoch {self.current_epoch + 1}. "
-                "Try a lower learning_rate or precision='fp32'; delete the run's folder to start again."
-            )
         if self._schedule_name != "plateau":
             if self._schedule is not None:
                 self._schedule.step()

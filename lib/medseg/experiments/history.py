@@ -1,0 +1,117 @@
+"""The figures of every epoch of a training: kept, written as ``history.csv``, shown as one line of progress."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pandas as pd
+
+from medseg.errors import MedsegError
+from medseg.experiments.progress import Progress
+from medseg.experiments.runs import Run
+
+#: What a person calls the figures that a line of progress can show.
+_NAMES = {"dice": "Dice", "iou": "IoU", "binary_iou": "binary IoU"}
+
+Row = dict[str, Any]
+
+
+class History:
+    """One row per epoch (from 1) and split (``train``, ``validation``), the same for all frameworks.
+
+    The rows travel in the checkpoint from which training goes on (:meth:`state`, :meth:`restore`): after a kill the
+    history is that of the checkpoint's epoch.
+
+    Args:
+        run: whose folder is written.
+        max_epochs: how many epochs there will be at most.
+        shown: column, besides the loss, whose values the line of progress shows: dice, iou or binary_iou.
+    """
+
+    def __init__(self, run: Run, max_epochs: int, shown: str) -> None:
+        self._run, self._max_epochs, self._shown = run, max_epochs, shown
+        self._rows: list[Row] = []
+        self._progress = Progress(run.folder)
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that has figures, 0 before the first."""
+        return self._rows[-1]["epoch"] if self._rows else 0
+
+    @property
+    def rows(self) -> list[Row]:
+        """What :attr:`table` holds, row by row."""
+        return list(self._rows)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """epoch, split, the figures (loss first), learning_rate and seconds (of the whole epoch)."""
+        return pd.DataFrame(self._rows)
+
+    def begin(self) -> None:
+        """Show that the next epoch begins."""
+        text = f"epoch {self.epoch + 1}/{self._max_epochs} ..."
+        self._progress.update(self.epoch, self._max_epochs, text)
+
+    def add(self, epoch: int, split: str, figures: Mapping[str, float], learning_rate: float, seconds: float) -> None:
+        """Add the figures of a split in a finished epoch; ``train`` comes first.
+
+        Args:
+            epoch: from 1.
+            figures: ``loss`` and whatever else was measured.
+            learning_rate: of the epoch's steps.
+            seconds: that the whole epoch took.
+
+        Raises:
+            MedsegError: the loss is not finite.
+        """
+        if not math.isfinite(figures["loss"]):
+            name = {"train": "training"}.get(split, split)
+            raise MedsegError(
+                f"The {name} loss became {figures['loss']} in epoch {epoch}. Try a lower learning_rate or "
+                "precision='fp32'; delete the run's folder to start again."
+            )
+        rest = {"learning_rate": learning_rate, "seconds": round(seconds, 3)}
+        self._rows.append({"epoch": epoch, "split": split, **figures, **rest})
+
+    def ranked(self, column: str, mode: Literal["max", "min"] = "max") -> list[Row]:
+        """The validation rows by ``column``, best first: the earlier of two that are equal, what is NaN at the end."""
+        return ranked(self._rows, column, mode)
+
+    def best(self, column: str, mode: Literal["max", "min"] = "max") -> Row | None:
+        """The first of :meth:`ranked`; None before the first validation."""
+        return next(iter(self.ranked(column, mode)), None)
+
+    def write(self) -> None:
+        """Write ``history.csv`` and show the line of the last epoch."""
+        self._run.write_table("history.csv", self.table)
+        self._progress.update(self.epoch, self._max_epochs, self.line())
+
+    def line(self) -> str:
+        """The last epoch in one line: loss and the shown figure of both splits, the best so far, seconds."""
+        rows = {row["split"]: row for row in self._rows if row["epoch"] == self.epoch}
+        texts = [
+            ", ".join(f"{row[column]:.3f} {split}" for split, row in rows.items()) for column in ("loss", self._shown)
+        ]
+        best = self.best(self._shown)
+        noted = f" (best {best[self._shown]:.3f} in epoch {best['epoch']})" if best else ""
+        return (
+            f"epoch {self.epoch}/{self._max_epochs} | loss {texts[0]} | {_NAMES[self._shown]} {texts[1]}{noted} | "
+            f"{rows['train']['seconds']:.1f} s"
+        )
+
+    def state(self, *, ended: bool) -> dict[str, Any]:
+        """What a checkpoint keeps, as JSON can say it: epoch, rows, and whether training ended with this epoch."""
+        return {"epoch": self.epoch, "ended": ended, "rows": self.rows}
+
+    def restore(self, state: Mapping[str, Any] | None) -> None:
+        """Go on from what :meth:`state` gave; nothing happens with None."""
+        if state:
+            self._rows = list(state["rows"])
+
+
+def ranked(rows: list[Row], column: str, mode: Literal["max", "min"] = "max") -> list[Row]:
+    """As :meth:`History.ranked`, of any rows."""
+    sign = -1 if mode == "max" else 1
+    validated = [row for row in rows if row["split"] == "validation"]
+    return sorted(validated, key=lambda row: math.inf if math.isnan(row[column]) else sign * row[column])

@@ -1,0 +1,80 @@
+"""The figures of epochs: their order, what is best, what is written and shown, and that they survive a kill."""
+
+import json
+import math
+
+import pandas as pd
+import pytest
+
+from medseg.errors import MedsegError
+from medseg.experiments import progress
+from medseg.experiments.history import History, ranked
+from medseg.experiments.runs import Run
+
+
+def filled(folder, dices, **options):
+    history = History(Run(folder), **{"max_epochs": 9, "shown": "dice", **options})
+    for epoch, dice in enumerate(dices, 1):
+        history.add(epoch, "train", {"loss": 1 / epoch, "dice": 0.9}, 0.01, 1.23456)
+        if dice is not None:
+            history.add(epoch, "validation", {"loss": 2 / epoch, "dice": dice}, 0.01, 1.23456)
+    return history
+
+
+def test_rows_are_written_and_shown(tmp_path):
+    history = filled(tmp_path, [0.5, 0.75])
+    history.write()
+    table = Run(tmp_path).history()
+    assert list(table.columns) == ["epoch", "split", "loss", "dice", "learning_rate", "seconds"]
+    assert list(zip(table["epoch"], table["split"], strict=True)) == [
+        (1, "train"), (1, "validation"), (2, "train"), (2, "validation"),
+    ]  # fmt: skip
+    assert set(table["seconds"]) == {1.235}
+    pd.testing.assert_frame_equal(table, history.table)
+    text = "epoch 2/9 | loss 0.500 train, 1.000 validation | Dice 0.900 train, 0.750 validation (best 0.750 in epoch 2)"
+    assert history.line() == f"{text} | 1.2 s"
+    assert progress.read(tmp_path) == {"done": 2, "total": 9, "text": history.line()}
+
+
+def test_the_beginning_is_shown_before_any_epoch_and_after_a_kill(tmp_path):
+    History(Run(tmp_path), 9, "iou").begin()
+    assert progress.read(tmp_path) == {"done": 0, "total": 9, "text": "epoch 1/9 ..."}
+    filled(tmp_path, [0.5, 0.75]).begin()
+    assert progress.read(tmp_path) == {"done": 2, "total": 9, "text": "epoch 3/9 ..."}
+
+
+def test_an_epoch_without_validation_shows_the_best_of_those_before(tmp_path):
+    assert filled(tmp_path, [None]).line() == "epoch 1/9 | loss 1.000 train | Dice 0.900 train | 1.2 s"
+    assert filled(tmp_path, [0.5, None]).line().endswith("| Dice 0.900 train (best 0.500 in epoch 1) | 1.2 s")
+    assert filled(tmp_path, [None]).best("dice") is None
+
+
+def test_best_is_the_earlier_of_two_and_never_what_was_not_scored(tmp_path):
+    history = filled(tmp_path, [math.nan, 0.5, 0.7, None, 0.7])
+    assert [row["epoch"] for row in history.ranked("dice")] == [3, 5, 2, 1]
+    assert history.best("dice")["epoch"] == 3
+    assert [row["epoch"] for row in history.ranked("dice", "min")] == [2, 3, 5, 1]
+    assert history.best("loss", "min")["epoch"] == 5
+    assert filled(tmp_path, [math.nan, math.nan]).best("dice")["epoch"] == 1
+    rows = history.table.to_dict("records")
+    assert [row["epoch"] for row in ranked(rows, "dice")] == [3, 5, 2, 1]
+
+
+def test_a_state_of_plain_json_brings_everything_back(tmp_path):
+    history = filled(tmp_path, [math.nan, 0.5])
+    state = json.loads(json.dumps(history.state(ended=True)))
+    assert (state["epoch"], state["ended"]) == (2, True)
+    other = History(Run(tmp_path), 9, "dice")
+    other.restore(None)
+    assert other.epoch == 0
+    other.restore(state)
+    pd.testing.assert_frame_equal(other.table, history.table)
+    other.add(3, "train", {"loss": 0.1, "dice": 0.2}, 0.01, 1.0)
+    assert len(state["rows"]) == 4, "a state stays as it was"
+
+
+@pytest.mark.parametrize(("split", "name"), [("train", "training"), ("validation", "validation")])
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_is_refused(tmp_path, split, name, loss):
+    with pytest.raises(MedsegError, match=f"The {name} loss became {loss} in epoch 4. Try a lower learning_rate"):
+        filled(tmp_path, [0.5]).add(4, split, {"loss": loss}, 0.1, 1.0)
