@@ -3,6 +3,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 UV := .tools/bin/uv
 BIN := .venv/bin
+COPIES := .test-output/notebooks
 INSTALLED := .venv/.installed
 
 .PHONY: demo test lab lock outputs clean
@@ -17,11 +18,12 @@ test: $(INSTALLED)            ## lint, unit tests, notebooks, reports in a brows
 	$(BIN)/python -m pytest tests/keras_legacy
 	$(BIN)/python -m pytest tests/keras
 	rm -rf .test-output
+	$(BIN)/python tests/support/committed.py $(COPIES) notebooks/*/*.ipynb
 	$(MAKE) --no-print-directory -j 2 notebooks-polyp notebooks-handbone notebooks-gastric
-	MEDSEG_RUNS=$(CURDIR)/tests/fixtures/runs $(BIN)/python -m pytest --nbval notebooks/*/4_*.ipynb
+	MEDSEG_RUNS=$(CURDIR)/tests/fixtures/runs $(BIN)/python -m pytest --nbval $(COPIES)/*/4_*.ipynb
 
 notebooks-%: $(INSTALLED)     ## working notebooks of one study as they are; a thread each, for two studies run side by side
-	OMP_NUM_THREADS=1 MEDSEG_RUNS=$(CURDIR)/.test-output/runs $(BIN)/python -m pytest -q --nbval-lax notebooks/$*/[123]_*.ipynb
+	OMP_NUM_THREADS=1 MEDSEG_RUNS=$(CURDIR)/.test-output/runs $(BIN)/python -m pytest -q --nbval-lax $(COPIES)/$*/[123]_*.ipynb
 
 lab: $(INSTALLED)             ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ServerApp.root_dir=.
