@@ -28,11 +28,12 @@ def resident(case: str, ours: bool) -> list[int]:
     """Bytes of this process after each training step."""
     from medseg.datasets import sample
     from medseg.experiments.runs import Run
-    from medseg.keras_legacy import device, feeding
+    from medseg.keras_legacy import feeding
     from medseg.keras_legacy.callbacks import ValidationPictures
     from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
     from medseg.keras_legacy.network import SegmentationModel
     from medseg.keras_legacy.training import compile_network, tf_keras
+    from medseg.tf_shared import device
 
     device.choose("cpu")
     layers, process = tf_keras.layers, psutil.Process()

@@ -64,6 +64,22 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Yield a name beside ``path``, with the same ending, for what takes its place when the block ends well.
+
+    For libraries that write files by name. Only one process at a time may replace the same file.
+
+    Raises:
+        MedsegError: the disk is full, read-only or closed to this user; ``path`` is as it was.
+    """
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+
+
+@contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of ``target`` when the block ends well.
 

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+import medseg.keras  # noqa: F401  opens the room that tf_shared belongs to
 from medseg import project
 from medseg.datasets import index
-from medseg.keras.device import tf
+from medseg.tf_shared.room import tf
 
 _ALONE = "must not meet Keras 3 in one process: run 'pytest tests/keras' by itself."
 assert "torch" not in sys.modules, f"PyTorch {_ALONE}"
@@ -75,7 +76,7 @@ def parameters(discs):
 @pytest.fixture(scope="session")
 def published():
     """The published network, with random weights; built once, for it takes seconds and half a gigabyte."""
-    from medseg.keras.device import Device
     from medseg.keras.models import build_model
+    from medseg.tf_shared.device import Device
 
     return build_model(Device("cpu", "a processor", "fp32"))

@@ -3,8 +3,8 @@
 import keras
 from keras import layers
 
-from medseg.keras.device import Device
 from medseg.keras.models import BuiltModel
+from medseg.tf_shared.device import Device
 
 CPU = Device("cpu", "a processor", "fp32")
 

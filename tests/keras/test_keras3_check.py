@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
 from medseg.keras import check as checking
 from medseg.keras import transunet
+from medseg.tf_shared import room
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,7 @@ def test_the_switches_of_the_old_keras_do_not_reach_this_one():
     clean = {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "TF_USE_LEGACY_KERAS")}
     done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "tensorflow", done.stderr
+
+
+def test_what_is_shared_uses_the_keras_of_this_room():
+    assert room.keras is keras

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from medseg.keras.losses import build_loss, cross_entropy, dice
-from medseg.keras.metrics import MEASURES, LesionOverlap
+from medseg.keras.metrics import measures
 from medseg.keras.schedules import WarmupCosineRestarts, rate
 
 RNG = np.random.default_rng(0)
@@ -51,49 +51,50 @@ def _expected(truth, predicted):
     return {"dice": 2 * tp / (2 * tp + fp + fn), "iou": iou, "binary_iou": (iou + tn / (tn + fp + fn)) / 2}
 
 
-def test_measures_merge_the_phases_and_count_over_all_batches():
-    expected = _expected(TRUTH[..., 0] > 0, PROBABILITY[..., 1:].sum(-1) > 0.5)
-    for name in MEASURES:
-        measure = LesionOverlap(name)
-        measure.update_state(TRUTH[:1], LOGITS[:1])
-        measure.update_state(TRUTH[1:], LOGITS[1:])
-        assert float(measure.result()) == pytest.approx(expected[name], abs=1e-12)
+def _measured(*batches):
+    found = {}
+    for measure in measures():
+        for batch in batches:
+            measure.update_state(*batch)
+        found[measure.name] = float(measure.result())
         measure.reset_state()
         assert not float(measure.result()) > 0
+    return found
+
+
+def test_measures_merge_the_phases_and_are_means_over_pictures_but_for_the_published_one():
+    truth, predicted = TRUTH[..., 0] > 0, PROBABILITY[..., 1:].sum(-1) > 0.5
+    single = [_expected(*pair) for pair in zip(truth, predicted, strict=True)]
+    expected = {name: np.mean([one[name] for one in single]) for name in ("dice", "iou")}
+    expected["binary_iou"] = _expected(truth, predicted)["binary_iou"]  # of the pixels of all pictures
+    assert _measured((TRUTH[:1], LOGITS[:1]), (TRUTH[1:], LOGITS[1:])) == pytest.approx(expected, abs=1e-12)
     # A phase mistaken for another is a lesion found.
     confused = np.roll(np.eye(5, dtype=np.float32), 1, axis=1)[TRUTH[..., 0]] * 50
     confused[TRUTH[..., 0] == 4] = [0, 50, 0, 0, 0]
     confused[TRUTH[..., 0] == 0] = [50, 0, 0, 0, 0]
-    measure = LesionOverlap("iou")
-    measure.update_state(TRUTH, confused)
-    assert float(measure.result()) == 1
+    assert _measured((TRUTH, confused))["iou"] == 1
 
 
-def test_binary_iou_is_the_one_of_keras_and_ours_leaves_the_background_out():
+def test_the_ious_are_those_of_keras():
     lesion = 1 - PROBABILITY[..., 0]
     published = keras.metrics.BinaryIoU(target_class_ids=(0, 1), threshold=0.5)
     published.update_state(TRUTH[..., 0] > 0, lesion)
-    ours = LesionOverlap("binary_iou")
-    ours.update_state(TRUTH, LOGITS)
-    assert float(ours.result()) == pytest.approx(float(published.result()), abs=1e-6)
+    assert _measured((TRUTH, LOGITS))["binary_iou"] == pytest.approx(float(published.result()), abs=1e-6)
     own = keras.metrics.BinaryIoU(target_class_ids=(1,), threshold=0.5)
-    own.update_state(TRUTH[..., 0] > 0, lesion)
-    ours = LesionOverlap("iou")
-    ours.update_state(TRUTH, LOGITS)
-    assert float(ours.result()) == pytest.approx(float(own.result()), abs=1e-6)
+    own.update_state(TRUTH[:1, ..., 0] > 0, lesion[:1])
+    assert _measured((TRUTH[:1], LOGITS[:1]))["iou"] == pytest.approx(float(own.result()), abs=1e-6)
 
 
 def test_where_no_lesion_is_and_none_is_predicted_nothing_is_measured():
     empty, none = np.zeros((1, 4, 4, 1), np.uint8), np.zeros((1, 4, 4, 5), np.float32)
     none[..., 0] = 50
-    found = {}
-    for name in MEASURES:
-        measure = LesionOverlap(name)
-        measure.update_state(empty, none)
-        found[name] = float(measure.result())
+    found = _measured((empty, none))
     assert math.isnan(found["iou"])
     assert math.isnan(found["dice"])
     assert found["binary_iou"] == 1
+    # Such a picture leaves the mean of the others as it is.
+    with_others = _measured((empty, none), (TRUTH, LOGITS))
+    assert with_others["iou"] == _measured((TRUTH, LOGITS))["iou"]
 
 
 def test_the_published_learning_rate_is_reproduced():

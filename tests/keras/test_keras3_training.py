@@ -19,10 +19,10 @@ from medseg.datasets import index
 from medseg.errors import MedsegError
 from medseg.experiments import job, runs
 from medseg.keras import checkpoint, training
-from medseg.keras import device as devices
 from medseg.keras.losses import build_loss
 from medseg.keras.models import build_model
 from medseg.keras.steps import Steps
+from medseg.tf_shared import device as devices
 
 STAGE = ("gastric", "2_train")
 FIGURES = ["loss", "dice", "iou", "binary_iou", "learning_rate"]

@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from medseg.errors import MedsegError
-from medseg.keras import device as devices
 from medseg.keras.losses import build_loss
 from medseg.keras.models import build_model
 from medseg.keras.steps import Steps
 from medseg.keras.transunet import build_transunet
+from medseg.tf_shared import device as devices
 
 RNG = np.random.default_rng(0)
 

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+import medseg.keras_legacy  # noqa: F401  opens the room that tf_shared belongs to
 from medseg import project
 from medseg.datasets import index
-from medseg.keras_legacy.device import tf
+from medseg.tf_shared.room import tf
 
 assert "torch" not in sys.modules, (
     "PyTorch and TensorFlow must not meet in one process: run 'pytest tests/keras_legacy' by itself."

@@ -4,11 +4,13 @@ import io
 import json
 
 import pytest
+import tf_keras
 
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
 from medseg.keras_legacy import check as checking
 from medseg.keras_legacy import unet
+from medseg.tf_shared import room
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,7 @@ def test_a_sweep_gets_one_message_per_run(parameters, monkeypatch, capsys):
     fine, refused = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert fine == ""
     assert "multiple of 32" in refused
+
+
+def test_what_is_shared_uses_the_keras_of_this_room():
+    assert room.keras is tf_keras

@@ -5,7 +5,8 @@ import pytest
 import segmentation_models as sm
 import tensorflow as tf
 
-from medseg.keras_legacy.losses import LOSSES, MeanOverCases
+from medseg.keras_legacy.losses import LOSSES, masks
+from medseg.tf_shared.measures import MeanOverPictures
 
 RNG = np.random.default_rng(0)
 LOGITS = tf.constant(RNG.normal(0, 1, (3, 16, 16, 1)), tf.float32)
@@ -37,7 +38,7 @@ def test_measures_are_means_over_cases_of_the_foreground_alone():
     missed = _case([], range(10))
     false_alarm = _case(range(3), [])
     empty = _case([], [])
-    dice, iou = MeanOverCases("dice"), MeanOverCases("iou")
+    dice, iou = MeanOverPictures("dice", masks), MeanOverPictures("iou", masks)
     for batch in ([half, missed], [false_alarm, empty]):
         logits, truth = (np.stack(arrays) for arrays in zip(*batch, strict=True))
         for measure in (dice, iou):

@@ -6,11 +6,11 @@ import tensorflow as tf
 import tf_keras
 from tiny_network import tiny_model
 
-from medseg.keras_legacy.device import Device
 from medseg.keras_legacy.losses import bce
 from medseg.keras_legacy.network import SegmentationModel
 from medseg.keras_legacy.training import compile_network
 from medseg.keras_legacy.unet import build_model
+from medseg.tf_shared.device import Device
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.normal(size=(6, 8, 8, 3)).astype(np.float32)

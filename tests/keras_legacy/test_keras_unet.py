@@ -10,12 +10,14 @@ import segmentation_models as sm
 import tensorflow as tf
 import tf_keras
 
+from medseg import downloads
 from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
-from medseg.keras_legacy import checkpoint, inference, weights
-from medseg.keras_legacy.device import Device
+from medseg.keras_legacy import checkpoint, inference
 from medseg.keras_legacy.unet import BACKBONES, build_model, preprocessing
+from medseg.tf_shared import prediction
+from medseg.tf_shared.device import Device
 
 CPU = Device("cpu", "a CPU", "fp32")
 SUBMODULES = {"backend": tf_keras.backend, "layers": tf_keras.layers, "models": tf_keras.models}
@@ -59,7 +61,7 @@ def test_a_missing_file_or_an_unknown_name_is_refused():
 def test_imagenet_without_a_network_fails_fast_and_says_what_to_do(backbone, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     asked = mock.Mock(side_effect=OSError("no route to host"))
-    monkeypatch.setattr(weights.urllib.request, "urlopen", asked)
+    monkeypatch.setattr(downloads.urllib.request, "urlopen", asked)
     started = time.monotonic()
     with pytest.raises(MedsegError, match=f"ImageNet weights for '{backbone}' could not be had.*set weights to"):
         build_model(backbone, CPU, weights="imagenet")
@@ -70,7 +72,7 @@ def test_imagenet_without_a_network_fails_fast_and_says_what_to_do(backbone, tmp
 def test_imagenet_weights_in_the_cache_are_used_without_a_network(encoder_file, tmp_path, monkeypatch):
     path, kernel = encoder_file
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(weights, "_answers", lambda url: False)
+    monkeypatch.setattr(downloads, "answers", lambda url: False)
     cached = tmp_path / ".keras" / "models" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
     cached.parent.mkdir(parents=True)
     cached.write_bytes(path.read_bytes())
@@ -131,7 +133,9 @@ def test_a_run_becomes_a_predictor_of_its_best_checkpoint(tmp_path):
 @pytest.mark.parametrize("size", [(64, 96), (47, 91), (13, 7), (32, 24)])
 def test_logits_are_resized_as_pytorch_documents_it(size):
     logits = np.random.default_rng(0).normal(0, 4, (32, 24)).astype(np.float32)
-    np.testing.assert_allclose(inference.resize_logits(tf.constant(logits), size), _bilinear(logits, size), atol=1e-4)
+    np.testing.assert_allclose(
+        prediction.resized(tf.constant(logits[..., None]), size)[..., 0], _bilinear(logits, size), atol=1e-4
+    )
 
 
 def _bilinear(values, size):

@@ -17,7 +17,7 @@ def tiny_model(seed: int = 0) -> BuiltModel:
         x = layers.Conv2D(8, 3, padding="same")(x)
         x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.8)(x))
         x = layers.Dropout(0.2)(x)
-    return BuiltModel(SegmentationModel(pictures, layers.Conv2D(1, 3, padding="same")(x)), normalise, "random")
+    return BuiltModel(SegmentationModel(pictures, layers.Conv2D(1, 3, padding="same")(x)), "random", normalise)
 
 
 def normalise(pictures: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ FRAMEWORKS = {
     "torch": "torch", "lightning": "torch", "torchvision": "torch", "segmentation_models_pytorch": "torch",
     "tensorflow": "tensorflow", "keras": "tensorflow", "tf_keras": "tensorflow", "segmentation_models": "tensorflow",
     "medseg.pytorch": "torch", "medseg.keras": "tensorflow", "medseg.keras_legacy": "tensorflow",
+    "medseg.tf_shared": "tensorflow",
 }  # fmt: skip
 
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")

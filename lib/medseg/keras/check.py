@@ -10,9 +10,9 @@ from typing import Any
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
 from medseg.keras import augment
-from medseg.keras import device as devices
 from medseg.keras.models import weight_files
 from medseg.keras.transunet import SIZES, VARIANTS, check_side
+from medseg.tf_shared import device as devices
 
 _LEAST = {
     "resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "warmup": 0, "restart": 1, "patience": 0,

@@ -5,7 +5,6 @@
 the optimizer's variables and the state of the loop as JSON. Each array has its variable's path for a name.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras.optimizers import Optimizer
 
-from medseg import atomic
-from medseg.errors import MedsegError
+from medseg.tf_shared import npz
 
 FROZEN, LAST = "frozen.npz", "last.npz"
 #: Names by which a checkpoint is asked for, and their files.
@@ -27,33 +25,17 @@ def save_frozen(network: keras.Model, folder: Path) -> None:
     """Write the part of ``network`` that stays as it is, if there is such a part."""
     arrays = _arrays(_variables(network)[1])
     if arrays:
-        _write(folder / FROZEN, arrays)
+        npz.write(folder / FROZEN, arrays)
 
 
 def save_weights(network: keras.Model, path: Path) -> None:
     """Write the part of ``network`` that training changes."""
-    _write(path, _arrays(_variables(network)[0]))
+    npz.write(path, _arrays(_variables(network)[0]))
 
 
 def save_last(network: keras.Model, optimizer: Optimizer, state: Mapping[str, Any], path: Path) -> None:
     """The same with the optimizer that trains it and ``state`` (what JSON can say, NaN and infinity included)."""
-    arrays = _arrays({**_variables(network)[0], **_of_optimizer(optimizer)})
-    _write(path, {**arrays, "state": np.array(json.dumps(state))})
-
-
-def read_state(path: Path) -> dict[str, Any] | None:
-    """The state of the loop in a checkpoint; None where there is no checkpoint.
-
-    Raises:
-        MedsegError: the file is not a whole checkpoint.
-    """
-    if not path.is_file():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            return json.loads(str(content["state"]))
-    except Exception as error:  # a damaged file fails in many ways, each with an exception of its own
-        raise _unreadable(path, error) from error
+    npz.write(path, _arrays({**_variables(network)[0], **_of_optimizer(optimizer)}), state)
 
 
 def restore(network: keras.Model, path: Path, optimizer: Optimizer | None = None) -> None:
@@ -96,33 +78,15 @@ def _arrays(variables: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
     return {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
 
 
-def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    with atomic.explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(temporary, **arrays)
-        temporary.replace(path)
-
-
 def _assign(path: Path, variables: Mapping[str, keras.Variable]) -> None:
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            # A plain checkpoint is also read out of last.npz, which holds more.
-            others = {name for name in content.files if not name.startswith("optimizer/") and name != "state"}
-            expected = {name for name in variables if not name.startswith("optimizer/")}
-            if others != expected:
-                raise ValueError(f"{min(others ^ expected)} is not in both, the file and the network")
-            arrays = {name: content[name] for name in variables}
+    with npz.opened(path) as content:
+        # A plain checkpoint is also read out of last.npz, which holds more.
+        others = {name for name in content if not name.startswith("optimizer/") and name != npz.STATE}
+        expected = {name for name in variables if not name.startswith("optimizer/")}
+        if others != expected:
+            raise ValueError(f"{min(others ^ expected)} is not in both, the file and the network")
+        arrays = {name: content[name] for name in variables}
         for name, variable in variables.items():
             if arrays[name].shape != tuple(variable.shape):
                 raise ValueError(f"{name} has the shape {arrays[name].shape}, expected {tuple(variable.shape)}")
             variable.assign(arrays[name])
-    except Exception as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> MedsegError:
-    return MedsegError(
-        f"The checkpoint {path.name} of the run {path.parent.parent.name} cannot be read ({error}). "
-        "Delete the folder checkpoints/ of the run to train it from the start."
-    )

@@ -1,46 +1,38 @@
-"""How well the lesion is found, whatever its phase: from counts of pixels over a whole split."""
-
-from collections.abc import Sequence
+"""How well the lesion is found, whatever its phase: the figures of the history."""
 
 import keras
 import tensorflow as tf
 
-MEASURES = ("dice", "iou", "binary_iou")
-THRESHOLD = 0.5
-CLASS_MASK = (0, 1, 1, 1, 1)
+from medseg.tf_shared.measures import MeanOverPictures
 
 
-class LesionOverlap(keras.metrics.Metric):
-    """One measure of a binary segmentation: the classes of ``class_mask`` are merged into one, the lesion.
+def lesion(truth: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where the lesion is and where it is predicted, float32 (B, H, W) of {0, 1}: all classes but the background.
 
-    A pixel is true where its class is one of them, and predicted where their probabilities (softmax over all classes)
-    add up to more than ``threshold``. Pixels are counted over all pictures, so that large lesions weigh more.
+    A pixel is predicted where the probabilities of these classes (softmax over all) add up to more than 0.5.
 
     Args:
-        name: ``iou``, the lesion's own, TP / (TP + FP + FN); ``dice``, 2 TP / (2 TP + FP + FN); both NaN where no
-            lesion is true or predicted. Or ``binary_iou``, the published measure: the mean of the lesion's IoU and the
-            background's, TN / (TN + FP + FN), of those of the two that occur. Background counts, so that a network
-            that never finds anything has nearly 0.5.
-        threshold: of the lesion's probability, in [0, 1).
-        class_mask: 1 for each class that belongs to the lesion.
+        truth: class numbers (B, H, W, 1).
+        logits: (B, H, W, C), background first.
+    """
+    probability = tf.reduce_sum(tf.nn.softmax(tf.cast(logits, tf.float32))[..., 1:], -1)
+    return tf.cast(truth[..., 0] > 0, tf.float32), tf.cast(probability > 0.5, tf.float32)
 
-    Raises:
-        ValueError: there is no such measure.
+
+class BinaryIoU(keras.metrics.Metric):
+    """The published measure: the mean of the lesion's IoU and the background's, of those of the two that occur.
+
+    Pixels are counted over all pictures, so that large lesions weigh more. Background counts, so that a network that
+    never finds anything has nearly 0.5.
     """
 
-    def __init__(self, name: str, *, threshold: float = THRESHOLD, class_mask: Sequence[int] = CLASS_MASK) -> None:
-        if name not in MEASURES:
-            raise ValueError(f"no measure {name!r}; there are {', '.join(MEASURES)}")
-        super().__init__(name=name, dtype="float64")
-        self._threshold, self._class_mask = threshold, tuple(class_mask)
+    def __init__(self) -> None:
+        super().__init__(name="binary_iou", dtype="float64")
         self._counts = self.add_variable(shape=(4,), initializer="zeros", dtype="float64", name="counts")
 
     def update_state(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: None = None) -> None:
         """Count one batch: class numbers (B, H, W, 1), logits (B, H, W, C)."""
-        lesion = tf.constant(self._class_mask, tf.float32)
-        truth = tf.gather(lesion, tf.cast(y_true[..., 0], tf.int32))
-        probability = tf.reduce_sum(tf.nn.softmax(tf.cast(y_pred, tf.float32)) * lesion, -1)
-        predicted = tf.cast(probability > self._threshold, tf.float32)
+        truth, predicted = lesion(y_true, y_pred)
         # Sums of ones over a picture are exact in float32 up to 2^24 pixels, those over a split in float64.
         tp, positive, true = (
             tf.reduce_sum(tf.cast(tf.reduce_sum(ones, (1, 2)), tf.float64))
@@ -50,12 +42,13 @@ class LesionOverlap(keras.metrics.Metric):
         self._counts.assign_add(tf.stack([tp, positive - tp, true - tp, pixels - positive - true + tp]))
 
     def result(self) -> tf.Tensor:
-        """The measure over all that was counted."""
+        """The measure over all that was counted: TP / (TP + FP + FN) and TN / (TN + FP + FN)."""
         tp, fp, fn, tn = tf.unstack(tf.convert_to_tensor(self._counts))
-        if self.name == "dice":
-            return 2 * tp / (2 * tp + fp + fn)
-        if self.name == "iou":
-            return tp / (tp + fp + fn)
         wholes = tf.stack([tp + fp + fn, tn + fp + fn])
         shares = tf.math.divide_no_nan(tf.stack([tp, tn]), wholes)
         return tf.reduce_sum(shares) / tf.reduce_sum(tf.cast(wholes > 0, tf.float64))
+
+
+def measures() -> list[keras.metrics.Metric]:
+    """The figures of an epoch besides the loss; ``dice`` and ``iou`` as in all studies."""
+    return [MeanOverPictures("dice", lesion), MeanOverPictures("iou", lesion), BinaryIoU()]

@@ -1,39 +1,16 @@
 """A TransUNet with the weights that a run asks for, on the device that it computes on."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from medseg.errors import MedsegError
 from medseg.keras import resnet_weights as resnet
 from medseg.keras import vit_weights as vit
-from medseg.keras.device import Device
 from medseg.keras.transunet import build_transunet
 from medseg.project import display, resolve
-
-
-@dataclass(frozen=True)
-class BuiltModel:
-    """A network and what a record of it needs.
-
-    network: takes pictures (B, R, R, 3) float32 in [0, 1]; gives float32 logits (B, R, R, classes).
-    weights: what was really loaded: "random", or for each half of the encoder the file's name and sha256.
-    """
-
-    network: keras.Model
-    weights: str
-
-    @property
-    def parameters_total(self) -> int:
-        """Number of all parameters."""
-        return self.network.count_params()
-
-    @property
-    def parameters_trainable(self) -> int:
-        """Number of parameters that training changes."""
-        return int(sum(np.prod(variable.shape) for variable in self.network.trainable_variables))
+from medseg.tf_shared.device import Device
+from medseg.tf_shared.model import BuiltModel
 
 
 def build_model(
@@ -50,6 +27,8 @@ def build_model(
     seed: int = 0,
 ) -> BuiltModel:
     """A TransUNet for square pictures; see :func:`medseg.keras.transunet.build_transunet`.
+
+    It takes pictures (B, R, R, 3) float32 in [0, 1].
 
     Args:
         device: whose precision the layers compute in.

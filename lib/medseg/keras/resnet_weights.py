@@ -1,18 +1,11 @@
 """ImageNet weights of ResNet50V2, from Keras's own server, its cache, or a local file."""
 
-import contextlib
-import hashlib
-import io
 import os
-import ssl
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError
 
 import keras
-from filelock import FileLock
 
+from medseg import downloads
 from medseg.errors import MedsegError
 from medseg.project import display
 
@@ -40,45 +33,27 @@ def load(network: keras.Model, file: Path | None) -> str:
     for layer in source.layers:
         if layer.weights and layer.name in ours:
             ours[layer.name].set_weights(layer.get_weights())
-    file = file or _cache() / IMAGENET
-    return f"{file.name} sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
+    return downloads.named(file or _cache() / IMAGENET)
 
 
 def _downloaded() -> Path:
     """The file with ImageNet's weights, checked by Keras's own sum."""
-    folder = _cache()
-    folder.mkdir(parents=True, exist_ok=True)  # else Keras would take a folder in /tmp instead
-    with FileLock(folder / f".{IMAGENET}.lock"):  # two runs of a sweep want the same file
-        if not ((folder / IMAGENET).is_file() or _answers(_SERVER + IMAGENET)):
-            raise ConnectionError(f"{_SERVER} does not answer")
-        with contextlib.redirect_stdout(io.StringIO()):  # a progress bar of many lines
-            hashes = {"file_hash": "fac2f116257151a9d068a22e544a4917"}
-            return Path(keras.utils.get_file(IMAGENET, _SERVER + IMAGENET, cache_dir=folder.parent, **hashes))
+    path, url = _cache() / IMAGENET, _SERVER + IMAGENET
+    hashes = {"file_hash": "fac2f116257151a9d068a22e544a4917"}
+    return downloads.fetched_once(
+        path, url, lambda: keras.utils.get_file(IMAGENET, url, cache_dir=path.parent.parent, **hashes)
+    )
 
 
 def _cache() -> Path:
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5):
-            return True
-    except HTTPError:
-        return True
-    except (OSError, HTTPException) as error:
-        # A certificate that Python does not trust may be trusted by what downloads.
-        return isinstance(getattr(error, "reason", None), ssl.SSLError)
-
-
 def _refusal(file: Path | None, error: Exception) -> MedsegError:
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:240]}"
+    reason = downloads.told(error)
     if file:
         return MedsegError(
             f"The weights in {display(file)} do not fit ResNet50V2 ({reason}). Give the weights of ResNet50V2 without "
             "its classifier as Keras saves them, or set resnet_weights to 'none'."
         )
-    return MedsegError(
-        f"ImageNet weights for ResNet50V2 could not be had ({reason}), nor from the local cache. Connect this machine, "
-        "or set resnet_weights to the path of a file with them, or to 'none' to train from random weights."
-    )
+    return downloads.unavailable("ImageNet weights for ResNet50V2", reason, parameter="resnet_weights")

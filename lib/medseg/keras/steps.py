@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from medseg.keras.losses import Loss
-from medseg.keras.metrics import MEASURES, LesionOverlap
+from medseg.keras.metrics import measures
 
 MOMENTUM = 0.9
 
@@ -48,7 +48,7 @@ class Steps:
                 self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
             self.optimizer.build(network.trainable_variables)
             self._mean_loss = keras.metrics.Mean("loss")
-            self._measures = [LesionOverlap(name) for name in MEASURES]
+            self._measures = measures()
             # Each device adds up its own; they are summed once, when the weights change.
             own = {"synchronization": tf.VariableSynchronization.ON_READ, "aggregation": tf.VariableAggregation.SUM}
             self._sums = [

@@ -14,13 +14,13 @@ from medseg.errors import MedsegError
 from medseg.experiments import outcome
 from medseg.experiments.runs import Run
 from medseg.keras import checkpoint
-from medseg.keras import device as devices
 from medseg.keras.bookkeeping import BEST, Bookkeeping, best_epochs
 from medseg.keras.data import Batches, training_batches, validation_batches
 from medseg.keras.losses import build_loss
 from medseg.keras.models import BuiltModel
 from medseg.keras.schedules import WarmupCosineRestarts
 from medseg.keras.steps import Steps
+from medseg.tf_shared import device as devices
 
 SELECTION_RULE = (
     "lowest validation loss at the training resolution; also kept: the highest validation binary IoU (threshold 0.5, "

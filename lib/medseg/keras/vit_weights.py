@@ -4,7 +4,6 @@ The files (``R50+ViT-B_16.npz``, ``ViT-B_16.npz``) are published at storage.goog
 for each key, such as ``Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query/kernel``.
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 from scipy import ndimage
 
+from medseg import downloads
 from medseg.errors import MedsegError
 from medseg.keras.vision_transformer import block_name
 from medseg.project import display
@@ -69,7 +69,7 @@ def load(network: keras.Model, file: Path) -> str:
         arrays[key] = array
     for key, variable in wanted.items():
         variable.assign(arrays[key])
-    return f"{file.name} sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
+    return downloads.named(file)
 
 
 def targets(network: keras.Model) -> dict[str, keras.Variable]:

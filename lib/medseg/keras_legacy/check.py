@@ -10,10 +10,10 @@ from typing import Any
 from medseg.datasets.augmentation.warp import build_augmentation
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
-from medseg.keras_legacy import device as devices
 from medseg.keras_legacy.losses import LOSSES
 from medseg.keras_legacy.unet import STRIDE, known_backbone
 from medseg.keras_legacy.weights import Source
+from medseg.tf_shared import device as devices
 
 _AT_LEAST_ONE = ("resolution", "batch_size", "accumulate", "max_epochs", "patience")
 

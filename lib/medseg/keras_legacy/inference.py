@@ -2,67 +2,31 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from medseg import project
-from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
-from medseg.keras_legacy import device as devices
-from medseg.keras_legacy.unet import BuiltModel, build_model
+from medseg.keras_legacy.unet import build_model
+from medseg.tf_shared.prediction import Predictor, device_of
 
 
-class Predictor:
-    """Probabilities of a trained network.
+def load_predictor(run: Run, device: str = "auto", tta: Sequence[str] | None = None) -> Predictor:
+    """The predictor of a finished run: its best checkpoint, in the precision it was trained in; on a CPU in fp32.
 
     Args:
-        model: network with its trained weights, and its normalisation.
-        resolution: side, in pixels, of the square that pictures are resized to.
-    """
+        run: finished.
+        device: ``auto``, ``cuda`` or ``cpu``.
+        tta: views to average over; None: those of the run's parameters.
 
-    def __init__(self, model: BuiltModel, resolution: int) -> None:
-        self._preprocess, self._resolution = model.preprocess, resolution
-        # One signature for every number of pictures, so that the graph is traced once.
-        signature = [tf.TensorSpec([None, resolution, resolution, 3], tf.float32)]
-        self._logits = tf.function(lambda batch: model.network(batch, training=False), input_signature=signature)
-
-    def __call__(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Probability maps of ``pictures``.
-
-        Args:
-            pictures: each (H, W, 3) uint8 RGB; sizes may differ.
-
-        Returns:
-            For each picture (H, W) float32 in [0, 1] at its own size: the logits are brought there before the sigmoid.
-        """
-        small = np.stack([resize_image(picture, self._resolution) for picture in pictures])
-        logits = self._logits(tf.constant(self._preprocess(small)))
-        return [
-            tf.sigmoid(resize_logits(one, picture.shape[:2])).numpy()
-            for one, picture in zip(logits[..., 0], pictures, strict=True)
-        ]
-
-
-def resize_logits(logits: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Bilinear interpolation of (h, w) to ``size`` (H, W), float32; the centre of pixel i lies at i + 1/2.
-
-    The same numbers as PyTorch's ``interpolate`` with ``align_corners=False``.
-    """
-    return tf.image.resize(logits[None, ..., None], size, method="bilinear", antialias=False)[0, ..., 0]
-
-
-def load_predictor(run: Run, device: str = "auto") -> Predictor:
-    """The predictor of a finished run: its best checkpoint, in the precision it was trained in; on a CPU in fp32.
+    Returns:
+        For each picture the probability (H, W) of the structure.
 
     Raises:
         MedsegError: the checkpoint is missing, unreadable, or not of the network that the run describes.
     """
     parameters = run.record["parameters"]
-    chosen = devices.choose(device)
-    if chosen.kind == "cuda":
-        chosen = devices.choose(device, parameters["precision"])
-    model = build_model(parameters["backbone"], chosen)
+    model = build_model(parameters["backbone"], device_of(parameters, device))
     path = run.checkpoints / "best.h5"
     try:
         model.network.load_weights(path)
@@ -71,4 +35,16 @@ def load_predictor(run: Run, device: str = "auto") -> Predictor:
             f"{project.display(path)} cannot be used ({str(error).splitlines()[0]}). Train the run again: delete its "
             "folder and repeat the sweep."
         ) from error
-    return Predictor(model, parameters["resolution"])
+    resolution = parameters["resolution"]
+    # One signature for every number of pictures, so that the graph is traced once.
+    network = tf.function(
+        lambda batch: model.network(batch, training=False),
+        input_signature=[tf.TensorSpec([None, resolution, resolution, 3], tf.float32)],
+    )
+    views = parameters.get("tta", ()) if tta is None else tta
+    return Predictor(
+        lambda pictures: network(tf.constant(model.preprocess(pictures))),
+        resolution,
+        lambda logits: tf.sigmoid(logits[..., 0]),
+        views,
+    )

@@ -11,12 +11,13 @@ from medseg.errors import MedsegError
 from medseg.experiments import outcome
 from medseg.experiments.runs import Run
 from medseg.keras_legacy import checkpoint
-from medseg.keras_legacy import device as devices
 from medseg.keras_legacy.callbacks import Bookkeeping, ValidationPictures
 from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
 from medseg.keras_legacy.feeding import FEEDINGS
-from medseg.keras_legacy.losses import LOSSES, MeanOverCases
+from medseg.keras_legacy.losses import LOSSES, masks
 from medseg.keras_legacy.unet import BuiltModel
+from medseg.tf_shared import device as devices
+from medseg.tf_shared.measures import MeanOverPictures
 
 SELECTION_RULE = "highest mean validation IoU at the training resolution, threshold 0.5"
 SCHEDULES = ("plateau", "constant")
@@ -113,6 +114,6 @@ def compile_network(network: tf_keras.Model, loss: str, learning_rate: float, *,
     network.compile(
         tf_keras.optimizers.Adam(learning_rate, jit_compile=xla),
         loss=LOSSES[loss],
-        metrics=[MeanOverCases("dice"), MeanOverCases("iou")],
+        metrics=[MeanOverPictures(name, masks) for name in ("dice", "iou")],
         jit_compile=xla,
     )

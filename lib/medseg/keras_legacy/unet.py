@@ -11,12 +11,13 @@ import numpy as np
 import tf_keras
 
 from medseg.errors import MedsegError
-from medseg.keras_legacy.device import Device
 from medseg.keras_legacy.network import SegmentationModel
 from medseg.keras_legacy.weights import Source
+from medseg.tf_shared import model
+from medseg.tf_shared.device import Device
 
 with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it greets, and its formulas hold escapes unknown to Python
+    warnings.simplefilter("ignore")  # it prints a banner, and its formulas hold escapes unknown to Python
     import segmentation_models as sm
     from segmentation_models.models.unet import Unet
 
@@ -25,28 +26,14 @@ STRIDE = 32
 
 
 @dataclass(frozen=True)
-class BuiltModel:
-    """A network and what a record of it needs.
+class BuiltModel(model.BuiltModel):
+    """A U-Net with the normalisation that its encoder was trained with.
 
-    network: takes normalised float32 pictures (B, H, W, 3), H and W multiples of ``STRIDE``; gives float32 logits
-        (B, H, W, 1).
+    network: takes normalised float32 pictures (B, H, W, 3), H and W multiples of ``STRIDE``; one channel of logits.
     preprocess: the backbone's own, from uint8 RGB pictures (B, H, W, 3) to what the network takes.
-    weights: what was really loaded: "random", "imagenet (...)", or "file NAME sha256 ...".
     """
 
-    network: SegmentationModel
     preprocess: Callable[[np.ndarray], np.ndarray]
-    weights: str
-
-    @property
-    def parameters_total(self) -> int:
-        """Number of all parameters."""
-        return self.network.count_params()
-
-    @property
-    def parameters_trainable(self) -> int:
-        """Number of parameters that training changes."""
-        return int(sum(np.prod(variable.shape) for variable in self.network.trainable_variables))
 
 
 def known_backbone(name: str) -> str:
@@ -105,7 +92,7 @@ def build_model(
     for layer in network.layers:
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.momentum = norm_momentum
-    return BuiltModel(network, preprocessing(backbone), source.label)
+    return BuiltModel(network, source.label, preprocessing(backbone))
 
 
 def preprocessing(backbone: str) -> Callable[[np.ndarray], np.ndarray]:

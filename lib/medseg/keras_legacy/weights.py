@@ -1,18 +1,11 @@
 """Where an encoder's weights come from: ImageNet, a file, or chance; never chance without being asked."""
 
-import contextlib
-import hashlib
-import io
-import ssl
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 
 import tf_keras
-from filelock import FileLock
 
+from medseg import downloads
 from medseg.errors import MedsegError
 from medseg.project import display, resolve
 
@@ -58,20 +51,17 @@ class Source:
             return "random"
         file = self._file or self.utilities.downloaded
         origin = "file" if self._file else "imagenet (segmentation_models),"
-        return f"{origin} {file.name} sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
+        return f"{origin} {downloads.named(file)}"
 
     def refusal(self, error: Exception) -> MedsegError:
         """What to tell a person when the backbone could not be built with these weights."""
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:240]}"
+        reason = downloads.told(error)
         if self._file:
             return MedsegError(
                 f"The weights in {display(self._file)} do not fit {self._backbone!r} ({reason}). Give the weights of "
                 "this very backbone without its classifier, or set weights to 'none'."
             )
-        return MedsegError(
-            f"ImageNet weights for {self._backbone!r} could not be had ({reason}), nor from the local cache. Connect "
-            "this machine, or set weights to the path of a file with them, or to 'none' to train from random weights."
-        )
+        return downloads.unavailable(f"ImageNet weights for {self._backbone!r}", reason)
 
 
 class _Utilities:
@@ -84,23 +74,8 @@ class _Utilities:
 
     def get_file(self, fname: str, origin: str, cache_subdir: str = "models", **hashes: Any) -> str:
         """As that of Keras: from the cache if the file is there and whole, else from ``origin``."""
-        folder = Path.home() / ".keras" / cache_subdir
-        folder.mkdir(parents=True, exist_ok=True)  # else Keras would take a folder in /tmp instead
-        with FileLock(folder / f".{fname}.lock"):  # two runs of a sweep want the same file
-            if not ((folder / fname).is_file() or _answers(origin)):
-                raise ConnectionError(f"{origin} does not answer")
-            with contextlib.redirect_stdout(io.StringIO()):  # a progress bar of many lines
-                path = tf_keras.utils.get_file(fname, origin, cache_subdir=cache_subdir, **hashes)
-        self.downloaded = Path(path)
-        return path
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5):
-            return True
-    except HTTPError:
-        return True
-    except (OSError, HTTPException) as error:
-        # A certificate that Python does not trust may be trusted by what downloads.
-        return isinstance(getattr(error, "reason", None), ssl.SSLError)
+        path = Path.home() / ".keras" / cache_subdir / fname
+        self.downloaded = downloads.fetched_once(
+            path, origin, lambda: tf_keras.utils.get_file(fname, origin, cache_subdir=cache_subdir, **hashes)
+        )
+        return str(self.downloaded)

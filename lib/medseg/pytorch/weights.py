@@ -1,14 +1,9 @@
 """Pretrained weights of encoders: from a hub or a file, never half and never silently random."""
 
-import hashlib
-import ssl
-import urllib.request
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError
 
 import segmentation_models_pytorch as smp
 import timm
@@ -18,6 +13,7 @@ from huggingface_hub import constants, hf_hub_download
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from medseg import downloads
 from medseg.errors import MedsegError
 from medseg.project import display, resolve
 from medseg.pytorch.backbones import Normalisation, from_preprocessing
@@ -64,7 +60,7 @@ def from_file(path: str | Path, backbone: str, tags: Sequence[str]) -> Weights:
             f"Weights file {display(file)} holds {found}, not a plain state dict of named tensors. Save that of the "
             "encoder alone: torch.save(encoder.state_dict(), file)."
         )
-    return Weights(state_dict, f"file {file.name} sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}")
+    return Weights(state_dict, f"file {downloads.named(file)}")
 
 
 def from_torchvision(backbone: str) -> Weights:
@@ -164,26 +160,12 @@ def _download(what: str, source: str, url: str) -> Iterator[bool]:
 
     huggingface_hub would retry for half a minute; told that it is offline, it serves its cache or fails at once.
     """
-    reachable, was_offline = _answers(url), constants.HF_HUB_OFFLINE
+    reachable, was_offline = downloads.answers(url), constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = was_offline or not reachable
     try:
         yield reachable
     except Exception as error:  # each library beneath has its own exceptions for a failed download
         reason = f"{type(error).__name__}: {_shortened(error)}" if reachable else "it does not answer"
-        raise MedsegError(
-            f"{what} could not be had from {source} ({reason}), nor from the local cache. Connect this machine, or "
-            "set weights to the path of a file with them, or to 'none' to train from random weights."
-        ) from error
+        raise downloads.unavailable(what, reason, source=source) from error
     finally:
         constants.HF_HUB_OFFLINE = was_offline
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5):
-            return True
-    except HTTPError:
-        return True
-    except (OSError, HTTPException) as error:
-        # A certificate that Python does not trust may be trusted by the library that downloads.
-        return isinstance(getattr(error, "reason", None), ssl.SSLError)

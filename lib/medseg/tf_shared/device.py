@@ -1,17 +1,15 @@
-"""Where a network computes and in which precision."""
+"""Where a network computes, on how many devices, and in which precision."""
 
 import contextlib
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-
-import tensorflow as tf
-import tf_keras
+from functools import cached_property
 
 from medseg.errors import MedsegError
 from medseg.experiments.memory import peak_resident_mb
 from medseg.experiments.provenance import processor_name
-
-tf.get_logger().setLevel("ERROR")
+from medseg.tf_shared.room import keras, tf
 
 
 @dataclass(frozen=True)
@@ -22,27 +20,47 @@ class Device:
         kind: ``cuda`` or ``cpu``.
         name: what a person would call it, such as "NVIDIA A100".
         precision: ``fp32``, ``fp16`` or ``bf16`` (the last two mixed: weights stay fp32).
+        count: how many such devices share every batch.
     """
 
     kind: str
     name: str
     precision: str
+    count: int = 1
 
     @property
     def policy(self) -> str:
         """The name of the precision in Keras."""
         return {"fp32": "float32", "fp16": "mixed_float16", "bf16": "mixed_bfloat16"}[self.precision]
 
+    @cached_property
+    def _strategy(self) -> tf.distribute.Strategy:
+        prefix = "GPU" if self.kind == "cuda" else "CPU"
+        return tf.distribute.MirroredStrategy([f"{prefix}:{number}" for number in range(self.count)])
 
-def choose(device: str = "auto", precision: str = "auto") -> Device:
+    def scope(self) -> AbstractContextManager:
+        """Within it, a network is built once on every device; nothing special for a single one."""
+        return self._strategy.scope() if self.count > 1 else contextlib.nullcontext()
+
+
+def choose(device: str = "auto", precision: str = "auto", count: int = 1) -> Device:
     """Resolve ``auto``: CUDA, else CPU; bf16 where the GPU has it, else fp16, and fp32 on a CPU.
 
     TensorFlow settles its devices at the first operation, so this comes first: GPU memory is taken as it is needed
     instead of all at once, the CPU's threads follow ``OMP_NUM_THREADS``, and ``cpu`` hides the GPUs.
 
+    Args:
+        count: GPUs that share every batch.
+
     Raises:
-        MedsegError: the named device is not there or can no longer be chosen, or the precision is of no use on it.
+        MedsegError: the named device is not there, or fewer of them, or it can no longer be chosen, or the precision is
+            of no use on it.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise MedsegError(
+            f"Keras computes with {keras.backend.backend()}, but medseg's data and checkpoints need TensorFlow. "
+            "Unset KERAS_BACKEND and start again."
+        )
     gpus = tf.config.list_physical_devices("GPU")
     kind = ("cuda" if gpus else "cpu") if device == "auto" else device
     if kind == "cuda" and not gpus:
@@ -51,6 +69,9 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
         raise MedsegError(f"The device {device!r} is not available in Keras. Choose one of: auto, cuda, cpu.")
     if kind == "cpu" and precision == "fp16":
         raise MedsegError("precision='fp16' is of no use on a CPU. Use precision='auto' or 'fp32'.")
+    available = len(gpus) if kind == "cuda" else 1
+    if not 1 <= count <= available:
+        raise MedsegError(f"devices is {count}, but there is {available} of the kind {kind}. Use devices={available}.")
     try:
         if gpus:
             tf.config.set_visible_devices(gpus if kind == "cuda" else [], "GPU")
@@ -70,18 +91,24 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
     if precision == "auto":  # bf16 from Ampere on, fp16 on tensor cores from Volta on
         capability = details.get("compute_capability", (0, 0))
         precision = "bf16" if capability >= (8, 0) else "fp16" if capability >= (7, 0) else "fp32"
-    return Device(kind, details.get("device_name", "GPU"), precision)
+    return Device(kind, details.get("device_name", "GPU"), precision, count)
 
 
 def versions() -> str:
     """TensorFlow and the Keras in use, for a line of a notebook."""
-    return f"TensorFlow {tf.__version__}, Keras {tf_keras.__version__}"
+    return f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
 
 
 def peak_memory_mb(device: Device) -> dict[str, float | None]:
-    """Highest memory so far in MB (1e6 bytes): ``host`` resident of this process, ``device`` allocated on CUDA."""
-    on_device = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e6 if device.kind == "cuda" else None
-    return {"host": peak_resident_mb(), "device": None if on_device is None else round(on_device, 1)}
+    """Highest memory so far in MB (1e6 bytes): ``host`` resident of this process, ``device`` allocated on a GPU.
+
+    Of several GPUs, that of the one that needed most.
+    """
+    on_device = None
+    if device.kind == "cuda":
+        peaks = [tf.config.experimental.get_memory_info(f"GPU:{number}")["peak"] for number in range(device.count)]
+        on_device = round(max(peaks) / 1e6, 1)
+    return {"host": peak_resident_mb(), "device": on_device}
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,0 +1,1 @@
+"""What both Keras rooms, ``medseg.keras`` and ``medseg.keras_legacy``, do with TensorFlow alone."""

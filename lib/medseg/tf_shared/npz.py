@@ -1,0 +1,55 @@
+"""Checkpoints as ``.npz``: arrays by name and the state of the loop as JSON; whole or not there, and without pickle."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medseg import atomic
+from medseg.errors import MedsegError
+
+#: Name of the state among the arrays.
+STATE = "state"
+
+
+def write(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any] | None = None) -> None:
+    """Write ``arrays`` and, where there is one, ``state`` (what JSON can say, NaN and infinity included).
+
+    Raises:
+        MedsegError: the disk is full, read-only or closed to this user; ``path`` is as it was.
+    """
+    extra = {} if state is None else {STATE: np.array(json.dumps(state))}
+    with atomic.replacing_file(path) as temporary:
+        np.savez(temporary, **arrays, **extra)
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """The state of the loop in a checkpoint; None where there is no checkpoint.
+
+    Raises:
+        MedsegError: the file is not a whole checkpoint.
+    """
+    if not path.is_file():
+        return None
+    with opened(path) as content:
+        return json.loads(str(content[STATE]))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays in ``path``; whatever goes wrong with them in the block becomes one message.
+
+    Raises:
+        MedsegError: the file is missing or damaged, or the block does not accept what it holds.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            yield content
+    except Exception as error:  # a damaged file fails in many ways, each with an exception of its own
+        raise MedsegError(
+            f"The checkpoint {path.name} of the run {path.parent.parent.name} cannot be read ({error}). "
+            "Delete the folder checkpoints/ of the run to train it from the start."
+        ) from error
