@@ -29,6 +29,8 @@ def finished(start):
     run, _ = start()
     run.checkpoints.mkdir()
     (run.checkpoints / "best.ckpt").write_bytes(b"weights")
+    (run.folder / "validation").mkdir()
+    (run.folder / "validation" / "epoch-0001.jpg").write_bytes(b"picture")
     run.write_table("history.csv", pd.DataFrame({"epoch": [1], "split": ["train"], "loss": [0.5]}))
     run.finish(**{key: {} for key in ("device", "model", "batch", "durations", "peak_memory_mb")}, selection={"x": 1})
     return run
@@ -41,6 +43,7 @@ def test_inference_alone_is_not_trained_again(start, finished):
     history = adoption.adopt(run, twin)
     assert list(history["loss"]) == [0.5]
     assert (run.checkpoints / "best.ckpt").read_bytes() == b"weights"
+    assert (run.folder / "validation" / "epoch-0001.jpg").read_bytes() == b"picture"
     assert run.status == "finished"
     assert run.record["training_of"] == finished.id
     assert run.record["selection"] == {"x": 1}

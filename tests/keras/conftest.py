@@ -67,9 +67,9 @@ def parameters(discs):
         "data": str(discs.folder), "architecture": "transunet", "size": "tiny", "variant": "hybrid",
         "encoder_trainable": True, "resnet_weights": "none", "vit_weights": "none", "norm_momentum": 0.9,
         "resolution": 32, "batch_size": 4, "accumulate": 1, "max_epochs": 2, "learning_rate": 0.05, "warmup": 1,
-        "restart": 4, "cross_entropy_weight": 0.5, "dice_weight": 0.5, "patience": 0,
-        "augmentation": ["flip_left_right", "flip_up_down", "crop", "brightness", "rotate", "noise"],
-        "precision": "fp32", "device": "cpu", "devices": 1, "xla": False, "workers": 0, "seed": 3,
+        "restart_epochs": 4, "restart_factor": 1, "cross_entropy_weight": 0.5, "dice_weight": 0.5, "patience": 0,
+        "augmentation": "published", "tta": [], "thresholds": "fixed", "postprocess": "none", "crf": False,
+        "precision": "fp32", "device": "cpu", "devices": 1, "compile": False, "workers": 0, "seed": 3,
     }  # fmt: skip
 
 

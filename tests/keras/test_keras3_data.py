@@ -116,9 +116,14 @@ def test_what_is_drawn_for_one_does_not_depend_on_the_others():
     np.testing.assert_array_equal(flipped, both)
 
 
-def test_an_unknown_augmentation_is_refused():
-    with pytest.raises(MedsegError, match="no augmentation 'flip'. There are: flip_left_right, flip_up_down, crop"):
-        augmentation.check(["noise", "flip"])
+def test_an_augmentation_is_a_preset_or_terms():
+    assert augmentation.parse("published") == AUGMENTATIONS
+    assert augmentation.parse("none") == ()
+    assert augmentation.parse("flip_left_right + crop+noise") == ("flip_left_right", "crop", "noise")
+    with pytest.raises(MedsegError, match="no augmentation 'flip_up'. Did you mean 'flip_up_down'.*, crop, brightness"):
+        augmentation.parse("noise + flip_up")
+    with pytest.raises(MedsegError, match="no augmentation ''"):
+        augmentation.parse("")
 
 
 def _epochs(discs, first, last, **options):

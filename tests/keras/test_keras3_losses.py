@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 TRUTH = RNG.integers(0, 5, (3, 8, 6, 1)).astype(np.uint8)
 LOGITS = RNG.normal(0, 2, (3, 8, 6, 5)).astype(np.float32)
 PROBABILITY = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
-PUBLISHED = {"peak": 1e-3, "warmup": 100, "restart": 300}
+PUBLISHED = {"peak": 1e-3, "warmup": 100, "restart_epochs": 300}
 
 
 def test_the_loss_is_half_cross_entropy_and_half_squared_dice():
@@ -113,6 +113,17 @@ def test_the_published_learning_rate_is_reproduced():
     np.testing.assert_allclose(at[100:400:7], theirs, rtol=1e-4, atol=1e-9)
 
 
+def test_periods_may_grow():
+    growing = {"peak": 1e-3, "warmup": 2, "restart_epochs": 3, "restart_factor": 2}
+    at = np.array([float(rate(epoch, **growing)) for epoch in range(48)])
+    peaks = [epoch for epoch in range(1, 47) if at[epoch] > max(at[epoch - 1], at[epoch + 1])]
+    assert peaks == [2, 5, 11, 23]  # periods of 3, 6, 12 and 24 epochs
+    np.testing.assert_allclose(at[peaks], 1e-3, rtol=1e-5)
+    restarts = keras.optimizers.schedules.CosineDecayRestarts(1e-3, 3, t_mul=2.0, m_mul=1.0, alpha=0.0)
+    between = [epoch for epoch in range(2, 47) if epoch not in peaks]
+    np.testing.assert_allclose(at[between], [float(restarts(epoch - 2)) for epoch in between], rtol=1e-4, atol=1e-9)
+
+
 def test_the_schedule_goes_by_epochs_whatever_their_number_of_steps():
     schedule = WarmupCosineRestarts(4, **PUBLISHED)
     for step in (0, 1, 399, 400, 402, 1599, 1600):
@@ -121,4 +132,4 @@ def test_the_schedule_goes_by_epochs_whatever_their_number_of_steps():
     optimizer.build([keras.Variable(1.0)])
     optimizer.iterations.assign(200)
     assert float(tf.convert_to_tensor(optimizer.learning_rate)) == pytest.approx(5e-4)
-    assert float(rate(0, peak=1e-3, warmup=0, restart=5)) == pytest.approx(1e-3)
+    assert float(rate(0, peak=1e-3, warmup=0, restart_epochs=5)) == pytest.approx(1e-3)

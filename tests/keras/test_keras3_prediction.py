@@ -56,3 +56,18 @@ def test_a_checkpoint_that_is_missing_or_unknown_is_named(run):
         load_predictor(run, "cpu", "best")
     with pytest.raises(MedsegError, match="best_iou.npz cannot be used.*Train the run again"):
         load_predictor(run, "cpu", "best_iou")
+
+
+def test_a_mirrored_copy_is_averaged_with_the_picture_as_it_is(run, parameters):
+    network = build_model(CPU, **{name: parameters[name] for name in NAMES}, seed=4).network
+    checkpoint.save_frozen(network, run.checkpoints)
+    checkpoint.save_weights(network, run.checkpoints / checkpoint.FILES["best_loss"])
+    picture = np.random.default_rng(0).integers(0, 256, (40, 53, 3), dtype=np.uint8)
+    alone = load_predictor(run, "cpu")
+    expected = (alone([picture])[0] + alone([picture[:, ::-1]])[0][..., ::-1]) / 2
+    run.update(parameters={**parameters, "tta": ["flip"]})
+    np.testing.assert_allclose(load_predictor(run, "cpu")([picture])[0], expected, atol=1e-6)
+    np.testing.assert_array_equal(load_predictor(run, "cpu", tta=())([picture])[0], alone([picture])[0])
+    assert np.abs(expected - alone([picture])[0]).max() > 1e-4
+    with pytest.raises(MedsegError, match="tta holds '2'"):
+        load_predictor(run, "cpu", tta=["2"])

@@ -53,7 +53,7 @@ def _train(parameters, dataset, model=None):
 
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs, tmp_path, monkeypatch):
     # 23 samples in six steps, two by two; the rate rises for three epochs, then falls and restarts within the rest.
-    parameters |= {"max_epochs": 16, "accumulate": 2, "warmup": 3, "restart": 7}
+    parameters |= {"max_epochs": 16, "accumulate": 2, "warmup": 3, "restart_epochs": 7}
     run = runs.prepare_run(*STAGE, parameters, discs)
     arguments = [str(Path(__file__).parent), json.dumps(parameters)]
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments])
@@ -85,7 +85,7 @@ def _values(run):
 
 
 def test_training_learns_and_the_record_says_how(parameters, discs):
-    parameters |= {"max_epochs": 14, "restart": 20, "augmentation": []}
+    parameters |= {"max_epochs": 14, "restart_epochs": 20, "augmentation": "none"}
     run, history = _train(parameters, discs)
     assert list(history.columns) == ["epoch", "split", "loss", "dice", "iou", "binary_iou", "learning_rate", "seconds"]
     validation = history[history["split"] == "validation"].reset_index(drop=True)

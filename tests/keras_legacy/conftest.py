@@ -58,5 +58,6 @@ def parameters(discs):
         "data": str(discs.folder), "architecture": "unet", "backbone": "mobilenetv2", "weights": "none",
         "norm_momentum": 0.9, "resolution": 32, "batch_size": 5, "accumulate": 1, "max_epochs": 3,
         "learning_rate": 0.01, "loss": "bce+dice", "schedule": "plateau", "patience": 20, "augmentation": "warp",
-        "feeding": "fit", "precision": "fp32", "device": "cpu", "compile": False, "workers": 0, "seed": 3,
+        "feeding": "fit", "precision": "fp32", "device": "cpu", "compile": False, "tta": [], "thresholds": "fixed",
+        "postprocess": "none", "crf": False, "workers": 0, "seed": 3,
     }  # fmt: skip

@@ -3,6 +3,7 @@
 import sys
 import types
 
+import numpy as np
 import pandas as pd
 import pytest
 from tiny_network import tiny_model
@@ -58,6 +59,15 @@ def test_a_keras_and_a_pytorch_model_with_the_same_probabilities_get_the_same_ro
     assert keras_run.evaluated
     assert torch_run.evaluated
     assert keras_run.id != torch_run.id
+
+
+def test_a_mirrored_copy_is_averaged_with_the_picture_as_it_is(keras_run, parameters):
+    picture = np.random.default_rng(0).integers(0, 256, (40, 53, 3), dtype=np.uint8)
+    alone = inference.load_predictor(keras_run, "cpu")
+    expected = (alone([picture])[0] + alone([picture[:, ::-1]])[0][:, ::-1]) / 2
+    keras_run.update(parameters={**parameters, "tta": ["flip"]})
+    np.testing.assert_allclose(inference.load_predictor(keras_run, "cpu")([picture])[0], expected, atol=1e-6)
+    assert np.abs(expected - alone([picture])[0]).max() > 1e-4
 
 
 def test_an_unknown_notebook_is_named(tmp_path):

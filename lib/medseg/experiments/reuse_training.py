@@ -17,6 +17,8 @@ from medseg.experiments.runs import Run, all_runs
 
 #: Parameters that no training depends on.
 INFERENCE_ONLY = frozenset({"window", "stride", "tta", "thresholds", "postprocess", "crf"})
+#: Folders that a training fills; validation pictures are drawn in some trainings alone.
+_FOLDERS = ("checkpoints", "validation")
 #: Entries of the record that the training leaves.
 _RESULTS = ("device", "model", "batch", "selection", "durations", "peak_memory_mb")
 
@@ -44,13 +46,14 @@ def trained_twin(run: Run, parameters: Mapping[str, Any]) -> Run | None:
 
 
 def adopt(run: Run, twin: Run) -> pd.DataFrame:
-    """Give ``run`` the checkpoints, the history and the training's record of ``twin``; returns the history.
+    """Give ``run`` all that the training of ``twin`` left: folders, history, record; returns the history.
 
     The record says from which run they come (``training_of``). Files are linked where the disk can do that.
     """
-    run.checkpoints.mkdir(parents=True, exist_ok=True)
-    for source in sorted(path for path in twin.checkpoints.iterdir() if path.is_file()):
-        _link(source, run.checkpoints / source.name)
+    for name in _FOLDERS:
+        for source in sorted(path for path in (twin.folder / name).glob("*") if path.is_file()):
+            (run.folder / name).mkdir(parents=True, exist_ok=True)
+            _link(source, run.folder / name / source.name)
     history = twin.history()
     run.write_table("history.csv", history)
     record = twin.record

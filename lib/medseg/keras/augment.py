@@ -7,23 +7,35 @@ import tensorflow as tf
 
 from medseg.datasets.augmentation.warp import plain_resize
 from medseg.errors import MedsegError
+from medseg.names import did_you_mean
 
-#: The published ones; the seventh, division by 255, is done to every picture.
+#: The terms; all of them are the published ones, but for the division by 255, which is done to every picture.
 AUGMENTATIONS = ("flip_left_right", "flip_up_down", "crop", "brightness", "rotate", "noise")
+PRESETS = {"published": AUGMENTATIONS, "none": ()}
 LEAST_CROP = 0.8  # side of the smallest crop, as a fraction of the picture's
 BRIGHTNESS = 0.2  # greatest amount added or taken away; black is 0, white 1
 NOISE = 0.05  # standard deviation, on the same scale
 
 
-def check(augmentation: Sequence[str]) -> None:
-    """Refuse a name that there is not.
+def parse(augmentation: str) -> tuple[str, ...]:
+    """The terms that a notebook's ``augmentation`` asks for.
+
+    Args:
+        augmentation: a preset (``published``: all terms; ``none``), or terms such as ``flip_left_right + crop``.
 
     Raises:
-        MedsegError: the message lists those that there are.
+        MedsegError: a name that there is not; the message says the nearest, and those that there are.
     """
-    unknown = [name for name in augmentation if name not in AUGMENTATIONS]
-    if unknown:
-        raise MedsegError(f"There is no augmentation {unknown[0]!r}. There are: {', '.join(AUGMENTATIONS)}.")
+    if augmentation in PRESETS:
+        return PRESETS[augmentation]
+    terms = tuple(term.strip() for term in augmentation.split("+"))
+    for term in terms:
+        if term not in AUGMENTATIONS:
+            raise MedsegError(
+                f"There is no augmentation {term!r}.{did_you_mean(term, (*AUGMENTATIONS, *PRESETS))} Give "
+                f"{' or '.join(PRESETS)}, or some of these joined by ' + ': {', '.join(AUGMENTATIONS)}."
+            )
+    return terms
 
 
 def loaded_side(resolution: int, augmentation: Sequence[str]) -> int:
@@ -103,7 +115,7 @@ def preview(
     picture: np.ndarray,
     label: np.ndarray,
     resolution: int,
-    augmentation: Sequence[str],
+    augmentation: str,
     *,
     seed: int,
     epoch: int,
@@ -114,9 +126,11 @@ def preview(
     Args:
         picture: (H, W, 3) uint8.
         label: (H, W) uint8.
+        augmentation: see :func:`parse`.
         index: number of the sample among those trained on.
     """
-    resized = plain_resize(picture, label, loaded_side(resolution, augmentation))
+    terms = parse(augmentation)
+    resized = plain_resize(picture, label, loaded_side(resolution, terms))
     key = sample_seed(seed, tf.constant(epoch, tf.int64), tf.constant(index, tf.int64))
-    changed, classes = augment(*map(tf.constant, resized), key, resolution, augmentation)
+    changed, classes = augment(*map(tf.constant, resized), key, resolution, terms)
     return np.round(np.clip(changed.numpy(), 0, 1) * 255).astype(np.uint8), classes.numpy()

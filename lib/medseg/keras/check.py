@@ -13,10 +13,11 @@ from medseg.keras import augment
 from medseg.keras.models import weight_files
 from medseg.keras.transunet import SIZES, VARIANTS, check_side
 from medseg.tf_shared import device as devices
+from medseg.tf_shared import parameters as common
 
 _LEAST = {
-    "resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "warmup": 0, "restart": 1, "patience": 0,
-    "workers": 0, "devices": 1, "cross_entropy_weight": 0, "dice_weight": 0,
+    "resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "warmup": 0, "restart_epochs": 1,
+    "restart_factor": 1, "patience": 0, "workers": 0, "devices": 1, "cross_entropy_weight": 0, "dice_weight": 0,
 }  # fmt: skip
 
 
@@ -26,13 +27,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     Raises:
         MedsegError: what cannot work, and what would.
     """
-    for name, least in _LEAST.items():
-        if parameters[name] < least:
-            raise MedsegError(f"{name} is {parameters[name]:g}, expected {least} or more.")
-    if parameters["learning_rate"] <= 0:
-        raise MedsegError(f"learning_rate is {parameters['learning_rate']:g}, expected more than 0.")
-    if not 0 <= parameters["norm_momentum"] < 1:
-        raise MedsegError(f"norm_momentum is {parameters['norm_momentum']:g}, expected 0 or more and less than 1.")
+    common.check(parameters, _LEAST)
     if not parameters["cross_entropy_weight"] + parameters["dice_weight"]:
         raise MedsegError("cross_entropy_weight and dice_weight are both 0: nothing would be learnt. Raise one.")
     for name, known in (("size", SIZES), ("variant", VARIANTS)):
@@ -44,9 +39,9 @@ def check(parameters: Mapping[str, Any]) -> None:
             f"batch_size is {parameters['batch_size']}, but {parameters['devices']} devices share every batch. Give "
             "each at least one picture."
         )
-    if parameters["xla"] and parameters["devices"] > 1:
-        raise MedsegError("xla compiles the steps of one device only. Set devices to 1, or xla to False.")
-    augment.check(parameters["augmentation"])
+    if parameters["compile"] and parameters["devices"] > 1:
+        raise MedsegError("compile is for the steps of one device only. Set devices to 1, or compile to False.")
+    augment.parse(parameters["augmentation"])
     weight_files(*(parameters[name] for name in ("size", "variant", "resnet_weights", "vit_weights")))
     devices.choose(parameters["device"], parameters["precision"], parameters["devices"])
 

@@ -14,6 +14,7 @@ from medseg.errors import MedsegError
 from medseg.experiments import outcome
 from medseg.experiments.runs import Run
 from medseg.keras import checkpoint
+from medseg.keras.augment import parse
 from medseg.keras.bookkeeping import BEST, Bookkeeping, best_epochs
 from medseg.keras.data import Batches, training_batches, validation_batches
 from medseg.keras.losses import build_loss
@@ -36,12 +37,12 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
     Args:
         model: built on the device that ``parameters`` name, by :func:`medseg.keras.models.build_model`.
         parameters: architecture, resolution, batch_size (over all devices), accumulate, max_epochs, learning_rate,
-            warmup, restart, cross_entropy_weight, dice_weight, patience, augmentation, precision, device, devices, xla,
-            workers, seed.
+            warmup, restart_epochs, restart_factor, cross_entropy_weight, dice_weight, patience, augmentation,
+            precision, device, devices, compile, workers, seed.
 
     Returns:
-        The history, one row per epoch and split: epoch, split, loss, dice and iou of the lesion, binary_iou,
-        learning_rate (of the first step), seconds.
+        The history, one row per epoch and split: epoch, split, loss, dice and iou of the lesion (means over
+        pictures), binary_iou (of the pixels of all pictures), learning_rate (of the first step), seconds.
 
     Raises:
         MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
@@ -106,7 +107,7 @@ def _fit(
             )
     training = training_batches(
         dataset,
-        augmentation=parameters["augmentation"],
+        augmentation=parse(parameters["augmentation"]),
         seed=parameters["seed"],
         first_epoch=first_epoch,
         max_epochs=max_epochs,
@@ -116,7 +117,8 @@ def _fit(
         math.ceil(training.steps / accumulate),
         peak=parameters["learning_rate"],
         warmup=parameters["warmup"],
-        restart=parameters["restart"],
+        restart_epochs=parameters["restart_epochs"],
+        restart_factor=parameters["restart_factor"],
     )
     steps = Steps(
         network,
@@ -124,7 +126,7 @@ def _fit(
         schedule,
         accumulate=accumulate > 1,
         half=device.precision == "fp16",
-        xla=parameters["xla"],
+        xla=parameters["compile"],
     )
     if state:
         checkpoint.restore(network, run.checkpoints / checkpoint.LAST, steps.optimizer)

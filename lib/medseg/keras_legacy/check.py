@@ -14,8 +14,9 @@ from medseg.keras_legacy.losses import LOSSES
 from medseg.keras_legacy.unet import STRIDE, known_backbone
 from medseg.keras_legacy.weights import Source
 from medseg.tf_shared import device as devices
+from medseg.tf_shared import parameters as common
 
-_AT_LEAST_ONE = ("resolution", "batch_size", "accumulate", "max_epochs", "patience")
+_LEAST = {"resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "patience": 1, "workers": 0}
 
 
 def check(parameters: Mapping[str, Any]) -> None:
@@ -24,15 +25,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     Raises:
         MedsegError: what cannot work, and what would.
     """
-    for name in _AT_LEAST_ONE:
-        if parameters[name] < 1:
-            raise MedsegError(f"{name} is {parameters[name]}, expected 1 or more.")
-    if parameters["workers"] < 0:
-        raise MedsegError(f"workers is {parameters['workers']}, expected 0 or more.")
-    if parameters["learning_rate"] <= 0:
-        raise MedsegError(f"learning_rate is {parameters['learning_rate']:g}, expected more than 0.")
-    if not 0 <= parameters["norm_momentum"] < 1:
-        raise MedsegError(f"norm_momentum is {parameters['norm_momentum']:g}, expected 0 or more and less than 1.")
+    common.check(parameters, _LEAST)
     if parameters["loss"] not in LOSSES:
         raise MedsegError(f"There is no loss {parameters['loss']!r} in Keras. Choose one of: {', '.join(LOSSES)}.")
     resolution = parameters["resolution"]

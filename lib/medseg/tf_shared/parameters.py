@@ -1,0 +1,29 @@
+"""What the checks of both Keras rooms have in common."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from medseg.errors import MedsegError
+from medseg.evaluation.overlapping import MaskRules
+from medseg.tf_shared.prediction import check_tta
+
+
+def check(parameters: Mapping[str, Any], least: Mapping[str, float]) -> None:
+    """Refuse numbers out of range, and what cannot be done with the trained network.
+
+    Args:
+        parameters: of a training.
+        least: the lowest value that each of these parameters may have.
+
+    Raises:
+        MedsegError: what cannot work, and what would.
+    """
+    for name, lowest in least.items():
+        if parameters[name] < lowest:
+            raise MedsegError(f"{name} is {parameters[name]:g}, expected {lowest} or more.")
+    if parameters["learning_rate"] <= 0:
+        raise MedsegError(f"learning_rate is {parameters['learning_rate']:g}, expected more than 0.")
+    if not 0 <= parameters["norm_momentum"] < 1:
+        raise MedsegError(f"norm_momentum is {parameters['norm_momentum']:g}, expected 0 or more and less than 1.")
+    check_tta(parameters["tta"])
+    MaskRules(parameters["thresholds"], parameters["postprocess"], parameters["crf"])
