@@ -16,6 +16,7 @@ from medseg.experiments.history import History
 from medseg.experiments.runs import Run
 from medseg.keras_legacy import checkpoint
 from medseg.keras_legacy.data import Preprocess
+from medseg.masks import outlines
 
 #: Attributes in which Keras's own callbacks keep their place.
 _KEPT = {
@@ -23,7 +24,6 @@ _KEPT = {
     "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
 }
 _TILE = 192  # side of a validation picture, pixels
-_TRUTH, _PREDICTED = (115, 158, 0), (0, 94, 213)  # blue, green, red: the colours of the reports
 
 
 class Bookkeeping(tf_keras.callbacks.Callback):
@@ -109,17 +109,16 @@ class ValidationPictures(tf_keras.callbacks.Callback):
         logits = self.model(tf.constant(self._preprocess(self._pictures)), training=False).numpy()[..., 0]
         predicted = (logits > 0).astype(np.uint8)
         strip = np.hstack([_outlined(*sample) for sample in zip(self._pictures, self._masks, predicted, strict=True)])
-        jpeg = cv2.imencode(".jpg", strip, [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
+        jpeg = cv2.imencode(".jpg", cv2.cvtColor(strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
         atomic.write_bytes(self._folder / f"epoch-{epoch + 1:04d}.jpg", jpeg.tobytes())
 
 
 def _outlined(picture: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """BGR tile of a picture with the outlines of both masks."""
-    tile = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), (_TILE, _TILE), interpolation=cv2.INTER_AREA)
-    for mask, colour in ((truth, _TRUTH), (predicted, _PREDICTED)):
-        drawn = cv2.resize(mask, (_TILE, _TILE), interpolation=cv2.INTER_NEAREST_EXACT)
-        contours, _ = cv2.findContours(drawn, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(tile, contours, -1, colour, 2, cv2.LINE_AA)
+    """Tile of a picture with the outlines of both masks."""
+    size = (_TILE, _TILE)
+    tile = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    for mask, colour in ((truth, outlines.TRUTH), (predicted, outlines.PREDICTED)):
+        outlines.draw(tile, cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT), colour)
     return tile
 
 
