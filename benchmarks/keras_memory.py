@@ -63,8 +63,8 @@ def resident(case: str, ours: bool) -> list[int]:
     if ours:
         with tempfile.TemporaryDirectory() as folder:
             drawn = ValidationPictures(Run(Path(folder)), dataset, normalise, RESOLUTION)
-            feed = feeding.FEEDINGS[case]
-            feed(network, training, validation, [Watcher(), drawn], first_epoch=0, max_epochs=epochs)
+            watching = [Watcher(), drawn]
+            feeding.feed(case, network, training, validation, watching, first_epoch=0, max_epochs=epochs)
     elif case == "fit":
         network.fit(training, epochs=epochs, callbacks=[Preview(), Watcher()], shuffle=False, verbose=0)
     else:

@@ -21,7 +21,7 @@ from medseg.errors import MedsegError
 from medseg.experiments import job, runs
 from medseg.keras_legacy import training
 from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
-from medseg.keras_legacy.feeding import FEEDINGS
+from medseg.keras_legacy.feeding import FEEDINGS, feed
 
 STAGE = ("polyp", "2_train_keras")
 FIGURES = ["loss", "dice", "iou", "learning_rate"]
@@ -149,7 +149,7 @@ def test_out_of_memory_names_the_batch_to_try(parameters, discs, monkeypatch):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
     parameters |= {"batch_size": 4, "max_epochs": 1}
-    monkeypatch.setitem(training.FEEDINGS, "fit", exhausted)
+    monkeypatch.setitem(FEEDINGS, "fit", exhausted)
     with pytest.raises(MedsegError, match="Out of memory.*Try batch_size=2 and accumulate=2"):
         _train(parameters, discs)
     assert job.OUT_OF_MEMORY in runs.prepare_run(*STAGE, parameters, discs).record["error"].lower()
@@ -186,7 +186,7 @@ def test_memory_stays_flat(parameters, discs, feeding):
     batches = TrainingBatches(discs, model.preprocess, augmentation="warp", seed=1, **common)
     watcher = _Watcher()
     validation = ValidationBatches(discs, model.preprocess, **common)
-    FEEDINGS[feeding](model.network, batches, validation, [watcher], first_epoch=0, max_epochs=34)  # 408 steps
+    feed(feeding, model.network, batches, validation, [watcher], first_epoch=0, max_epochs=34)  # 408 steps
     resident = np.array(watcher.resident)
     assert len(resident) == 408
     assert np.median(resident[-20:]) < 1.02 * np.median(resident[90:110])

@@ -12,30 +12,40 @@ import tf_keras
 
 from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
 
-Callbacks = Sequence[tf_keras.callbacks.Callback]
-
 _M_MMAP_THRESHOLD, _LARGE = -3, 1 << 17
 
 
-def fit(
+def feed(
+    feeding: str,
     network: tf_keras.Model,
     training: TrainingBatches,
     validation: ValidationBatches,
-    callbacks: Callbacks,
+    callbacks: Sequence[tf_keras.callbacks.Callback],
     *,
     first_epoch: int,
     max_epochs: int,
 ) -> None:
-    """Let Keras loop, from ``first_epoch`` (from 0) to ``max_epochs`` or until a callback stops it."""
+    """Train from ``first_epoch`` (from 0) to ``max_epochs`` or until a callback stops it.
+
+    Args:
+        feeding: one of :data:`FEEDINGS`.
+    """
     _give_back_batches()
     training.start(first_epoch)
+    FEEDINGS[feeding](network, training, validation, list(callbacks), range(first_epoch, max_epochs))
+
+
+def fit(
+    network: tf_keras.Model, training: TrainingBatches, validation: ValidationBatches, callbacks: list, epochs: range
+) -> None:
+    """Let Keras loop."""
     try:
         network.fit(
             training,
             validation_data=validation,
-            initial_epoch=first_epoch,
-            epochs=max_epochs,
-            callbacks=list(callbacks),
+            initial_epoch=epochs.start,
+            epochs=epochs.stop,
+            callbacks=callbacks,
             shuffle=False,  # the batches are shuffled themselves, by seed and epoch
             verbose=0,
         )
@@ -44,22 +54,14 @@ def fit(
 
 
 def train_on_batch(
-    network: tf_keras.Model,
-    training: TrainingBatches,
-    validation: ValidationBatches,
-    callbacks: Callbacks,
-    *,
-    first_epoch: int,
-    max_epochs: int,
+    network: tf_keras.Model, training: TrainingBatches, validation: ValidationBatches, callbacks: list, epochs: range
 ) -> None:
     """The same, batch by batch. Nothing is kept of a step but Keras's running sums, so that memory stays flat."""
-    _give_back_batches()
-    every = tf_keras.callbacks.CallbackList(list(callbacks), model=network)
-    training.start(first_epoch)
+    every = tf_keras.callbacks.CallbackList(callbacks, model=network)
     network.stop_training = False
     every.on_train_begin()
     logs: dict[str, Any] = {}
-    for epoch in range(first_epoch, max_epochs):
+    for epoch in epochs:
         network.reset_metrics()
         every.on_epoch_begin(epoch)
         for step, batch in enumerate(_ahead(training)):

@@ -13,7 +13,7 @@ from medseg.experiments.runs import Run
 from medseg.keras_legacy import checkpoint
 from medseg.keras_legacy.callbacks import Bookkeeping, ValidationPictures
 from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
-from medseg.keras_legacy.feeding import FEEDINGS
+from medseg.keras_legacy.feeding import feed
 from medseg.keras_legacy.losses import LOSSES, masks
 from medseg.keras_legacy.unet import BuiltModel
 from medseg.tf_shared import device as devices
@@ -95,7 +95,8 @@ def _feed(
     adaptive = [tf_keras.callbacks.EarlyStopping("val_iou", mode="max", patience=parameters["patience"])]
     if parameters["schedule"] == "plateau":
         adaptive.append(tf_keras.callbacks.ReduceLROnPlateau("val_loss", **PLATEAU))
-    FEEDINGS[parameters["feeding"]](
+    feed(
+        parameters["feeding"],
         network,
         training,
         validation,
