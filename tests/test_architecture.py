@@ -23,7 +23,7 @@ ALLOWED = {
     "datasets": {"masks", "metrics", "registry"},
     "experiments": _DATA,
     "evaluation": _DATA | {"experiments"},
-    "tf_shared": _DATA | {"experiments"},
+    "tf_shared": _DATA | {"experiments", "evaluation"},
     "pytorch": _DATA | {"experiments", "evaluation"},
     "keras": _DATA | {"experiments", "evaluation", "tf_shared"},
     "keras_legacy": _DATA | {"experiments", "evaluation", "tf_shared"},

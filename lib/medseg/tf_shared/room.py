@@ -1,16 +1,6 @@
-"""TensorFlow, and the Keras of the room that is open: Keras 3 in ``medseg.keras``, Keras 2 in ``medseg.keras_legacy``.
-
-Each room sets switches that TensorFlow and Keras read while they load, and that are settled for the whole process then.
-All other modules of this folder take both from here, so that none of them loads TensorFlow in no room, or in two.
-"""
+"""TensorFlow, and the Keras of the room that is open: Keras 3 in ``medseg.keras``, Keras 2 in ``medseg.keras_legacy``."""
 
 import sys
-
-if len({"medseg.keras", "medseg.keras_legacy"} & set(sys.modules)) != 1:
-    raise ImportError(
-        "medseg.tf_shared belongs to one of two rooms, whose switches TensorFlow reads while it loads. Import either "
-        "medseg.keras or medseg.keras_legacy before it, and never both in one process."
-    )
 
 import tensorflow as tf
 
