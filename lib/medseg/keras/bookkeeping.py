@@ -22,7 +22,7 @@ class Bookkeeping:
         optimizer: by this one.
         max_epochs: how many epochs there will be at most.
         patience: epochs without a better validation loss or binary IoU before training ends; 0: it goes on.
-        state: what an earlier process left, see :func:`medseg.keras.checkpoint.read_state`.
+        state: what an earlier process left, see :func:`medseg.tf_shared.npz.read_state`.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from medseg.keras.models import BuiltModel
 from medseg.keras.schedules import WarmupCosineRestarts
 from medseg.keras.steps import Steps
 from medseg.tf_shared import device as devices
+from medseg.tf_shared import npz
 
 SELECTION_RULE = (
     "lowest validation loss at the training resolution; also kept: the highest validation binary IoU (threshold 0.5, "
@@ -49,7 +50,7 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
     """
     device = devices.choose(parameters["device"], parameters["precision"], parameters["devices"])
     last = run.checkpoints / checkpoint.LAST
-    state = checkpoint.read_state(last)
+    state = npz.read_state(last)
     if state is None or not state["ended"]:
         try:
             _fit(run, model.network, dataset, parameters, device, state)
@@ -57,7 +58,7 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
             if not devices.is_out_of_memory(error):
                 raise
             raise outcome.out_of_memory(device, parameters) from error
-        state = checkpoint.read_state(last)
+        state = npz.read_state(last)
     history = pd.DataFrame(state["rows"])
     if run.record.get("status") != "finished":
         run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table

@@ -38,7 +38,7 @@ class Bookkeeping(tf_keras.callbacks.Callback):
         seed: of the run.
         max_epochs: how many epochs there will be at most.
         others: Keras callbacks whose place is kept, named in ``_KEPT``.
-        state: what an earlier process left, see :func:`medseg.keras_legacy.checkpoint.read_state`.
+        state: what an earlier process left, see :func:`medseg.tf_shared.npz.read_state`.
     """
 
     def __init__(

@@ -17,6 +17,7 @@ from medseg.keras_legacy.feeding import feed
 from medseg.keras_legacy.losses import LOSSES, masks
 from medseg.keras_legacy.unet import BuiltModel
 from medseg.tf_shared import device as devices
+from medseg.tf_shared import npz
 from medseg.tf_shared.measures import MeanOverPictures
 
 SELECTION_RULE = "highest mean validation IoU at the training resolution, threshold 0.5"
@@ -42,7 +43,7 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
     """
     device = devices.choose(parameters["device"], parameters["precision"])
     batch_size, accumulate = outcome.batches(parameters)
-    state = checkpoint.read_state(run.checkpoints / "last.npz")
+    state = npz.read_state(run.checkpoints / "last.npz")
     if state is None or not state["ended"]:
         try:
             _feed(run, model, dataset, parameters, batch_size, accumulate, state)
@@ -50,7 +51,7 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
             if not devices.is_out_of_memory(error):
                 raise
             raise outcome.out_of_memory(device, parameters) from error
-        state = checkpoint.read_state(run.checkpoints / "last.npz")
+        state = npz.read_state(run.checkpoints / "last.npz")
     history = pd.DataFrame(state["rows"])
     if run.record.get("status") != "finished":
         run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table

@@ -1,4 +1,4 @@
-"""TensorFlow, and the Keras of the room that is open: Keras 3 in ``medseg.keras``, Keras 2 in ``medseg.keras_legacy``."""
+"""TensorFlow, and the Keras of the room that is open: 3 in ``medseg.keras``, 2 in ``medseg.keras_legacy``."""
 
 import sys
 
