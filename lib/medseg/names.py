@@ -1,0 +1,15 @@
+"""The known names that a misspelt one comes nearest to, for messages."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """Those of ``known`` that are spelt most like ``name``, whatever the case; the nearest first, maybe none."""
+    by_lower = {entry.lower(): entry for entry in known}
+    return [by_lower[match] for match in get_close_matches(name.strip().lower(), by_lower, n=most, cutoff=0.5)]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'NAME'?`` with the nearest name, or nothing; to be put behind a sentence."""
+    return "".join(f" Did you mean {match!r}?" for match in nearest(name, known))
