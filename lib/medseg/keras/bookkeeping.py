@@ -64,7 +64,7 @@ class Bookkeeping:
         unimproved = number - max(row["epoch"] for row in best.values())
         ended = number >= self._max_epochs or 0 < self._patience <= unimproved
         state = self._history.state(ended=ended)
-        checkpoint.save_last(self._network, self._optimizer, state, self._run.checkpoints / checkpoint.LAST)
+        checkpoint.save_last(self._network, self._optimizer, state, self._run.checkpoints / checkpoint.FILES["latest"])
         self._history.write()
         return ended
 

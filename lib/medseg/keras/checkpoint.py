@@ -16,9 +16,9 @@ from keras.optimizers import Optimizer
 
 from medseg.tf_shared import npz
 
-FROZEN, LAST = "frozen.npz", "last.npz"
+FROZEN = "frozen.npz"
 #: Names by which a checkpoint is asked for, and their files.
-FILES = {"best_loss": "best_loss.npz", "best_iou": "best_iou.npz", "latest": LAST}
+FILES = {"best_loss": "best_loss.npz", "best_iou": "best_iou.npz", "latest": npz.LAST}
 
 
 def save_frozen(network: keras.Model, folder: Path) -> None:

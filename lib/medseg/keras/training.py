@@ -23,6 +23,7 @@ from medseg.keras.schedules import WarmupCosineRestarts
 from medseg.keras.steps import Steps
 from medseg.tf_shared import device as devices
 from medseg.tf_shared import npz
+from medseg.tf_shared import training as shared
 
 SELECTION_RULE = (
     "lowest validation loss at the training resolution; also kept: the highest validation binary IoU (threshold 0.5, "
@@ -49,36 +50,27 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
         MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
     """
     device = devices.choose(parameters["device"], parameters["precision"], parameters["devices"])
-    last = run.checkpoints / checkpoint.LAST
-    state = npz.read_state(last)
-    if state is None or not state["ended"]:
-        try:
-            _fit(run, model.network, dataset, parameters, device, state)
-        except Exception as error:
-            if not devices.is_out_of_memory(error):
-                raise
-            raise outcome.out_of_memory(device, parameters) from error
-        state = npz.read_state(last)
-    history = pd.DataFrame(state["rows"])
-    if run.record.get("status") != "finished":
-        run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table
-        best = best_epochs(state["rows"])
-        kept = {name: {"epoch": row["epoch"], "value": row[BEST[name][0]]} for name, row in best.items()}
-        outcome.finish(
-            run,
-            parameters,
-            history,
-            device=device,
-            model=model,
-            metric="loss",
-            rule=SELECTION_RULE,
-            peak_memory_mb=devices.peak_memory_mb(device),
-            mode="min",
-            best_epoch=kept["best_loss"]["epoch"],
-            best_value=kept["best_loss"]["value"],
-            checkpoints={**kept, "latest": {"epoch": state["epoch"], "value": None}},
-        )
-    return run.history()
+    return shared.train(
+        run,
+        model,
+        parameters,
+        device,
+        lambda state: _fit(run, model.network, dataset, parameters, device, state),
+        metric="loss",
+        rule=SELECTION_RULE,
+        selection=_selection,
+    )
+
+
+def _selection(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    best = best_epochs(rows)
+    kept = {name: {"epoch": row["epoch"], "value": row[BEST[name][0]]} for name, row in best.items()}
+    return {
+        "mode": "min",
+        "best_epoch": kept["best_loss"]["epoch"],
+        "best_value": kept["best_loss"]["value"],
+        "checkpoints": {**kept, "latest": {"epoch": rows[-1]["epoch"], "value": None}},
+    }
 
 
 def _fit(
@@ -130,7 +122,7 @@ def _fit(
         xla=parameters["compile"],
     )
     if state:
-        checkpoint.restore(network, run.checkpoints / checkpoint.LAST, steps.optimizer)
+        checkpoint.restore(network, run.checkpoints / npz.LAST, steps.optimizer)
     books = Bookkeeping(
         run, network, steps.optimizer, max_epochs=max_epochs, patience=parameters["patience"], state=state
     )

@@ -18,6 +18,7 @@ from medseg.keras_legacy.losses import LOSSES, masks
 from medseg.keras_legacy.unet import BuiltModel
 from medseg.tf_shared import device as devices
 from medseg.tf_shared import npz
+from medseg.tf_shared import training as shared
 from medseg.tf_shared.measures import MeanOverPictures
 
 SELECTION_RULE = "highest mean validation IoU at the training resolution, threshold 0.5"
@@ -42,41 +43,25 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
         MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
     """
     device = devices.choose(parameters["device"], parameters["precision"])
-    batch_size, accumulate = outcome.batches(parameters)
-    state = npz.read_state(run.checkpoints / "last.npz")
-    if state is None or not state["ended"]:
-        try:
-            _feed(run, model, dataset, parameters, batch_size, accumulate, state)
-        except Exception as error:
-            if not devices.is_out_of_memory(error):
-                raise
-            raise outcome.out_of_memory(device, parameters) from error
-        state = npz.read_state(run.checkpoints / "last.npz")
-    history = pd.DataFrame(state["rows"])
-    if run.record.get("status") != "finished":
-        run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table
-        outcome.finish(
-            run,
-            parameters,
-            history,
-            device=device,
-            model=model,
-            metric="iou",
-            rule=SELECTION_RULE,
-            peak_memory_mb=devices.peak_memory_mb(device),
-        )
-    return run.history()
+    return shared.train(
+        run,
+        model,
+        parameters,
+        device,
+        lambda state: _fit(run, model, dataset, parameters, state),
+        metric="iou",
+        rule=SELECTION_RULE,
+    )
 
 
-def _feed(
+def _fit(
     run: Run,
     model: BuiltModel,
     dataset: PreparedDataset,
     parameters: Mapping[str, Any],
-    batch_size: int,
-    accumulate: int,
-    state: dict[str, Any] | None,
+    state: Mapping[str, Any] | None,
 ) -> None:
+    batch_size, accumulate = outcome.batches(parameters)
     common = {
         "resolution": parameters["resolution"],
         "batch_size": batch_size,
@@ -92,7 +77,7 @@ def _feed(
     compile_network(network, parameters["loss"], parameters["learning_rate"], xla=parameters["compile"])
     network.accumulate(accumulate, len(training))
     if state:
-        checkpoint.restore(network, run.checkpoints / "last.npz")
+        checkpoint.restore(network, run.checkpoints / npz.LAST)
     adaptive = [tf_keras.callbacks.EarlyStopping("val_iou", mode="max", patience=parameters["patience"])]
     if parameters["schedule"] == "plateau":
         adaptive.append(tf_keras.callbacks.ReduceLROnPlateau("val_loss", **PLATEAU))

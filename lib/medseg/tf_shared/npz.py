@@ -11,8 +11,8 @@ import numpy as np
 from medseg import atomic
 from medseg.errors import MedsegError
 
-#: Name of the state among the arrays.
-STATE = "state"
+#: Name of the state among the arrays, and the file from which training goes on.
+STATE, LAST = "state", "last.npz"
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any] | None = None) -> None:
