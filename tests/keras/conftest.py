@@ -5,10 +5,10 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import small_trainings
 
 import medseg.keras  # noqa: F401  opens the room that tf_shared belongs to
 from medseg import project
-from medseg.datasets import index
 from medseg.tf_shared.room import tf
 
 _ALONE = "must not meet Keras 3 in one process: run 'pytest tests/keras' by itself."
@@ -34,31 +34,23 @@ def own_runs(tmp_path, monkeypatch):
     monkeypatch.setenv(project.RUNS_VARIABLE, str(tmp_path / "runs"))
 
 
-def _png(pixels):
-    return cv2.imencode(".png", pixels)[1].tobytes()
+def _draw(rng, number):
+    phase, label = number % 5, np.zeros((40, 48), np.uint8)
+    picture = rng.normal(90, 15, (40, 48, 3))
+    if phase:
+        cv2.circle(label, tuple(int(v) for v in rng.integers(12, 28, 2)), int(rng.integers(7, 12)), phase, -1)
+        picture[label > 0] = PHASE_COLOURS[phase - 1] + rng.normal(0, 15, (int((label > 0).sum()), 3))
+    picture = np.clip(picture, 0, 255).astype(np.uint8)
+    return picture[..., ::-1], label, lambda split: {"phase": phase, "test_set": "test" if split == "test" else ""}
 
 
 @pytest.fixture(scope="session")
 def discs(tmp_path_factory):
     """23 samples to train, 5 to validate, 5 to test, each 48 x 40 pixels; every fifth shows no lesion."""
-    rng = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("discs") / "data"
-    splits = [split for split, count in (("train", 23), ("validation", 5), ("test", 5)) for _ in range(count)]
     classes = [f"phase-{phase}" for phase in range(1, 5)]
-    with index.writing(folder, study="gastric", name="discs", classes=classes) as draft:
-        for number, split in enumerate(splits):
-            phase, label = number % 5, np.zeros((40, 48), np.uint8)
-            picture = rng.normal(90, 15, (40, 48, 3))
-            if phase:
-                cv2.circle(label, tuple(int(v) for v in rng.integers(12, 28, 2)), int(rng.integers(7, 12)), phase, -1)
-                picture[label > 0] = PHASE_COLOURS[phase - 1] + rng.normal(0, 15, (int((label > 0).sum()), 3))
-            picture = np.clip(picture, 0, 255).astype(np.uint8)
-            row = {"case_id": f"{number:02d}", "image": f"images/{number}.png", "label": f"labels/{number}.png"}
-            draft.write_file(row["image"], _png(picture[..., ::-1]))
-            draft.write_file(row["label"], _png(label))
-            row |= {"group": f"{split}-{number}", "split": split, "fold": -1, "phase": phase}
-            draft.rows.append({**row, "test_set": "test" if split == "test" else ""})
-    return index.load(folder)
+    counts = {"train": 23, "validation": 5, "test": 5}
+    folder = tmp_path_factory.mktemp("discs") / "data"
+    return small_trainings.dataset(folder, counts, _draw, study="gastric", name="discs", classes=classes)
 
 
 @pytest.fixture

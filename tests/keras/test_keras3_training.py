@@ -1,10 +1,6 @@
 """A training from start to scores: learning, resuming after a kill, several devices, recording, selecting."""
 
-import json
 import shutil
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +9,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from small_network import CPU, small_model
+from small_trainings import kill_after, start
 
 from medseg import project
 from medseg.datasets import index
@@ -27,19 +24,12 @@ from medseg.tf_shared import device as devices
 STAGE = ("gastric", "2_train")
 FIGURES = ["loss", "dice", "iou", "binary_iou", "learning_rate"]
 SCRIPT = """
-import json, sys
-from medseg.datasets import index
-from medseg.experiments import runs
 from medseg.keras import training
 import tensorflow as tf
-sys.path.insert(0, sys.argv[1])
 from small_network import small_model
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
-parameters = json.loads(sys.argv[2])
-dataset = index.load(parameters["data"])
-run = runs.prepare_run("gastric", "2_train", parameters, dataset)
-with runs.training(run, "gastric", "2_train", parameters, dataset):
+with runs.training(run, *stage, parameters, dataset):
     training.train(run, small_model(seed=parameters["seed"]), dataset, parameters)
 """
 
@@ -55,16 +45,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs,
     # 23 samples in six steps, two by two; the rate rises for three epochs, then falls and restarts within the rest.
     parameters |= {"max_epochs": 16, "accumulate": 2, "warmup": 3, "restart_epochs": 7}
     run = runs.prepare_run(*STAGE, parameters, discs)
-    arguments = [str(Path(__file__).parent), json.dumps(parameters)]
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments])
-    history = run.folder / "history.csv"
-    while not (history.is_file() and len(history.read_text().splitlines()) >= 9):
-        assert process.poll() is None, "the training failed"
-        time.sleep(0.005)
-    process.kill()
-    assert process.wait() == -9, "the training ended by itself"
-    assert run.status == "interrupted"
-    assert 4 <= run.history()["epoch"].max() < 16
+    kill_after(4, (start(SCRIPT, STAGE, parameters, folder=Path(__file__).parent), run))
 
     # Another start than before the kill: everything that matters has to come from the checkpoint.
     run, resumed = _train(parameters, discs, small_model(seed=99))

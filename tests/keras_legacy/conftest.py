@@ -5,10 +5,10 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import small_trainings
 
 import medseg.keras_legacy  # noqa: F401  opens the room that tf_shared belongs to
 from medseg import project
-from medseg.datasets import index
 from medseg.tf_shared.room import tf
 
 assert "torch" not in sys.modules, (
@@ -29,27 +29,19 @@ def own_runs(tmp_path, monkeypatch):
     monkeypatch.setenv(project.RUNS_VARIABLE, str(tmp_path / "runs"))
 
 
-def _png(pixels):
-    return cv2.imencode(".png", pixels)[1].tobytes()
+def _draw(rng, number):
+    mask = np.zeros((40, 48), np.uint8)
+    cv2.circle(mask, tuple(int(v) for v in rng.integers(12, 28, 2)), int(rng.integers(5, 11)), 255, -1)
+    picture = np.clip(rng.normal(90, 25, (40, 48, 3)) + mask[..., None] * 0.4, 0, 255).astype(np.uint8)
+    return picture, mask, lambda split: {"test_set": "Discs" if split == "test" else ""}
 
 
 @pytest.fixture(scope="session")
 def discs(tmp_path_factory):
     """24 samples to train, 6 to validate, 6 to test, each 48 x 40 pixels."""
-    rng = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("discs") / "data"
-    splits = [split for split, count in (("train", 24), ("validation", 6), ("test", 6)) for _ in range(count)]
-    with index.writing(folder, study="polyp", name="discs", classes=["polyp"], protocol="discs") as draft:
-        for number, split in enumerate(splits):
-            mask = np.zeros((40, 48), np.uint8)
-            cv2.circle(mask, tuple(int(v) for v in rng.integers(12, 28, 2)), int(rng.integers(5, 11)), 255, -1)
-            picture = np.clip(rng.normal(90, 25, (40, 48, 3)) + mask[..., None] * 0.4, 0, 255).astype(np.uint8)
-            row = {"case_id": f"{number:02d}", "image": f"images/{number}.png", "label": f"labels/{number}.png"}
-            draft.write_file(row["image"], _png(picture))
-            draft.write_file(row["label"], _png(mask))
-            row |= {"group": f"{split}-{number}", "split": split, "fold": -1}
-            draft.rows.append({**row, "test_set": "Discs" if split == "test" else ""})
-    return index.load(folder)
+    counts = {"train": 24, "validation": 6, "test": 6}
+    info = {"study": "polyp", "name": "discs", "classes": ["polyp"], "protocol": "discs"}
+    return small_trainings.dataset(tmp_path_factory.mktemp("discs") / "data", counts, _draw, **info)
 
 
 @pytest.fixture

@@ -1,10 +1,6 @@
 """A training from start to scores: both ways to feed, learning, resuming after a kill, recording, selecting."""
 
-import json
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +8,7 @@ import psutil
 import pytest
 import tensorflow as tf
 import tf_keras
+from small_trainings import kill_after, start
 from tiny_network import tiny_model
 
 from medseg import project
@@ -27,19 +24,13 @@ STAGE = ("polyp", "2_train_keras")
 FIGURES = ["loss", "dice", "iou", "learning_rate"]
 IMPATIENT = {"factor": 0.7, "patience": 1, "min_delta": 10}  # the rate falls after every epoch but the first
 SCRIPT = """
-import json, sys
-from medseg.datasets import index
-from medseg.experiments import runs
 from medseg.keras_legacy import training
 import tensorflow as tf
-sys.path.insert(0, sys.argv[1])
 from tiny_network import tiny_model
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
-parameters, training.PLATEAU = json.loads(sys.argv[2]), json.loads(sys.argv[3])
-dataset = index.load(parameters["data"])
-run = runs.prepare_run("polyp", "2_train_keras", parameters, dataset)
-with runs.training(run, "polyp", "2_train_keras", parameters, dataset):
+[training.PLATEAU] = extra
+with runs.training(run, *stage, parameters, dataset):
     training.train(run, tiny_model(parameters["seed"]), dataset, parameters)
 """
 
@@ -68,23 +59,14 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs,
     asked = [
         {**parameters, "max_epochs": 12, "feeding": feeding, "accumulate": 1 + n} for n, feeding in enumerate(FEEDINGS)
     ]
-    alive = []
-    for wanted in asked:
-        arguments = [str(Path(__file__).parent), json.dumps(wanted), json.dumps(IMPATIENT)]
-        process = subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments])
-        alive.append((process, runs.prepare_run(*STAGE, wanted, discs)))
-    while alive:
-        for process, run in list(alive):
-            history = run.folder / "history.csv"
-            if history.is_file() and len(history.read_text().splitlines()) >= 7:
-                process.kill()
-                assert process.wait() == -9, "the training ended by itself"
-                assert run.status == "interrupted"
-                assert 3 <= run.history()["epoch"].max() < 12
-                alive.remove((process, run))
-            else:
-                assert process.poll() is None, "the training failed"
-        time.sleep(0.005)
+    folder = Path(__file__).parent
+    kill_after(
+        3,
+        *(
+            (start(SCRIPT, STAGE, wanted, IMPATIENT, folder=folder), runs.prepare_run(*STAGE, wanted, discs))
+            for wanted in asked
+        ),
+    )
     for wanted in asked:
         run, resumed = _train(wanted, discs)
         with monkeypatch.context() as elsewhere:

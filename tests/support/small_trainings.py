@@ -1,0 +1,60 @@
+"""A tiny dataset, and a training in a process of its own that is killed in the middle, for any framework."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from medseg.datasets import index
+
+#: Beginning of a program that trains: parameters, dataset and run of the arguments that :func:`start` gives it.
+PRELUDE = """
+import json, sys
+from medseg.datasets import index
+from medseg.experiments import runs
+sys.path.insert(0, sys.argv[1])
+stage, parameters, *extra = map(json.loads, sys.argv[2:])
+dataset = index.load(parameters["data"])
+run = runs.prepare_run(*stage, parameters, dataset)
+"""
+
+
+def dataset(folder, counts, draw, **info):
+    """Prepare ``counts`` of each split; ``draw(rng, number)`` gives a BGR picture, its label, and facts by split."""
+    rng = np.random.default_rng(0)
+    splits = [split for split, count in counts.items() for _ in range(count)]
+    with index.writing(folder, **info) as draft:
+        for number, split in enumerate(splits):
+            picture, label, facts = draw(rng, number)
+            row = {"case_id": f"{number:02d}", "image": f"images/{number}.png", "label": f"labels/{number}.png"}
+            for name, pixels in (("image", picture), ("label", label)):
+                draft.write_file(row[name], cv2.imencode(".png", pixels)[1].tobytes())
+            draft.rows.append({**row, "group": f"{split}-{number}", "split": split, "fold": -1, **facts(split)})
+    return index.load(folder)
+
+
+def start(script, stage, parameters, *extra, folder):
+    """Begin a program after :data:`PRELUDE`, which may import modules of the tests' ``folder``."""
+    arguments = [str(Path(folder)), *map(json.dumps, (stage, parameters, *extra))]
+    return subprocess.Popen([sys.executable, "-c", PRELUDE + script, *arguments])
+
+
+def kill_after(epochs, *trainings):
+    """Kill each (process, run) as soon as ``epochs`` are in its history; the runs are interrupted then."""
+    alive = list(trainings)
+    while alive:
+        for process, run in list(alive):
+            history = run.folder / "history.csv"
+            if history.is_file() and len(history.read_text().splitlines()) > 2 * epochs:
+                process.kill()
+                assert process.wait() == -9, "the training ended by itself"
+                assert run.status == "interrupted"
+                assert epochs <= run.history()["epoch"].max() < run.record["parameters"]["max_epochs"]
+                alive.remove((process, run))
+            else:
+                assert process.poll() is None, "the training failed"
+        time.sleep(0.005)
