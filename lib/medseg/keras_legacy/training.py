@@ -22,7 +22,6 @@ from medseg.tf_shared import training as shared
 from medseg.tf_shared.measures import MeanOverPictures
 
 SELECTION_RULE = "highest mean validation IoU at the training resolution, threshold 0.5"
-SCHEDULES = ("plateau", "constant")
 PLATEAU = {"factor": 0.5, "patience": 5}
 
 
