@@ -73,5 +73,5 @@ def test_a_mirrored_copy_is_averaged_with_the_picture_as_it_is(keras_run, parame
 def test_an_unknown_notebook_is_named(tmp_path):
     run = runs.Run(tmp_path / "run")
     run.update(study="polyp", stage="2_train_jax")
-    with pytest.raises(MedsegError, match="polyp/2_train_jax, whose framework is not known"):
+    with pytest.raises(MedsegError, match="polyp has no training notebook '2_train_jax'"):
         prediction.load_predictor(run)
