@@ -105,7 +105,7 @@ def report(
     terminal.console.print(project.display(build.index_page()), highlight=False)
 
 
-@app.command("runs", epilog="Examples: [bold]medseg runs polyp[/], [bold]medseg runs migrate --dry-run[/]")
+@app.command("runs", epilog="Example: [bold]medseg runs polyp[/]; [bold]medseg runs migrate --dry-run[/]")
 def list_runs(
     study: Annotated[str, typer.Argument(help=f"{_STUDIES}, or migrate; without it, every study")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="with migrate: only say what would be done")] = False,
