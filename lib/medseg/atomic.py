@@ -28,7 +28,7 @@ def explained(target: Path) -> Iterator[None]:
             errno.EROFS: "The file system is read-only. Choose another output folder",
             errno.EACCES: "You may not write there. Choose another output folder or mend its permissions",
             errno.EPERM: "You may not write there. Choose another output folder or mend its permissions",
-        }.get(error.errno)
+        }.get(error.errno or 0)
         if advice is None:
             raise
         raise MedsegError(

@@ -165,7 +165,7 @@ def _type(node: ast.expr) -> Any:
         return _PLAIN[node.id]
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
         if node.value.id == "list":
-            return list[_PLAIN[node.slice.id]]  # type: ignore[attr-defined]
+            return list.__class_getitem__(_PLAIN[ast.unparse(node.slice)])
         if node.value.id == "Literal":
             choices = ast.literal_eval(node.slice)
             return Literal[choices if isinstance(choices, tuple) else (choices,)]

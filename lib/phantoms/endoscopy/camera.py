@@ -143,7 +143,7 @@ def record(camera: Camera, picture: np.ndarray, rng: np.random.Generator) -> np.
             )
     if camera.sharpening:
         picture += camera.sharpening * (picture - cv2.GaussianBlur(picture, (0, 0), rendered[0] / 330))
-    levels = cv2.resize(picture * 255, camera.size, interpolation=cv2.INTER_CUBIC)
+    levels: np.ndarray = cv2.resize(picture * 255, camera.size, interpolation=cv2.INTER_CUBIC)
     grain = cv2.GaussianBlur(rng.standard_normal((height, width), dtype=np.float32), (0, 0), 0.7)[..., None]
     levels += 2 * camera.noise * grain
     inside = visible(camera.window, camera.size)

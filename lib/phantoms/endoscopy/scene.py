@@ -61,10 +61,10 @@ class Polyp:
         """Signed distance (nearly) of points to the polyp, negative inside."""
         x, y, z = x - self.foot[0], y - self.foot[1], z - self.foot[2]
         x, y, z = (row[0] * x + row[1] * y + row[2] * z for row in self.stretch)
-        total: np.ndarray | None = None
-        for cx, cy, cz, radius in self.lobes:
-            one = np.sqrt((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2) - radius
-            total = one if total is None else blended(total, one, self.blend)[0]
+        first, *others = (np.sqrt((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2) - r for cx, cy, cz, r in self.lobes)
+        total = first
+        for one in others:
+            total = blended(total, one, self.blend)[0]
         if self.stalk is not None:
             foot, axis, radius = self.stalk[:3], self.stalk[3:6] - self.stalk[:3], self.stalk[6]
             px, py, pz = x - foot[0], y - foot[1], z - foot[2]
@@ -176,6 +176,17 @@ class Scene:
     tube: Tube
     polyp: Polyp | None
 
+    @property
+    def body(self) -> Polyp:
+        """The polyp.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.polyp is None:
+            raise ValueError("this scene shows no polyp")
+        return self.polyp
+
     def trace(self, origin: np.ndarray, rays: np.ndarray) -> Hits:
         """Follow the rays of a picture.
 
@@ -197,16 +208,16 @@ class Scene:
         r, angle = self.tube.chart(x, y, z)
         normal = self._wall_normal(x, y, z, r, angle)
         weight, gap = np.zeros_like(depth), np.full_like(depth, _FAR)
-        near = self._near(origin, rays)
-        if len(near):
+        near, polyp = self._near(origin, rays), self.polyp
+        if polyp is not None and len(near):
             wall = (self.tube.sample(self.tube.radius, angle, z) - r).ravel()[near]
             here = [component.ravel()[near] for component in (x, y, z)]
-            own = self.polyp.distance(*here)
-            share = blended(wall, own, self.polyp.blend)[1]
+            own = polyp.distance(*here)
+            share = blended(wall, own, polyp.blend)[1]
             weight.flat[near], gap.flat[near] = share, own
             for axis, component in enumerate(normal):
                 beside = (place + _NUDGE * (axis == i) for i, place in enumerate(here))
-                slope = (self.polyp.distance(*beside) - own) / _NUDGE
+                slope = (polyp.distance(*beside) - own) / _NUDGE
                 component.flat[near] += share * (slope - component.ravel()[near])
         length = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2) + 1e-6
         return Hits(depth, (x, y, z), tuple(component / length for component in normal), angle, weight, gap)
@@ -215,13 +226,13 @@ class Scene:
         self, origin: np.ndarray, rays: np.ndarray, depth: np.ndarray, steps: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Move on from ``depth`` along the rays; the new depth and how much free way was left before the last step."""
-        near = self._near(origin, rays)
+        near, polyp = self._near(origin, rays), self.polyp
         for _ in range(steps):
             x, y, z = (origin[axis] + depth * rays[axis] for axis in range(3))
             free = self.tube.distance(x, y, z)
-            if len(near):
-                own = self.polyp.distance(*(component.ravel()[near] for component in (x, y, z)))
-                free.flat[near] = blended(free.ravel()[near], own, self.polyp.blend)[0]
+            if polyp is not None and len(near):
+                own = polyp.distance(*(component.ravel()[near] for component in (x, y, z)))
+                free.flat[near] = blended(free.ravel()[near], own, polyp.blend)[0]
             # The radial distance does not see a fold ahead, hence short steps, growing with the pixel's footprint.
             depth = np.clip(depth + np.clip(0.5 * free, -0.1, 0.04 + 0.06 * depth), 0.01, _FAR)
         return depth, free

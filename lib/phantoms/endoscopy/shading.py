@@ -172,7 +172,7 @@ def radiance(
             half[0] ** 2 + half[1] ** 2 + half[2] ** 2 + 1e-6
         )
         shine += np.clip((cosine - 0.988) / 0.009, 0, 1) ** 2 * np.minimum(falloff, 4.0)
-    tube, polyp = scene.tube, scene.polyp
+    tube, polyp = scene.tube, scene.body
     shade = 1 - 1.6 * np.clip(tube.sample(tube.hollow, hits.angle, hits.point[2]), -0.1, 0.35)
     shade *= 1 - 0.5 * (1 - hits.weight) * np.exp(-np.square(hits.gap / (0.22 * polyp.radius)))
     around = 0.05 / (0.6 + hits.depth**2)  # light that has met the wall before
@@ -188,12 +188,12 @@ def _surface(mucosa: Mucosa, scene: Scene, hits: Hits, look: PolypLook) -> tuple
     gloss = tube.sample(mucosa.gloss, hits.angle, hits.point[2])
     tile = mucosa.ripple.shape[0]
     across, down = hits.angle * (2 * tile / (2 * np.pi)), hits.point[2] * (3 * tile / PERIOD)
-    ripple = cv2.remap(mucosa.ripple, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    ripple: np.ndarray = cv2.remap(mucosa.ripple, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     reflectance *= (1 + 0.03 * ripple[..., 2])[..., None]
     own = np.clip((hits.weight - 0.3) / 0.4, 0, 1)
     own = own * own * (3 - 2 * own)
     x, y, z = hits.point
-    side, other = ((row[0] * x + row[1] * y + row[2] * z) * (0.8 * tile) for row in scene.polyp.stretch[1:])
+    side, other = ((row[0] * x + row[1] * y + row[2] * z) * (0.8 * tile) for row in scene.body.stretch[1:])
     grain = cv2.remap(mucosa.ripple, side, other, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     clean = np.array(mucosa.tissue.colour, np.float32)
     bare = reflectance + 0.6 * (clean - reflectance)  # vessels and fluid show less on a polyp

@@ -137,8 +137,8 @@ def _add_marker(picture: np.ndarray, hand: Hand, rng: np.random.Generator) -> No
     extent = 0.085 * size / 256
     matrix = cv2.getRotationMatrix2D((128, 128), angle, extent)
     matrix[:, 2] += centre * size - 128
-    letter = cv2.GaussianBlur(letter, (0, 0), max(0.35 / extent, 0.5))
-    alpha = cv2.warpAffine(letter, matrix, (size, size)).astype(np.float32) / 255
+    soft: np.ndarray = cv2.GaussianBlur(letter, (0, 0), max(0.35 / extent, 0.5))
+    alpha: np.ndarray = cv2.warpAffine(soft, matrix, (size, size)).astype(np.float32) / 255
     picture += alpha * (250 - picture)
 
 

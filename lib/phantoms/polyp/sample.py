@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -165,7 +165,7 @@ def _encode_mask(centre: Centre, values: np.ndarray) -> bytes:
     return _encode(".bmp" if centre is COLONDB else ".tif", values)
 
 
-def _tiff(pixels: np.ndarray, **tags: object) -> bytes:
+def _tiff(pixels: np.ndarray, **tags: Any) -> bytes:
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, pixels, planarconfig="contig", rowsperstrip=16, metadata=None, software=False, **tags)
     return buffer.getvalue()
