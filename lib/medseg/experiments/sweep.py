@@ -25,7 +25,7 @@ class _SweepFile(BaseModel):
     train: str
     data: str
     parameters: dict[str, Any] = Field(default_factory=dict)
-    runs: list[dict[str, Any]] = Field(default_factory=lambda: [{}])
+    runs: list[dict[str, Any]] = Field(default=[{}])
     grid: dict[str, list[Any]] = Field(default_factory=dict)
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
@@ -73,9 +73,9 @@ def load(file: Path, profile: str = "") -> Sweep:
         if profile not in content.profiles:
             known = ", ".join(content.profiles) or "none"
             raise MedsegError(f"{here} has no profile {profile!r}. It has: {known}.")
-        override = dict(content.profiles[profile])
+        override: dict[str, Any] = dict(content.profiles[profile])
         replaced = {key: override.pop(key) for key in ("data", "runs", "grid") if key in override}
-        content = _parse({**content.model_dump(), **replaced}, f"{here}, profile {profile}")
+        content = _parse(content.model_dump() | replaced, f"{here}, profile {profile}")
     else:
         override = {}
     schema = params.read_schema(project.root() / "notebooks" / content.study / f"{content.train}.ipynb")

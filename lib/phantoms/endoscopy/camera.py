@@ -153,7 +153,8 @@ def record(camera: Camera, picture: np.ndarray, rng: np.random.Generator) -> np.
     levels[border] = black + share * (levels[border] - black)
     stored = np.clip(levels, 0, 255, out=levels).astype(np.uint8)
     _, coded = cv2.imencode(".jpg", stored[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera.quality])
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1].copy()
+    decoded: np.ndarray = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
+    return decoded[..., ::-1].copy()
 
 
 def _moved(picture: np.ndarray, length: float, direction: float) -> np.ndarray:

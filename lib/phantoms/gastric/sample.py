@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
 from medseg.errors import MedsegError
 from phantoms import sample_folder
@@ -28,7 +28,7 @@ PATIENTS = 16
 FRAMES_PER_PATIENT = (4, 5, 3, 4)  # of the 1st to 4th patient, and so on in turn; the last frame shows no lesion
 TROUBLE = "P900"  # the patient folder of all broken files
 
-_ENDOSCOPIC_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.1"  # VL Endoscopic Image Storage
+_ENDOSCOPIC_IMAGE = UID("1.2.840.10008.5.1.4.1.1.77.1.1")  # VL Endoscopic Image Storage
 _JPEG_QUALITY = 92
 
 
@@ -206,7 +206,7 @@ def encode_dicom(image: np.ndarray, patient: str, stem: str, kind: str = "") -> 
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = _ENDOSCOPIC_IMAGE, uid
     meta.TransferSyntaxUID = JPEGBaseline8Bit if kind == "JPEG baseline" else ExplicitVRLittleEndian
-    dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.Modality = _ENDOSCOPIC_IMAGE, uid, "ES"
     dataset.PatientName, dataset.PatientID, dataset.StudyDate = f"SAMPLE^{patient}", patient, "20010102"
     dataset.Rows, dataset.Columns = image.shape[:2]

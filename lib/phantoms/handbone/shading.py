@@ -135,7 +135,7 @@ def _add_marker(picture: np.ndarray, hand: Hand, rng: np.random.Generator) -> No
     (width, height), _ = cv2.getTextSize(hand.side, cv2.FONT_HERSHEY_DUPLEX, 6, 22)
     cv2.putText(letter, hand.side, (128 - width // 2, 128 + height // 2), cv2.FONT_HERSHEY_DUPLEX, 6, 255, 22)
     extent = 0.085 * size / 256
-    matrix = cv2.getRotationMatrix2D((128, 128), angle, extent)
+    matrix: np.ndarray = cv2.getRotationMatrix2D((128, 128), angle, extent)
     matrix[:, 2] += centre * size - 128
     soft: np.ndarray = cv2.GaussianBlur(letter, (0, 0), max(0.35 / extent, 0.5))
     alpha: np.ndarray = cv2.warpAffine(soft, matrix, (size, size)).astype(np.float32) / 255
