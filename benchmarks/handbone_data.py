@@ -3,7 +3,7 @@
 Straightforward: the published pipeline, which reads picture and polygons, fills 29 masks of the picture's full size,
 hands picture and masks to Albumentations (random resized crop, then rotation) and turns both into float32. (The
 published one also computes in float64 on three equal channels; here the picture stays grey and uint8 until the end.)
-Ours: ``HandboneSamples`` under the preset ``crop_rotate``, which says the same; picture uint8 and int32 bits.
+Ours: ``PolygonItems`` under the preset ``crop_rotate``, which says the same; picture uint8 and int32 bits.
 
 ``time`` is that of the processor, one thread each, in one process, a sample of one way after a sample of the other.
 ``memory`` is the peak of the resident memory over what the process held before its first sample, each way in a process
@@ -29,7 +29,7 @@ import numpy as np
 from skimage.draw import polygon2mask
 
 from medseg.datasets import index
-from medseg.datasets.polygon_samples import HandboneSamples
+from medseg.datasets.polygon_items import PolygonItems
 from medseg.datasets.polygons import PolygonSet, dump, parse
 from medseg.studies.handbone.bones import CLASSES
 
@@ -85,7 +85,7 @@ def straightforward(dataset: index.PreparedDataset, resolution: int, *, augmente
 
 def ours(dataset: index.PreparedDataset, resolution: int) -> Way:
     """Our way to the sample of a number."""
-    samples = HandboneSamples(dataset, dataset.split("train"), resolution=resolution, augmentation="crop_rotate")
+    samples = PolygonItems(dataset, dataset.split("train"), resolution=resolution, augmentation="crop_rotate")
     return lambda number: samples.training(0, number)
 
 
@@ -136,7 +136,7 @@ def fidelity(dataset: index.PreparedDataset, resolution: int) -> dict[str, float
     """Mean Dice of each way's masks, over hands and classes."""
     rows = dataset.split("train")
     published = straightforward(dataset, resolution, augmented=False)
-    plain = HandboneSamples(dataset, rows, resolution=resolution)
+    plain = PolygonItems(dataset, rows, resolution=resolution)
     scores: dict[str, list[float]] = {name: [] for name in WAYS}
     for number in range(len(rows)):
         outlines = parse(dataset.path(rows["label"][number]).read_text("utf-8"), CLASSES)

@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image
 
 from medseg.datasets import index
-from medseg.datasets.augmentation.warp import build_augmentation, generator
+from medseg.datasets.augmentation.presets import build_augmentation
+from medseg.datasets.augmentation.warp import generator
 from medseg.datasets.frames import Frames
 from phantoms.polyp.centres import COLONDB, film
 

@@ -90,7 +90,7 @@ def phase_dataset(tmp_path):
                     {
                         "case_id": case, "image": f"images/{case}.png", "label": f"labels/{case}.png",
                         "group": f"P{patient}", "split": split, "fold": -1,
-                        "test_set": "test" if split == "test" else "", "phase": phase, "width": 64, "height": 48,
+                        "test_set": "test" if split == "test" else "", "phase": phase, "width_px": 64, "height_px": 48,
                     }
                 )  # fmt: skip
     return index.load(tmp_path / "phases")

@@ -83,7 +83,7 @@ def test_no_runs_yet(medseg):
 
 def test_an_ensemble_is_combined_and_scored_beside_its_members(medseg, tmp_path, polygon_dataset):
     """Two of three submissions are right about the bone a; only one is about b, so that the vote loses it."""
-    from medseg.datasets.polygon_cases import read_case
+    from medseg.datasets.frames import read_polygons
     from medseg.datasets.polygons import rasterise
     from medseg.masks import rle, submission
 
@@ -91,7 +91,7 @@ def test_an_ensemble_is_combined_and_scored_beside_its_members(medseg, tmp_path,
     for number, right in enumerate(({"a", "b"}, {"a"}, set())):
         rows = []
         for _, case in polygon_dataset.split("test").iterrows():
-            masks = rasterise(read_case(polygon_dataset, case)[1], 3)
+            masks = rasterise(read_polygons(polygon_dataset, case)[1], 3)
             for name, mask in zip("abc", masks, strict=True):
                 rows.append((case["image_name"], name, rle.encode(mask) if name in right else ""))
         paths.append(tmp_path / f"{number}.csv")

@@ -9,7 +9,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from medseg.datasets.images import BadImage, before_after, clean_mask, encode_png, read_mask, read_picture
+from medseg.datasets.folders import BadFile
+from medseg.datasets.images import before_after, clean_mask, encode_png, read_mask, read_picture
 
 
 @pytest.fixture
@@ -115,9 +116,9 @@ def test_unusable_files_are_refused_with_a_reason(tmp_path, rgb):
     for name, (data, reason) in cases.items():
         path = tmp_path / name
         path.write_bytes(data)
-        with pytest.raises(BadImage, match=reason):
+        with pytest.raises(BadFile, match=reason):
             read_picture(path)
-    with pytest.raises(BadImage, match="cannot be read: No such file"):
+    with pytest.raises(BadFile, match="cannot be read: No such file"):
         read_picture(tmp_path / "missing.png")
 
 
@@ -130,7 +131,7 @@ def test_every_truncation_of_a_file_is_refused_or_read_never_anything_else(tmp_p
             path.write_bytes(whole[:length])
             try:
                 assert read_picture(path).shape == (6, 6, 3)
-            except BadImage:
+            except BadFile:
                 continue
 
 

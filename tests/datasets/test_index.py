@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 from medseg.datasets import index
@@ -32,6 +33,16 @@ def test_what_was_written_is_read_again(tmp_path):
     assert dataset.info["rejected"] == 1
     assert (dataset.folder / "rejected.csv").read_text() == "file,reason\nx.tif,truncated\n"
     assert list(dataset.split("test")["case_id"]) == ["A/2"]
+
+
+def test_sizes_of_datasets_prepared_earlier_get_their_present_names(tmp_path):
+    folder = tmp_path / "data"
+    _write(folder)
+    table = pd.read_csv(folder / "index.csv")
+    table.assign(width=640, height=480).to_csv(folder / "index.csv", index=False)
+    assert list(index.load(folder).index.columns) == [*index.COLUMNS, "age", "width_px", "height_px"]
+    table.assign(height=171.5, width_px=640, height_px=480).to_csv(folder / "index.csv", index=False)
+    assert "height" in index.load(folder).index  # of the patient, cm
 
 
 def test_the_fingerprint_is_that_of_the_content(tmp_path):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from medseg import project
-from medseg.datasets.polygon_cases import read_case
+from medseg.datasets.frames import read_polygons
 from medseg.datasets.polygons import rasterise
 from medseg.errors import MedsegError
 from medseg.evaluation.overlapping import MaskRules, evaluate
@@ -28,7 +28,7 @@ def truths(polygon_dataset):
     """True masks (3, H, W) by the picture's bytes, so that a predictor can look them up."""
     found = {}
     for _, row in polygon_dataset.index.iterrows():
-        picture, true = read_case(polygon_dataset, row)
+        picture, true = read_polygons(polygon_dataset, row)
         found[picture.tobytes()] = rasterise(true, 3)
     return found
 
@@ -84,7 +84,7 @@ def test_thresholds_are_fitted_on_the_validation_cases_alone(run, polygon_datase
     assert evaluation["thresholds"]["a"] < 0.27 < 0.5 == evaluation["thresholds"]["b"]
     assert "validation cases alone" in evaluation["rule"]
     fold = [row for _, row in polygon_dataset.index.iterrows() if row["split"] == "validation"]
-    assert seen[:2] == [read_case(polygon_dataset, row)[0].tobytes() for row in fold]
+    assert seen[:2] == [read_polygons(polygon_dataset, row)[0].tobytes() for row in fold]
     assert len(seen) == 4  # the training cases are never looked at
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from medseg import project
-from medseg.datasets.polygon_cases import read_case
+from medseg.datasets.frames import read_polygons
 from medseg.datasets.polygons import rasterise
 from medseg.errors import MedsegError
 from medseg.evaluation import submission
@@ -37,7 +37,7 @@ def pictures(polygon_dataset, tmp_path):
 def test_a_perfect_submission_scores_one_and_keeps_empty_masks(run, pictures, polygon_dataset, tmp_path):
     truths = {}
     for _, row in polygon_dataset.index.iterrows():
-        picture, true = read_case(polygon_dataset, row)
+        picture, true = read_polygons(polygon_dataset, row)
         truths[picture.tobytes()] = rasterise(true, 3).astype(np.float32)
     out = tmp_path / "submission.csv"
     assert submission.predict_folder(run, lambda picture: truths[picture.tobytes()], pictures, out) == 2

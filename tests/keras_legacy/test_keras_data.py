@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from tiny_network import normalise
 
-from medseg.datasets.augmentation.warp import build_augmentation, generator, plain_resize
+from medseg.datasets.augmentation.presets import build_augmentation
+from medseg.datasets.augmentation.warp import generator, plain_resize
 from medseg.datasets.frames import Frames, epoch_order
 from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
 

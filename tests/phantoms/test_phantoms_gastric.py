@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from medseg.datasets import dicom
+from medseg.datasets.folders import BadFile
 from medseg.errors import MedsegError
 from medseg.studies.gastric import labels as gastric_labels
 from medseg.studies.gastric.masks import draw
@@ -120,7 +121,7 @@ def test_every_fault_is_one_and_there_is_one_of_each_kind(sample):
         path = sample / fault.path
         other = sample / fault.path.replace("LABELS", "DICOM").replace(".json", ".dcm")
         if fault.kind == "truncated DICOM":
-            with pytest.raises(dicom.BadDicom, match="truncated"):
+            with pytest.raises(BadFile, match="truncated"):
                 dicom.read(path)
         elif fault.kind == "label without image":
             assert path.is_file()
@@ -129,11 +130,11 @@ def test_every_fault_is_one_and_there_is_one_of_each_kind(sample):
             assert dicom.read(path)
             assert not (sample / fault.path.replace("DICOM", "LABELS").replace(".dcm", ".json")).exists()
         elif fault.kind == "outside the picture":
-            with pytest.raises(gastric_labels.BadLabel, match="outside"):
+            with pytest.raises(BadFile, match="outside"):
                 draw(gastric_labels.read(path), VGA.size)
         else:
             assert dicom.read(other)
-            with pytest.raises(gastric_labels.BadLabel):
+            with pytest.raises(BadFile):
                 gastric_labels.read(path)
     inside = {path for path in content(sample) if gastric.TROUBLE in path}
     assert len(inside) == len(named) + len(named) - 2  # a partner each, save for the two that lack one

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from medseg.datasets import polygons
-from medseg.datasets.picture_cache import fit_matrix
-from medseg.datasets.polygon_cases import read_case
+from medseg.datasets.augmentation.fit import fit_matrix
+from medseg.datasets.frames import read_polygons
 from medseg.errors import MedsegError
 from medseg.pytorch.overlapping_data import facts_of, training_loader, unpack, validation_loader
 
@@ -55,7 +55,7 @@ def test_validation_is_untouched_and_in_order(bones):
     assert facts[:, 0].tolist() == [0, 1] * 3
     assert facts[:, 1].tolist() == [0, 1, 1, -1, 0, 1]
     for number, row in rows.iterrows():
-        _, true = read_case(bones, row)
+        _, true = read_polygons(bones, row)
         drawn = polygons.rasterise_bits(true.transformed(fit_matrix(true.size, 48), (48, 48)))
         assert np.array_equal(bits[number].numpy(), drawn)
     assert (pictures[:, :, 36:] == 0).all(), "what is no picture is black"

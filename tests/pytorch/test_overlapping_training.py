@@ -6,7 +6,7 @@ import torch
 
 from medseg import project
 from medseg.datasets import polygons
-from medseg.datasets.polygon_cases import read_case
+from medseg.datasets.frames import read_polygons
 from medseg.errors import MedsegError
 from medseg.experiments import runs
 from medseg.experiments.history import ranked
@@ -87,7 +87,7 @@ def test_training_learns_keeps_the_best_three_and_predicts(bone_parameters, bone
         predict = bone_inference.load_predictor(run, "cpu", **options)
         dices = []
         for _, row in bones.split("test").iterrows():
-            picture, true = read_case(bones, row)
+            picture, true = read_polygons(bones, row)
             maps = predict(picture)
             for number, mask in enumerate(polygons.rasterise(true, 3).astype(bool)):
                 found = maps[number] > 0.5

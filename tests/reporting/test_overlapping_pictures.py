@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medseg import project
-from medseg.datasets.polygon_cases import read_case
+from medseg.datasets.frames import read_polygons
 from medseg.datasets.polygons import rasterise
 from medseg.evaluation.overlapping import MaskRules, evaluate
 from medseg.experiments import runs
@@ -46,7 +46,7 @@ def run(polygon_dataset, tmp_path, monkeypatch):
         run.finish()
     truths = {}
     for _, row in polygon_dataset.index.iterrows():
-        picture, true = read_case(polygon_dataset, row)
+        picture, true = read_polygons(polygon_dataset, row)
         truths[picture.tobytes()] = rasterise(true, 3) * np.array([1, 0, 1], np.uint8)[:, None, None]
     evaluate(run, lambda p: truths[p.tobytes()].astype(np.float32), polygon_dataset, rules=MaskRules(), tolerance=1)
     history = "epoch,split,loss,dice,iou,learning_rate,seconds\n1,train,1,0,0,0.1,1\n1,validation,1,0,0,,1\n"

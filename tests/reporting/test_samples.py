@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from medseg.datasets import index
-from medseg.datasets.augmentation.warp import build_augmentation
+from medseg.datasets.augmentation.presets import build_augmentation
 from medseg.datasets.frames import Frames
 from medseg.datasets.images import CleanedMask, encode_png
 from medseg.errors import MedsegError

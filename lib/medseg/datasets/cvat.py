@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.parsers import expat
-from xml.sax.saxutils import quoteattr
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
+from defusedxml import DTDForbidden, ElementTree
 
 from medseg import project
 from medseg.errors import MedsegError
@@ -85,18 +86,22 @@ def parse(data: bytes, where: str) -> list[AnnotatedImage]:
     Raises:
         MedsegError: not well-formed XML, a DOCTYPE, tracks of a video, or no CVAT annotations.
     """
-    reader = _Reader(where)
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = reader.refuse_doctype
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
     try:
-        parser.Parse(data, True)
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: encodings that expat does not know
+        root = ElementTree.fromstring(data, forbid_dtd=True)
+    except DTDForbidden as error:
+        raise MedsegError(
+            f"{where} has a DOCTYPE, which CVAT never writes and which can blow up to any size. It is not read; "
+            "export it from CVAT again."
+        ) from error
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # of encodings, the last two
         raise MedsegError(
             f"{where} is not well-formed XML ({error}). Export it from CVAT again, as 'CVAT for images 1.1'."
         ) from error
-    return reader.images
+    if root.tag != "annotations":
+        raise MedsegError(f"{where} is not a CVAT file: its root is <{root.tag[:40]}>, expected <annotations>.")
+    if root.find("track") is not None:
+        raise MedsegError(f"{where} holds tracks of a video; export it as 'CVAT for images 1.1' instead.")
+    return [_image(element) for element in root.findall("image")]
 
 
 def dump(images: Sequence[AnnotatedImage], labels: Mapping[str, str], task: str) -> str:
@@ -108,10 +113,12 @@ def dump(images: Sequence[AnnotatedImage], labels: Mapping[str, str], task: str)
         task: its name.
     """
     lines = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>", "  <meta><task>"]
-    lines.append(f"    <name>{_text(task)}</name><size>{len(images)}</size><mode>annotation</mode><overlap>0</overlap>")
+    lines.append(
+        f"    <name>{escape(task)}</name><size>{len(images)}</size><mode>annotation</mode><overlap>0</overlap>"
+    )
     lines.append("    <labels>")
     lines += [
-        f"      <label><name>{_text(name)}</name><color>{colour}</color><attributes></attributes></label>"
+        f"      <label><name>{escape(name)}</name><color>{colour}</color><attributes></attributes></label>"
         for name, colour in labels.items()
     ]
     lines += ["    </labels>", "  </task></meta>"]
@@ -152,47 +159,20 @@ def decode_mask(code: str, width: int, height: int) -> np.ndarray:
     return values.reshape(height, width)
 
 
-class _Reader:
-    """Handlers of the XML parser; see :func:`parse`."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-        self.images: list[AnnotatedImage] = []
-        self.path: list[str] = []
-
-    def refuse_doctype(self, *_: object) -> None:
-        raise MedsegError(
-            f"{self.where} has a DOCTYPE, which CVAT never writes and which can blow up to any size. It is not read; "
-            "export it from CVAT again."
-        )
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if not self.path and name != "annotations":
-            raise MedsegError(f"{self.where} is not a CVAT file: its root is <{name[:40]}>, expected <annotations>.")
-        self.path.append(name)
-        if len(self.path) == 2 and name == "track":
-            raise MedsegError(f"{self.where} holds tracks of a video; export it as 'CVAT for images 1.1' instead.")
-        if len(self.path) == 2 and name == "image":
-            self.images.append(_image(attributes))
-        elif len(self.path) == 3 and self.path[1] == "image" and name not in _IGNORED:
-            image = self.images[-1]
-            if not image.problem:
-                try:
-                    image.shapes.append(_shape(name, attributes, image))
-                except ValueError as error:
-                    image.problem = f"shape {len(image.shapes) + 1}: {error}"
-
-    def end(self, name: str) -> None:
-        self.path.pop()
-
-
-def _image(attributes: dict[str, str]) -> AnnotatedImage:
-    name = attributes.get("name", "")
+def _image(element: Element) -> AnnotatedImage:
+    name = element.get("name", "")
     try:
-        width, height = (_integer(attributes, side, 1) for side in ("width", "height"))
+        image = AnnotatedImage(name, _integer(element.attrib, "width", 1), _integer(element.attrib, "height", 1))
     except ValueError as error:
         return AnnotatedImage(name, 0, 0, problem=str(error))
-    return AnnotatedImage(name, width, height)
+    for shape in element:
+        if shape.tag not in _IGNORED:
+            try:
+                image.shapes.append(_shape(shape.tag, shape.attrib, image))
+            except ValueError as error:
+                image.problem = f"shape {len(image.shapes) + 1}: {error}"
+                break
+    return image
 
 
 def _shape(name: str, attributes: dict[str, str], image: AnnotatedImage) -> tuple[str, Geometry]:
@@ -249,7 +229,3 @@ def _element(label: str, geometry: Geometry) -> str:
         return f'<mask {common} rle="{encode_mask(geometry.pixels)}" {box} z_order="0"></mask>'
     points = ";".join(f"{x:.2f},{y:.2f}" for x, y in geometry)
     return f'<polygon {common} points="{points}" z_order="0"></polygon>'
-
-
-def _text(value: str) -> str:
-    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -12,18 +12,9 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
 from pydicom.uid import ImplicitVRLittleEndian
 
-from medseg import project
-from medseg.errors import MedsegError
+from medseg.datasets.folders import BadFile
 
 MAX_PIXELS = 100_000_000  # more is no camera frame, but a damaged header
-
-
-class BadDicom(MedsegError):
-    """A file that gives no picture; ``reason`` is the text without the file's name."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{project.display(path)}: {reason}.")
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ def read(path: Path) -> DicomPicture:
     are brought to 8: through the file's window where it has one, else by dividing by the largest value its bits hold.
 
     Raises:
-        BadDicom: no DICOM, truncated, no picture or several, a compression without decoder, or anything else.
+        BadFile: no DICOM, truncated, no picture or several, a compression without decoder, or anything else.
     """
     with _explained(path):
         dataset = pydicom.dcmread(path)
@@ -61,7 +52,7 @@ def read_size(path: Path) -> tuple[int, int]:
     """Width and height (pixels) from the header alone; the picture is not read.
 
     Raises:
-        BadDicom: no DICOM, or a header without size.
+        BadFile: no DICOM, or a header without size.
     """
     with _explained(path):
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
@@ -72,38 +63,38 @@ def read_size(path: Path) -> tuple[int, int]:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except BadDicom:
+    except BadFile:
         raise
     except InvalidDicomError as error:
-        raise BadDicom(path, "not a DICOM file: the mark 'DICM' after the first 128 bytes is missing") from error
+        raise BadFile("not a DICOM file: the mark 'DICM' after the first 128 bytes is missing", path) from error
     except OSError as error:
         if error.errno is not None:
-            raise BadDicom(path, f"cannot be read: {error.strerror}") from error
-        raise BadDicom(path, f"damaged or truncated: {error}") from error  # Pillow's way to say so
+            raise BadFile(f"cannot be read: {error.strerror}", path) from error
+        raise BadFile(f"damaged or truncated: {error}", path) from error  # Pillow's way to say so
     except Exception as error:  # pydicom raises nearly anything on damaged input; none of it may end the work
         text = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BadDicom(path, f"damaged, truncated or not supported: {text.rstrip('.')}") from error
+        raise BadFile(f"damaged, truncated or not supported: {text.rstrip('.')}", path) from error
 
 
 def _check(path: Path, dataset: Dataset) -> None:
     """Refuse what is no single picture of 8 to 16 bits, before memory is taken for it."""
     if "PixelData" not in dataset:
         kind = "floating-point values" if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset else "none"
-        raise BadDicom(path, f"holds no picture (pixel data: {kind}), or was cut off before it")
+        raise BadFile(f"holds no picture (pixel data: {kind}), or was cut off before it", path)
     width, height = int(dataset.Columns), int(dataset.Rows)
     if not 0 < width * height <= MAX_PIXELS:
-        raise BadDicom(path, f"a picture of {width} x {height} pixels; expected at most {MAX_PIXELS / 1e6:.0f} million")
+        raise BadFile(f"a picture of {width} x {height} pixels; expected at most {MAX_PIXELS / 1e6:.0f} million", path)
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
-        raise BadDicom(path, f"holds {frames} pictures, expected one")
+        raise BadFile(f"holds {frames} pictures, expected one", path)
     bits, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
     if bits not in (8, 16) or samples not in (1, 3):
-        raise BadDicom(path, f"has {samples} channel(s) of {bits} bits, expected 1 or 3 of 8 or 16")
+        raise BadFile(f"has {samples} channel(s) of {bits} bits, expected 1 or 3 of 8 or 16", path)
     expected = width * height * samples * bits // 8
     compressed = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian).is_compressed
     halved = dataset.PhotometricInterpretation == "YBR_FULL_422"  # stores fewer bytes
     if not (compressed or halved) and len(dataset.PixelData) < expected:
-        raise BadDicom(path, f"truncated: holds {len(dataset.PixelData)} of the {expected} bytes of its picture")
+        raise BadFile(f"truncated: holds {len(dataset.PixelData)} of the {expected} bytes of its picture", path)
 
 
 def _to_rgb(path: Path, dataset: Dataset) -> np.ndarray:
@@ -117,7 +108,7 @@ def _to_rgb(path: Path, dataset: Dataset) -> np.ndarray:
     if pixels.ndim == 2:
         pixels = np.repeat((255 - pixels if photometric == "MONOCHROME1" else pixels)[..., None], 3, axis=2)
     if pixels.shape != (int(dataset.Rows), int(dataset.Columns), 3):
-        raise BadDicom(path, f"gives an array of shape {pixels.shape}, expected one colour picture")
+        raise BadFile(f"gives an array of shape {pixels.shape}, expected one colour picture", path)
     return np.ascontiguousarray(pixels)
 
 

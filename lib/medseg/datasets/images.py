@@ -15,17 +15,16 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from medseg.datasets.folders import BadFile
+
 THRESHOLD = 127
 CLEANING_RULE = f"polyp where the 8-bit value > {THRESHOLD}; a mask without a value above 1: polyp where 1"
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 _PNG_LEVEL = 3  # 12 % larger files than the default level 6, written three times as fast
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs what it also raises
-
-
-class BadImage(Exception):
-    """A file that cannot be used; the text is the reason, for a person."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def read_picture(path: Path) -> np.ndarray:
         uint8 (height, width, 3), RGB.
 
     Raises:
-        BadImage: empty, truncated, damaged, no picture, several pictures, too large, or of a kind not supported.
+        BadFile: empty, truncated, damaged, no picture, several pictures, too large, or of a kind not supported.
     """
     pixels = _read_pixels(path)
     return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
@@ -65,7 +64,7 @@ def read_mask(path: Path) -> np.ndarray:
         uint8 (height, width).
 
     Raises:
-        BadImage: as :func:`read_picture`.
+        BadFile: as :func:`read_picture`.
     """
     pixels = _read_pixels(path)
     return pixels if pixels.ndim == 2 else pixels.max(axis=2)
@@ -88,7 +87,7 @@ def before_after(mask: Path) -> CleanedMask:
     """What cleaning does to one mask file, for a figure.
 
     Raises:
-        BadImage: as :func:`read_picture`.
+        BadFile: as :func:`read_picture`.
     """
     before = read_mask(Path(mask))
     impure = (before != 0) & (before != 255)
@@ -109,9 +108,9 @@ def _read_pixels(path: Path) -> np.ndarray:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadImage(f"cannot be read: {error.strerror or error}") from error
+        raise BadFile(f"cannot be read: {error.strerror or error}") from error
     if not data:
-        raise BadImage("the file is empty (0 bytes)")
+        raise BadFile("the file is empty (0 bytes)")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -119,25 +118,25 @@ def _read_pixels(path: Path) -> np.ndarray:
             with Image.open(io.BytesIO(data)) as image:
                 image.verify()  # checksums; the image must be opened anew after it
             with Image.open(io.BytesIO(data)) as image:
-                if getattr(image, "n_frames", 1) > 1:
-                    raise BadImage(f"holds {image.n_frames} pictures, expected one")
+                if (frames := getattr(image, "n_frames", 1)) > 1:
+                    raise BadFile(f"holds {frames} pictures, expected one")
                 image.load()
                 return _to_8_bit(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         if data.startswith(_TIFF_STARTS):
             return _read_unusual_tiff(data)
-        raise BadImage("not a picture: PNG, JPEG, TIFF or BMP expected, or the file is damaged") from error
+        raise BadFile("not a picture: PNG, JPEG, TIFF or BMP expected, or the file is damaged") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadImage(f"more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, no camera frame") from error
-    except BadImage:
+        raise BadFile(f"more than {_MOST_PIXELS / 1e6:.0f} million pixels, no camera frame") from error
+    except BadFile:
         raise
     except Exception as error:  # Pillow's readers raise nearly anything on damaged input; none of it may end the work
-        raise BadImage(f"damaged or truncated: {error or type(error).__name__}") from error
+        raise BadFile(f"damaged or truncated: {error or type(error).__name__}") from error
 
 
 def _to_8_bit(image: Image.Image) -> np.ndarray:
     if image.mode == "F":
-        raise BadImage("has floating-point values, expected 8 or 16 bits")
+        raise BadFile("has floating-point values, expected 8 or 16 bits")
     if image.mode.startswith("I"):
         return _from_wide_integers(np.asarray(image))
     if image.mode in ("1", "L"):
@@ -150,7 +149,7 @@ def _to_8_bit(image: Image.Image) -> np.ndarray:
 def _from_wide_integers(values: np.ndarray) -> np.ndarray:
     lowest, highest = int(values.min()), int(values.max())
     if lowest < 0 or highest > 65535:
-        raise BadImage(f"has values from {lowest} to {highest}, expected 8 or 16 bits")
+        raise BadFile(f"has values from {lowest} to {highest}, expected 8 or 16 bits")
     return (values if highest <= 255 else (values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
@@ -162,7 +161,7 @@ def _read_unusual_tiff(data: bytes) -> np.ndarray:
     """
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages[0]
+            page = file.pages.first
             orientation = page.tags.get("Orientation")
             kind = (page.photometric, page.dtype, orientation.value if orientation else 1)
             supported = (
@@ -171,14 +170,14 @@ def _read_unusual_tiff(data: bytes) -> np.ndarray:
                 and kind[2] == 1
                 and page.axes in ("YX", "YXS", "SYX")
             )
-            if len(file.pages) > 1 or not supported or page.imagelength * page.imagewidth > Image.MAX_IMAGE_PIXELS:
-                raise BadImage("a kind of TIFF that is not supported; convert it to PNG")
+            if len(file.pages) > 1 or not supported or page.imagelength * page.imagewidth > _MOST_PIXELS:
+                raise BadFile("a kind of TIFF that is not supported; convert it to PNG")
             pixels = page.asarray()
             pixels = np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels
-    except BadImage:
+    except BadFile:
         raise
     except Exception as error:  # as with Pillow
-        raise BadImage(f"damaged or truncated TIFF: {error or type(error).__name__}") from error
+        raise BadFile(f"damaged or truncated TIFF: {error or type(error).__name__}") from error
     if pixels.ndim == 3:
         pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., 0]
     return pixels if pixels.dtype == np.uint8 else _from_wide_integers(pixels)

@@ -1,6 +1,6 @@
 """The prepared dataset: the one contract between preparation and the later stages.
 
-A folder with ``dataset.json`` (what it is), ``index.csv`` (one row a sample), ``rejected.csv`` (what was left out and
+A folder with ``dataset.json`` (what it is), ``index.csv`` (one row a picture), ``rejected.csv`` (what was left out and
 why) and the files. Paths in the tables are relative to the folder.
 """
 
@@ -28,7 +28,7 @@ class PreparedDataset:
     Attributes:
         folder: where it lies.
         info: ``dataset.json``: study, name, protocol, classes, channels, source, counts, rejected, fingerprint.
-        index: ``index.csv``, one row a sample, at least the columns of :data:`COLUMNS`. ``group`` is the patient or
+        index: ``index.csv``, one row a picture, at least the columns of :data:`COLUMNS`. ``group`` is the patient or
             video sequence, ``fold`` the cross-validation fold or -1, ``test_set`` is empty outside the test split.
     """
 
@@ -80,7 +80,7 @@ def writing(folder: str | Path, *, study: str, name: str, **info: Any) -> Iterat
     and tables written here.
 
     Raises:
-        MedsegError: ``folder`` holds something else than a prepared dataset, no sample was accepted, a group is in two
+        MedsegError: ``folder`` holds something else than a prepared dataset, no picture was accepted, a group is in two
             splits, a case is there twice, or the disk refused.
     """
     folder = project.resolve(folder)
@@ -137,6 +137,8 @@ def load(folder: str | Path) -> PreparedDataset:
         raise MedsegError(
             f"{project.display(folder)} cannot be read as a prepared dataset: {error}. Prepare it again."
         ) from error
+    if "width_px" not in index and {"width", "height"} <= set(index):  # prepared before these had their unit
+        index = index.rename(columns={"width": "width_px", "height": "height_px"})
     missing = [column for column in COLUMNS if column not in index.columns]
     missing += [key for key in ("study", "name", "fingerprint", "classes") if key not in info]
     if missing:

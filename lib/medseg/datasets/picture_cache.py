@@ -1,7 +1,6 @@
 """The pictures of a dataset, shrunk once to the size that training needs and shared by every process that needs them.
 
-A picture keeps its aspect ratio: it is fitted into the upper left corner of a square, and what remains at the right or
-at the bottom is black. :func:`fit_matrix` says where its points go, for polygons and for inference.
+A picture is fitted into a square; see :mod:`medseg.datasets.augmentation.fit`.
 """
 
 import errno
@@ -12,52 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from filelock import FileLock
 
 from medseg import atomic, project
-from medseg.datasets.frames import read_picture
+from medseg.datasets.augmentation.fit import fit_picture
+from medseg.datasets.frames import read_grey
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FORMAT = 1  # to be raised when the same dataset and size would give other pixels
-
-
-def fit_matrix(size: tuple[int, int], resolution: int) -> np.ndarray:
-    """Where :func:`fit_picture` puts the points of a picture.
-
-    Args:
-        size: (width, height) of the picture, in pixels.
-        resolution: side of the square, in pixels.
-
-    Returns:
-        float64 (2, 3), from continuous points (x, y, 1) of the picture to those of the square. The two scales differ by
-        less than a pixel over the whole picture, because the fitted picture has a whole number of pixels.
-    """
-    width, height = _fitted_size(size, resolution)
-    return np.array([[width / size[0], 0.0, 0.0], [0.0, height / size[1], 0.0]])
-
-
-def fit_picture(picture: np.ndarray, resolution: int) -> np.ndarray:
-    """Fit a picture into a square: averaged over areas where it shrinks, interpolated linearly where it grows.
-
-    Args:
-        picture: uint8 (H, W).
-        resolution: side of the square, in pixels.
-
-    Returns:
-        uint8 (resolution, resolution); black at the right or at the bottom of a picture that is no square.
-    """
-    width, height = _fitted_size(picture.shape[::-1], resolution)
-    shrinks = height <= picture.shape[0] and width <= picture.shape[1]
-    fitted = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    if fitted.shape == (resolution, resolution):
-        return fitted
-    square = np.zeros((resolution, resolution), np.uint8)
-    square[:height, :width] = fitted
-    return square
 
 
 class PictureCache:
@@ -162,7 +126,7 @@ def _fitted_pictures(dataset: PreparedDataset, size: int) -> Iterator[np.ndarray
     """The pictures in the order of the index; decoding runs in threads, a few pictures ahead of the writing."""
 
     def fitted(image: str) -> np.ndarray:
-        return np.ascontiguousarray(fit_picture(read_picture(dataset.path(image), cv2.IMREAD_GRAYSCALE), size))
+        return np.ascontiguousarray(fit_picture(read_grey(dataset.path(image)), size))
 
     names, workers = list(dataset.index["image"]), min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
@@ -187,9 +151,3 @@ def _own_temporary_folder() -> Path:
     if folder.exists() and hasattr(os, "getuid") and folder.stat().st_uid != user:
         raise MedsegError(f"{folder} belongs to another user. Remove it, or set TMPDIR to a folder of your own.")
     return folder
-
-
-def _fitted_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
-    """(width, height) of a picture after fitting its longer side."""
-    longest = max(size)
-    return max(1, round(size[0] * resolution / longest)), max(1, round(size[1] * resolution / longest))

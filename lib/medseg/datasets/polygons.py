@@ -139,12 +139,8 @@ def rasterise(polygons: PolygonSet, num_classes: int) -> np.ndarray:
 
 def draw_class(polygons: PolygonSet, class_index: int) -> np.ndarray:
     """Draw one class: uint8 (height, width) of {0, 1}."""
-    width, height = polygons.size
-    mask = np.zeros((height, width), np.uint8)
-    of_class = [shape for shape in polygons.outlines() if shape[0] == class_index]
-    for _, rows, columns, filled in _boxes(PolygonSet.of(of_class, polygons.size)):
-        mask[rows, columns] |= filled
-    return mask
+    of_class = [(0, points) for index, points in polygons.outlines() if index == class_index]
+    return rasterise(PolygonSet.of(of_class, polygons.size), 1)[0]
 
 
 def rasterise_bits(polygons: PolygonSet) -> np.ndarray:

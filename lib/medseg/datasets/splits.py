@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from medseg import project
 from medseg.datasets.index import SPLITS, PreparedDataset
@@ -13,12 +14,12 @@ from medseg.errors import MedsegError
 def split_groups(groups: Sequence[str], fraction: float, seed: int) -> set[str]:
     """Choose the groups of the validation split.
 
-    Among all choices of whole groups, one whose number of samples is nearest to ``fraction`` of all; ``seed`` decides
+    Among all choices of whole groups, one whose number of pictures is nearest to ``fraction`` of all; ``seed`` decides
     between equals. At least one group stays on each side.
 
     Args:
-        groups: the group of every sample.
-        fraction: share of the samples wanted for validation, in (0, 1).
+        groups: the group of every picture.
+        fraction: share of the pictures wanted for validation, in (0, 1).
         seed: of the choice between equals; the order of ``groups`` does not matter.
 
     Returns:
@@ -39,7 +40,7 @@ def split_groups(groups: Sequence[str], fraction: float, seed: int) -> set[str]:
     names = sorted(sizes)
     random.Random(seed).shuffle(names)
     target = fraction * len(groups)
-    # Subset sums: for every reachable number of samples, the group added last and the number before it. Sums beyond
+    # Subset sums: for every reachable number of pictures, the group added last and the number before it. Sums beyond
     # twice the target are never nearer than the empty choice, save for the smallest group alone.
     limit = max(2 * target, min(sizes.values()))
     reached: dict[int, tuple[str, int]] = {}
@@ -60,12 +61,12 @@ def group_folds(groups: Sequence[str], folds: int, seed: int) -> list[int]:
     """Cross-validation folds of whole groups, drawn at random (scikit-learn's GroupKFold).
 
     Args:
-        groups: the group of every sample; their order does not matter.
+        groups: the group of every picture; their order does not matter.
         folds: how many, at least 3: one to test on, one to validate on, the rest to train on.
         seed: of the draw.
 
     Returns:
-        The fold of every sample, 0 to ``folds - 1``; the numbers of groups in any two folds differ by one at most.
+        The fold of every picture, 0 to ``folds - 1``; the numbers of groups in any two folds differ by one at most.
 
     Raises:
         MedsegError: fewer than 3 folds, or fewer groups than folds.
@@ -91,7 +92,7 @@ def group_folds(groups: Sequence[str], folds: int, seed: int) -> list[int]:
 
 
 def fold_split(fold: int, held_out: int, folds: int) -> tuple[str, str]:
-    """Split and test set of the samples of ``fold`` where ``held_out`` is tested on and the next one validated on."""
+    """Split and test set of the pictures of ``fold`` where ``held_out`` is tested on and the next one validated on."""
     if fold == held_out:
         return "test", f"fold-{fold}"
     return ("validation" if fold == (held_out + 1) % folds else "train"), ""
@@ -119,7 +120,7 @@ def hold_out(dataset: PreparedDataset, fold: int) -> PreparedDataset:
     table = dataset.index.copy()
     assigned = [fold_split(int(of_row), fold, folds) for of_row in table["fold"]]
     table["split"], table["test_set"] = map(list, zip(*assigned, strict=True))
-    counts = {split: int((table["split"] == split).sum()) for split in SPLITS}
+    counts: dict[str, Any] = {split: int((table["split"] == split).sum()) for split in SPLITS}
     counts["test_sets"] = {f"fold-{fold}": counts["test"]}
     info = {**dataset.info, "counts": {**dataset.info.get("counts", {}), **counts}}
     return replace(dataset, info=info, index=table)

@@ -15,15 +15,15 @@ def stratified_groups(
 ) -> dict[str, str]:
     """Give every group to one split.
 
-    What is made small is the sum over splits and strata of (samples - share * all samples of the stratum)^2 / all
-    samples of the stratum: greedily, rare strata first (after Sechidis, Tsoumakas and Vlahavas 2011, "On the
+    What is made small is the sum over splits and strata of (pictures - share * all pictures of the stratum)^2 / all
+    pictures of the stratum: greedily, rare strata first (after Sechidis, Tsoumakas and Vlahavas 2011, "On the
     stratification of multi-label data"), then by moving groups; the best of several seeded starts.
 
     Args:
-        groups: the group (patient) of every sample.
-        strata: the stratum (phase) of every sample.
-        shares: split to its share of the samples; they add up to 1.
-        seed: of the starts; the order of the samples does not matter.
+        groups: the group (patient) of every picture.
+        strata: the stratum (phase) of every picture.
+        shares: split to its share of the pictures; they add up to 1.
+        seed: of the starts; the order of the pictures does not matter.
 
     Returns:
         Group to split. Every split of a share above 0 has at least one group.

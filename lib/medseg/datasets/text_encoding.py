@@ -2,13 +2,29 @@
 
 import codecs
 
+# Name and codec. Korean text in EUC-KR is no valid UTF-8, so the order decides nothing else; CP949 is EUC-KR with the
+# syllables that Windows adds.
+_ENCODINGS = (("utf-8", "utf-8-sig"), ("euc-kr", "cp949"))
 _MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16 does, so it is asked first
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+def utf8_or_korean(data: bytes) -> tuple[str, str]:
+    """Text of ``data``, and ``utf-8`` or ``euc-kr``, in which it is written.
+
+    Raises:
+        UnicodeError: it is in neither.
+    """
+    for name, codec in _ENCODINGS:
+        try:
+            return data.decode(codec), name
+        except UnicodeDecodeError:
+            continue
+    raise UnicodeError("neither in UTF-8 nor in EUC-KR")
 
 
 def decoded(data: bytes) -> str:
@@ -19,9 +35,7 @@ def decoded(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
-    for encoding in ("utf-8", "cp949"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            pass
-    return data.decode("cp1252", "replace")
+    try:
+        return utf8_or_korean(data)[0]
+    except UnicodeError:
+        return data.decode("cp1252", "replace")

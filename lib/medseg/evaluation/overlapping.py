@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from medseg.datasets import polygons
+from medseg.datasets.frames import read_polygons
 from medseg.datasets.index import PreparedDataset
-from medseg.datasets.polygon_cases import read_case
 from medseg.errors import MedsegError
 from medseg.evaluation import common as scoring
 from medseg.evaluation.thresholds import ThresholdFit
@@ -148,7 +148,7 @@ def _predicted(
 ) -> Iterator[tuple[Any, np.ndarray, polygons.PolygonSet, ClassMaps]]:
     """For each case its row, picture (H, W) uint8, true polygons and predicted maps."""
     for _, case in cases.iterrows():
-        picture, true = read_case(dataset, case)
+        picture, true = read_polygons(dataset, case)
         maps = predict(picture)
         if len(maps) != len(dataset.info["classes"]):
             raise ValueError(

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from medseg import project
-from medseg.datasets.frames import read_picture
+from medseg.datasets.frames import read_grey, read_polygons
 from medseg.datasets.index import PreparedDataset
-from medseg.datasets.polygon_cases import read_case
 from medseg.datasets.polygons import draw_class
 from medseg.errors import MedsegError
 from medseg.evaluation.common import case_table, check_finite
@@ -47,7 +45,7 @@ def predict_folder(run: Run, predict: ClassPredictor, pictures: Path, out: Path)
 
     def rows():
         for done, file in enumerate(files, 1):
-            picture = read_picture(file, cv2.IMREAD_GRAYSCALE)
+            picture = read_grey(file)
             maps = predict(picture)
             for number, name in enumerate(classes):
                 probability = maps[number]
@@ -69,7 +67,7 @@ def score(path: Path, dataset: PreparedDataset) -> pd.DataFrame:
     masks = {(row.image_name, row.class_name): row.rle for row in submission.read(path)}
     counted = []
     for _, case in dataset.split("test").iterrows():
-        picture, true = read_case(dataset, case)
+        picture, true = read_polygons(dataset, case)
         for number, name in enumerate(dataset.info["classes"]):
             if (case["image_name"], name) not in masks:
                 raise MedsegError(

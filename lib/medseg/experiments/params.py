@@ -5,7 +5,6 @@ every value goes through the schema that is read here, without running any code 
 """
 
 import ast
-import difflib
 import io
 import json
 import tokenize
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from medseg import project
 from medseg.errors import MedsegError
+from medseg.names import did_you_mean
 
 _PLAIN = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -138,9 +138,7 @@ def of_notebook(notebook: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
 
 def unknown_key(name: str, valid: Any) -> str:
     """Sentence that names an unknown key and the nearest valid ones."""
-    near = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
-    suggestion = f"Did you mean {near[0]!r}?" if near else f"Valid: {', '.join(sorted(valid))}."
-    return f"unknown key {name!r}. {suggestion}"
+    return f"unknown key {name!r}." + (did_you_mean(name, valid) or f" Valid: {', '.join(sorted(valid))}.")
 
 
 def parameters_source(notebook: Path) -> str:

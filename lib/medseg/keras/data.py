@@ -1,25 +1,30 @@
 """Batches for Keras by tf.data: each sample a function of (seed, epoch, number) alone, so that a run repeats."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
 from medseg import project
 from medseg.datasets.augmentation.warp import plain_resize
-from medseg.datasets.frames import DEFAULT_BUDGET, read_picture
+from medseg.datasets.frames import DEFAULT_BUDGET, Frames, read_class_map
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.keras.augment import augment, loaded_side, sample_seed
 
 
-class Samples:
+def items(
+    dataset: PreparedDataset, rows: pd.DataFrame, side: int, num_classes: int, budget: int = DEFAULT_BUDGET
+) -> Frames:
     """Pictures and class maps of ``rows``, decoded and resized to a square once, and kept while there is room.
+
+    Each is a picture (S, S, 3) uint8 RGB, averaged over areas where it shrinks, and a label (S, S) uint8, nearest
+    pixel. To read one raises MedsegError where a file cannot be read, the two differ in size, or a label is no class.
 
     Args:
         dataset: where the files lie.
@@ -29,45 +34,16 @@ class Samples:
         budget: bytes kept in memory; what does not fit is decoded at each access.
     """
 
-    def __init__(
-        self, dataset: PreparedDataset, rows: pd.DataFrame, side: int, num_classes: int, budget: int = DEFAULT_BUDGET
-    ) -> None:
-        self.side = side
-        self._dataset, self._num_classes = dataset, num_classes
-        self._files = list(zip(rows["image"], rows["label"], strict=True))
-        self._room = budget
-        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Picture (S, S, 3) uint8 RGB, averaged over areas where it shrinks, and label (S, S) uint8, nearest pixel.
-
-        Raises:
-            MedsegError: a file cannot be read, the two differ in size, or a label is no class.
-        """
-        if number in self._kept:
-            return self._kept[number]
-        image_file, label_file = (self._dataset.path(name) for name in self._files[number])
-        picture = cv2.cvtColor(read_picture(image_file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        label = read_picture(label_file, cv2.IMREAD_GRAYSCALE)
-        if picture.shape[:2] != label.shape:
+    def read(dataset: PreparedDataset, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        picture, label = read_class_map(dataset, row)
+        if label.max() >= num_classes:
             raise MedsegError(
-                f"{project.display(image_file)} is {picture.shape[1]} x {picture.shape[0]}, its label "
-                f"{label.shape[1]} x {label.shape[0]}. Prepare the dataset again."
+                f"{project.display(dataset.path(row['label']))} holds the value {label.max()}, expected 0 to "
+                f"{num_classes - 1}: background and classes. Prepare the dataset again."
             )
-        if label.max() >= self._num_classes:
-            raise MedsegError(
-                f"{project.display(label_file)} holds the value {label.max()}, expected 0 to {self._num_classes - 1}: "
-                "background and phases. Prepare the dataset again."
-            )
-        sample = plain_resize(picture, label, self.side)
-        size = sum(array.nbytes for array in sample)
-        if size <= self._room:
-            self._room -= size
-            self._kept[number] = sample
-        return sample
+        return plain_resize(picture, label, side)
+
+    return Frames(dataset, rows, budget, read)
 
 
 @dataclass
@@ -108,7 +84,8 @@ def training_batches(
         workers: threads that decode; with more than one, as many batches are made at the same time.
         replicas: devices that share a batch.
     """
-    samples = Samples(dataset, dataset.split("train"), loaded_side(resolution, augmentation), num_classes)
+    side = loaded_side(resolution, augmentation)
+    samples = items(dataset, dataset.split("train"), side, num_classes)
     number = len(samples)
     rest = number % batch_size if number > batch_size else 0
     used = number - rest if 0 < rest < 2 * replicas else number
@@ -120,7 +97,7 @@ def training_batches(
         chosen = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         return chosen.map(lambda numbers: (epoch, numbers))
 
-    load = _loader(samples, batches, workers)
+    load = _loader(samples, side, batches, workers)
 
     def make(epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         def one(sample: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -148,7 +125,7 @@ def validation_batches(
 
     What would be too few samples for the devices that share a batch joins the batch before.
     """
-    samples = Samples(dataset, dataset.split("validation"), resolution, num_classes)
+    samples = items(dataset, dataset.split("validation"), resolution, num_classes)
     number = len(samples)
     steps = math.ceil(number / batch_size)
     if steps > 1 and 0 < number % batch_size < replicas:
@@ -163,16 +140,17 @@ def validation_batches(
         return tf.cast(pictures, tf.float32) / 255, labels
 
     batches = Batches(tf.data.Dataset.range(steps).map(chosen), steps)
-    load = _loader(samples, batches, workers)
+    load = _loader(samples, resolution, batches, workers)
     batches.dataset = _finished(batches.dataset.map(make, num_parallel_calls=max(1, workers)))
     return batches
 
 
-def _loader(samples: Samples, batches: Batches, workers: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+def _loader(
+    samples: Frames, side: int, batches: Batches, workers: int
+) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """A function from sample numbers (B,) to pictures (B, S, S, 3) and labels (B, S, S), both uint8, in the graph."""
     # Threads: decoding leaves Python's lock alone, and nothing has to be copied between processes.
     every = ThreadPoolExecutor(workers).map if workers > 1 else map
-    side = samples.side
 
     def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:

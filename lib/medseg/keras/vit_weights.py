@@ -7,7 +7,6 @@ for each key, such as ``Transformer/encoderblock_0/MultiHeadDotProductAttention_
 import math
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 
 import keras
@@ -17,6 +16,7 @@ from scipy import ndimage
 from medseg import downloads
 from medseg.errors import MedsegError
 from medseg.keras.vision_transformer import block_name
+from medseg.names import nearest
 from medseg.project import display
 
 POSITIONS = "Transformer/posembed_input/pos_embedding"
@@ -42,7 +42,7 @@ def load(network: keras.Model, file: Path) -> str:
     wanted = targets(network)
     missing = [key for key in wanted if key not in content]
     if missing:
-        near = get_close_matches(missing[0], content, n=1)
+        near = nearest(missing[0], content)
         hint = f" The nearest that it has is {near[0]!r}." if near else ""
         raise MedsegError(
             f"{display(file)} lacks {missing[0]!r}{_more(missing)}.{hint} Give one of Google's files for this very "

@@ -7,7 +7,7 @@ where all is well; a sweep asks it before the first run starts.
 from collections.abc import Mapping
 from typing import Any
 
-from medseg.datasets.augmentation.warp import build_augmentation
+from medseg.datasets.augmentation.presets import build_augmentation
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
 from medseg.keras_legacy.losses import LOSSES

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tf_keras
 
-from medseg.datasets.augmentation.warp import build_augmentation, generator, plain_resize
+from medseg.datasets.augmentation.presets import build_augmentation
+from medseg.datasets.augmentation.warp import generator, plain_resize
 from medseg.datasets.frames import Frames, epoch_order
 from medseg.datasets.index import PreparedDataset
 

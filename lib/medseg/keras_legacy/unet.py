@@ -5,7 +5,6 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 import tf_keras
@@ -13,6 +12,7 @@ import tf_keras
 from medseg.errors import MedsegError
 from medseg.keras_legacy.network import SegmentationModel
 from medseg.keras_legacy.weights import Source
+from medseg.names import did_you_mean
 from medseg.tf_shared import model
 from medseg.tf_shared.device import Device
 
@@ -43,9 +43,10 @@ def known_backbone(name: str) -> str:
         MedsegError: it has not.
     """
     if name not in BACKBONES:
-        near = get_close_matches(name.lower().replace("-", ""), BACKBONES, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise MedsegError(f"There is no backbone {name!r} in segmentation_models.{hint} It has {', '.join(BACKBONES)}.")
+        raise MedsegError(
+            f"There is no backbone {name!r} in segmentation_models.{did_you_mean(name, BACKBONES)} It has "
+            f"{', '.join(BACKBONES)}."
+        )
     return name
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from medseg import project
-from medseg.datasets.augmentation.warp import build_augmentation
+from medseg.datasets.augmentation.presets import build_augmentation
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
 from medseg.pytorch import device as devices

@@ -7,7 +7,8 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from medseg.datasets.augmentation.warp import Augmentation, build_augmentation, generator, plain_resize
+from medseg.datasets.augmentation.presets import build_augmentation
+from medseg.datasets.augmentation.warp import Augmentation, generator, plain_resize
 from medseg.datasets.frames import Frames, epoch_order
 from medseg.datasets.index import PreparedDataset
 

@@ -8,7 +8,6 @@ and are too coarse in bf16.
 import math
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from segmentation_models_pytorch import losses as smp_losses
 from torch import Tensor, nn
 
 from medseg.errors import MedsegError
+from medseg.names import did_you_mean
 
 SMOOTHING = 1.0
 
@@ -99,10 +99,8 @@ def build_loss(spec: str) -> WeightedLoss:
 def _term(text: str, spec: str) -> tuple[float, str]:
     weight, star, name = text.rpartition("*")
     if name not in LOSSES:
-        nearest = get_close_matches(name, LOSSES, n=1)
-        hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
         raise MedsegError(
-            f"Loss '{spec}': there is no loss '{name}'.{hint} Known are {', '.join(LOSSES)}, "
+            f"Loss '{spec}': there is no loss '{name}'.{did_you_mean(name, LOSSES)} Known are {', '.join(LOSSES)}, "
             "and weighted sums of them such as '0.5*bce+0.5*dice'."
         )
     try:

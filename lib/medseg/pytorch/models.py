@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import segmentation_models_pytorch as smp
 import timm
 from torch import nn
 
 from medseg.errors import MedsegError
+from medseg.names import nearest
 from medseg.pytorch import weights as pretrained
 from medseg.pytorch.backbones import IMAGENET, Normalisation, PaddedNetwork, normalisation_of
 from medseg.pytorch.dilated_unet import BACKBONES, DilatedResNetUNet
@@ -208,6 +208,6 @@ def _known_backbone(architecture: str, backbone: str) -> str:
 def _known(name: str, choices: Sequence[str], what: str, listing: str) -> str:
     if name.lower() in choices:
         return name.lower()
-    nearest = get_close_matches(name.lower(), choices, n=3, cutoff=0.5)
-    hint = f" Nearest: {', '.join(nearest)}." if nearest else ""
+    near = nearest(name, choices, most=3)
+    hint = f" Nearest: {', '.join(near)}." if near else ""
     raise MedsegError(f"There is no {what} called '{name}'.{hint} All {len(choices)} are listed by {listing}.")

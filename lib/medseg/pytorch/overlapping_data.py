@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from medseg.datasets.index import PreparedDataset
-from medseg.datasets.polygon_samples import HandboneSamples
+from medseg.datasets.polygon_items import PolygonItems
 from medseg.pytorch.data import EpochSampler, drops_last, loading
 from medseg.pytorch.heads import AUXILIARY
 
@@ -26,7 +26,7 @@ class PolygonSamples(Dataset):
         facts: int64 (n, F), as :func:`facts_of` gives them.
     """
 
-    def __init__(self, samples: HandboneSamples, facts: np.ndarray) -> None:
+    def __init__(self, samples: PolygonItems, facts: np.ndarray) -> None:
         self._samples, self._facts = samples, torch.from_numpy(facts)
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ def training_loader(
         MedsegError: a bad augmentation, or one that mirrors although the side is to be told.
     """
     rows = dataset.split("train")
-    samples = HandboneSamples(
+    samples = PolygonItems(
         dataset,
         rows,
         resolution=resolution,
@@ -107,5 +107,5 @@ def validation_loader(
 ) -> DataLoader:
     """Batches of the split ``validation``, in the order of the index, never augmented."""
     rows = dataset.split("validation")
-    samples = PolygonSamples(HandboneSamples(dataset, rows, resolution=resolution), facts_of(rows, auxiliary))
+    samples = PolygonSamples(PolygonItems(dataset, rows, resolution=resolution), facts_of(rows, auxiliary))
     return DataLoader(samples, batch_size=batch_size, **loading(workers))

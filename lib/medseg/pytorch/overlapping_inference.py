@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from medseg.datasets.picture_cache import fit_matrix, fit_picture
+from medseg.datasets.augmentation.fit import fit_matrix, fit_picture
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices

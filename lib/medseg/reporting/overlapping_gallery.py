@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from medseg.datasets import polygons
+from medseg.datasets.frames import read_polygons
 from medseg.datasets.index import PreparedDataset
-from medseg.datasets.polygon_cases import read_case
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run, dataset_of, predictions_of
 from medseg.masks import rle
@@ -73,7 +73,7 @@ def _case(dataset: PreparedDataset, case_id: str) -> tuple[np.ndarray, polygons.
     rows = dataset.index[dataset.index["case_id"] == case_id]
     if rows.empty:
         raise MedsegError(f"the case {case_id} is not in the data.")
-    return *read_case(dataset, rows.iloc[0]), rows.iloc[0]["image_name"]
+    return *read_polygons(dataset, rows.iloc[0]), rows.iloc[0]["image_name"]
 
 
 def _mask(predicted: dict, image_name: str, name: str, shape: tuple[int, int]) -> np.ndarray:

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib import colormaps
 
 from medseg.datasets import polygons
+from medseg.datasets.frames import read_polygons
 from medseg.datasets.index import PreparedDataset
-from medseg.datasets.polygon_cases import read_case
 from medseg.metrics.counts import confusion_counts
 from medseg.metrics.overlap import dice
 from medseg.reporting import samples
@@ -53,7 +53,7 @@ def read_cases(dataset: PreparedDataset, rows: pd.DataFrame) -> list[tuple[str, 
     """For each row its case id, picture (H, W) uint8 and true masks (C, H, W) uint8."""
     cases = []
     for _, row in rows.iterrows():
-        picture, true = read_case(dataset, row)
+        picture, true = read_polygons(dataset, row)
         cases.append((row["case_id"], picture, polygons.rasterise(true, len(dataset.info["classes"]))))
     return cases
 

@@ -44,10 +44,8 @@ def splits(dataset: PreparedDataset, samples: str = "frames", groups: str = "vid
         groups: what a group of the index is called.
     """
     rows = []
-    # A patient's height is a column too in some studies, so that pixels are named there.
-    size_columns = ["width_px", "height_px"] if "width_px" in dataset.index else ["width", "height"]
     for (split, test_set), part in dataset.index.groupby(["split", "test_set"], sort=False):
-        sizes = part[size_columns].drop_duplicates()
+        sizes = part[["width_px", "height_px"]].drop_duplicates()
         size = " x ".join(map(str, sizes.iloc[0])) if len(sizes) == 1 else f"{len(sizes)} sizes"
         name = f"{split}: {test_set}" if test_set else split
         rows.append(Row([Cell(name), _count(len(part)), _count(part["group"].nunique()), Cell(size)]))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from medseg.datasets.augmentation.augmentor import AugmentorPipeline
-from medseg.datasets.augmentation.warp import build_augmentation, generator
+from medseg.datasets.augmentation.presets import build_augmentation
+from medseg.datasets.augmentation.warp import generator
 
 
 def ellipse(height, width):
@@ -162,7 +163,7 @@ def test_a_mask_of_another_size_or_no_resolution_is_refused():
 
 def test_the_library_is_loaded_only_where_it_is_used():
     code = (
-        "import sys; from medseg.datasets.augmentation import warp; warp.build_augmentation('augmentor', 32); "
+        "import sys; from medseg.datasets.augmentation import presets; presets.build_augmentation('augmentor', 32); "
         "sys.exit('Augmentor' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from medseg.datasets.augmentation.polygon import AFFINE, PRESETS, TONE, parse_augmentation
+from medseg.datasets.augmentation.fit import fit_matrix
+from medseg.datasets.augmentation.polygon import PRESETS, parse_augmentation
+from medseg.datasets.augmentation.transforms import AFFINE, TONE
 from medseg.datasets.augmentation.warp import generator
-from medseg.datasets.picture_cache import fit_matrix
 from medseg.errors import MedsegError
 
 SIZE = 120, 80
@@ -277,6 +278,6 @@ def test_the_greatest_magnification_is_known():
 
 
 def test_albumentations_and_the_frameworks_that_it_imports_stay_out():
-    code = "import sys, medseg.datasets.polygon_samples; print({'albumentations', 'torch'} & set(sys.modules))"
+    code = "import sys, medseg.datasets.polygon_items; print({'albumentations', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from medseg.datasets.augmentation.warp import PRESETS, Warp, build_augmentation, generator, plain_resize
+from medseg.datasets.augmentation.presets import PRESETS, build_augmentation
+from medseg.datasets.augmentation.warp import Warp, generator, plain_resize
 from medseg.errors import MedsegError
 
 STILL = {"rotation": 0, "shear": 0, "scale": (1, 1), "shift": 0, "flip": False, "brightness": 0, "contrast": 0}

@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medseg.datasets.cvat import PixelMask
+from medseg.datasets.folders import BadFile
+from medseg.datasets.polygons import PolygonSet, draw_class
 from medseg.errors import MedsegError
 from medseg.studies.gastric import issues as gastric_issues
 from medseg.studies.gastric import labels as gastric_labels
-from medseg.studies.gastric.labels import BadLabel, Lesion
-from medseg.studies.gastric.masks import dilated, draw, polygon_pixels
+from medseg.studies.gastric.labels import Lesion
+from medseg.studies.gastric.masks import dilated, draw
 
 SQUARE = [[2, 2], [8, 2], [8, 6], [2, 6]]
 
@@ -42,18 +44,18 @@ def test_points_are_pairs_or_objects_or_flat(polygon):
 
 def test_no_lesion_is_said_by_a_null_phase_and_an_empty_list():
     value = label(None)
-    with pytest.raises(BadLabel, match="phase_id is null.*there are 1 annotations"):
+    with pytest.raises(BadFile, match="phase_id is null.*there are 1 annotations"):
         gastric_labels.parse(data_of(value))
     value["image"]["annotations"] = []
     assert gastric_labels.parse(data_of(value)) == Lesion(0, (), "euc-kr")
     value["image"]["phase_id"] = 2
-    with pytest.raises(BadLabel, match="no polygon: phase_id is 2"):
+    with pytest.raises(BadFile, match="no polygon: phase_id is 2"):
         gastric_labels.parse(data_of(value))
 
 
 @pytest.mark.parametrize("phase", [0, 5, -1, True, 2.0, "two", [2], 10**40])
 def test_a_phase_is_one_to_four(phase):
-    with pytest.raises(BadLabel, match="phase_id is"):
+    with pytest.raises(BadFile, match="phase_id is"):
         gastric_labels.parse(data_of(label(phase)))
 
 
@@ -73,7 +75,7 @@ def test_a_phase_is_one_to_four(phase):
     ],
 )
 def test_a_faulty_polygon_is_named(polygon, reason):
-    with pytest.raises(BadLabel, match=reason):
+    with pytest.raises(BadFile, match=reason):
         gastric_labels.parse(data_of(label(2, SQUARE, polygon)))
 
 
@@ -86,7 +88,7 @@ def test_each_missing_key_is_named():
     ):
         value = label()
         remove(value)
-        with pytest.raises(BadLabel, match=name):
+        with pytest.raises(BadFile, match=name):
             gastric_labels.parse(data_of(value))
 
 
@@ -102,7 +104,7 @@ def test_each_missing_key_is_named():
     ],
 )
 def test_what_is_no_label_is_refused(data, reason):
-    with pytest.raises(BadLabel, match=reason):
+    with pytest.raises(BadFile, match=reason):
         gastric_labels.parse(data)
 
 
@@ -154,7 +156,7 @@ def test_a_pixel_belongs_to_a_polygon_when_its_centre_is_inside():
         for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
             crosses = ((y0 <= y) != (y1 <= y)) & (x >= x0 + (y - y0) / (y1 - y0) * (x1 - x0))
             expected ^= crosses
-        np.testing.assert_array_equal(polygon_pixels(points, size), expected)
+        np.testing.assert_array_equal(draw_class(PolygonSet.of([(0, points)], size), 0) > 0, expected)
 
 
 def test_a_square_on_the_grid_covers_exactly_its_pixels():
@@ -176,12 +178,12 @@ def test_overlapping_shapes_are_united():
 
 @pytest.mark.parametrize(("shift", "reason"), [((50, 0), "outside the picture"), ((0, -20), "outside the picture")])
 def test_a_polygon_outside_the_picture_is_refused(shift, reason):
-    with pytest.raises(BadLabel, match=reason):
+    with pytest.raises(BadFile, match=reason):
         draw(Lesion(1, (np.array(SQUARE, float) + shift,)), (12, 9))
 
 
 def test_a_polygon_without_area_is_refused():
-    with pytest.raises(BadLabel, match="covers no pixel"):
+    with pytest.raises(BadFile, match="covers no pixel"):
         draw(Lesion(1, (np.array([[1, 1], [5, 5], [9, 9.0]]),)), (12, 12))
 
 

@@ -128,8 +128,8 @@ def test_the_dataset_keeps_its_contract(prepared):
     assert sorted(rows["phase"].unique()) == [0, 1, 2, 3, 4]
     for row in rows.itertuples():
         image, label = pixels(prepared, row.image), pixels(prepared, row.label)
-        assert image.shape == (row.height, row.width, 3)
-        assert (label.shape, label.dtype) == ((row.height, row.width), np.uint8)
+        assert image.shape == (row.height_px, row.width_px, 3)
+        assert (label.shape, label.dtype) == ((row.height_px, row.width_px), np.uint8)
         assert set(np.unique(label)) == {0, row.phase}
         assert row.lesion_fraction == pytest.approx((label > 0).mean(), abs=1e-6)
     assert info["phases"]["train"].keys() == {"0", "1", "2", "3", "4"}
@@ -166,7 +166,7 @@ def test_each_output_is_what_it_says(prepared):
 def test_the_inspector_shows_original_mask_overlay_and_cleaned_picture(prepared, sample):
     row = prepared.index[prepared.index["phase"] == 3].iloc[1]
     tiles = pixels(prepared, f"inspector/{row.case_id}.jpg").astype(float)
-    height, width = row.height, row.width
+    height, width = row.height_px, row.width_px
     original = dicom.read(sample / row.source_image).pixels
     cleaned, mask = pixels(prepared, row.image), pixels(prepared, row.label) > 0
     expected = {"original": original, "mask": np.repeat(mask[..., None] * 255.0, 3, axis=2), "cleaned": cleaned}
@@ -300,7 +300,7 @@ def test_crop_then_resize_take_width_before_height(source, tmp_path):
     expected = np.zeros((20, 50), np.uint8)
     expected[3:17, 5:25] = 2  # the cells of 2 x 3 pixels whose middle is in columns 80..119 and rows 20..59
     np.testing.assert_array_equal(label, expected)
-    assert (small.index["width"].iloc[0], small.index["height"].iloc[0]) == (50, 20)
+    assert (small.index["width_px"].iloc[0], small.index["height_px"].iloc[0]) == (50, 20)
 
 
 def test_resizing_makes_no_new_value_and_does_not_move_the_lesion(source, tmp_path):

@@ -3,7 +3,7 @@ import json
 import pytest
 from PIL import Image
 
-from medseg.datasets.polygon_cases import read_case
+from medseg.datasets.frames import read_polygons
 from medseg.errors import MedsegError
 from medseg.studies.handbone import prepare as handbone
 from medseg.studies.handbone.bones import CLASSES
@@ -35,7 +35,8 @@ def prepared(source, *lines):
     table.write_text(HEADINGS + "".join(f"{line}\n" for line in lines), "utf-8-sig")
     data = handbone.prepare(source, source.parent / "out", folds=3, corrections=table)
     labels = {
-        row.case_id: [CLASSES[k] for k in read_case(data, row._asdict())[1].classes] for row in data.index.itertuples()
+        row.case_id: [CLASSES[k] for k in read_polygons(data, row._asdict())[1].classes]
+        for row in data.index.itertuples()
     }
     return labels, [(entry["applied"], entry["reason"]) for entry in data.info["corrections"]], data
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from medseg.datasets import index, polygons
-from medseg.datasets.polygon_cases import read_case
+from medseg.datasets.frames import read_polygons
 from medseg.errors import MedsegError
 from medseg.studies.handbone import prepare as handbone
 from medseg.studies.handbone.bones import CLASSES
@@ -105,7 +105,7 @@ def test_the_prepared_dataset_is_as_agreed(tmp_path):
     assert data.info["incomplete"] == {}
     assert rejected(data) == {}
     assert data.path(first.image).read_bytes() == (root / "DCM" / "ID001" / "image9.x_L.png").read_bytes()
-    _, outlines = read_case(data, first)
+    _, outlines = read_polygons(data, first)
     np.testing.assert_array_equal(outlines.points.reshape(29, 4, 2), [square(k) for k in range(29)])
     assert outlines.classes.tolist() == list(range(29))
 
@@ -185,7 +185,7 @@ def test_a_bad_annotation_does_not_cost_the_others(source, tmp_path):
     assert set(found) == set(expected)
     assert all(expected[place] in found[place] for place in expected)
     row = data.index.set_index("case_id").loc["ID001-image1.a_b"]
-    _, outlines = read_case(data, row)
+    _, outlines = read_polygons(data, row)
     assert [CLASSES[k] for k in outlines.classes] == ["Lunate", "Ulna", "Radius", "Ulna"]
     absent = data.info["incomplete"]["ID001-image1.a_b"]
     assert len(absent) == 26
@@ -197,7 +197,7 @@ def test_two_polygons_of_a_bone_are_both_kept_and_points_may_lie_outside(source,
     parts = [{"label": "Ulna", "points": square(0)}, {"label": "Ulna", "points": jutting}]
     write_case(source, "ID001", "image1.a_b", parts)
     data = handbone.prepare(source, tmp_path / "out")
-    _, outlines = read_case(data, data.index.set_index("case_id").loc["ID001-image1.a_b"])
+    _, outlines = read_polygons(data, data.index.set_index("case_id").loc["ID001-image1.a_b"])
     np.testing.assert_array_equal(outlines.points, [*square(0), *jutting])
     mask = polygons.draw_class(outlines, CLASSES.index("Ulna"))
     assert mask.sum() == 16 + 8 * 10
@@ -279,7 +279,7 @@ def test_a_crop_shows_one_bone_and_its_neighbours(source, tmp_path):
     assert rejected(data)["outputs_json/ID004/image1.a_b.json"] == "Pisiform, around which is cropped, is not outlined"
     row = data.index.iloc[0]
     assert (row.width_px, row.height_px, row.crop_left, row.crop_top) == (12, 12, 8, 20)
-    picture, outlines = read_case(data, row)
+    picture, outlines = read_polygons(data, row)
     original = np.asarray(Image.open(source / "DCM" / "ID001" / "image1.a_b.png"))
     np.testing.assert_array_equal(picture, original[20:32, 8:20])
     shapes = [(k, square(k)) for k in range(29)]
@@ -334,7 +334,7 @@ def test_the_sample_is_prepared_with_all_its_oddities(tmp_path):
     assert len(found) == len(hand.sample_faults()) + len(unknown) == 4
     table = data.index.set_index("case_id")
     two, missing = (f"{odd[kind].parent.name}-{odd[kind].stem}" for kind in ("two polygons", "missing class"))
-    _, outlines = read_case(data, table.loc[two])
+    _, outlines = read_polygons(data, table.loc[two])
     assert sorted(np.bincount(outlines.classes, minlength=29)) == [1] * 28 + [2]
     assert data.info["incomplete"] == {missing: ["Pisiform"]}
     assert data.info["metadata"]["not_in_table"] == [odd["patient not in the table"].name]

@@ -1,7 +1,8 @@
 import pytest
 
+from medseg.datasets.folders import entries, natural_key
 from medseg.errors import MedsegError
-from medseg.studies.polyp.layout import centre_named, discover, entries, natural_key, read_centre
+from medseg.studies.polyp.layout import centre_named, discover, read_centre
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_colondb_protocol(source, tmp_path):
     assert "ColonDB" in data.info["notes"][0]
     assert rejected(data.folder) == {}
     row = data.split("test").iloc[0]
-    assert (row.case_id, row.mask_values, row.width, row.height) == ("ClinicDB/1", 6, *SIZE)
+    assert (row.case_id, row.mask_values, row.width_px, row.height_px) == ("ClinicDB/1", 6, *SIZE)
     mask = np.asarray(Image.open(data.path(row.label)))
     original = np.asarray(Image.open(source / row.source_mask))
     np.testing.assert_array_equal(mask, np.where(original > 127, 255, 0))
@@ -98,14 +98,18 @@ def test_pranet_protocol(tmp_path):
 def test_sequences_table_decides(source, tmp_path):
     table = "file,sequence\n" + "".join(f"{i}.bmp,{'ab'[i > 17]}\n" for i in range(1, 21))
     (source / "CVC-ColonDB" / "sequences.csv").write_text(table)
-    other = tmp_path / "etis.csv"
+    other = tmp_path / "tables" / "ETIS.csv"
+    other.parent.mkdir()
     other.write_text("file,sequence\n" + "".join(f"{i}.tif,x\n" for i in range(1, 5)))
-    data = polyp.prepare(source, tmp_path / "out", sequences={"ETIS": other})
+    data = polyp.prepare(source, tmp_path / "out", sequences=other.parent)
     assert set(data.split("validation")["group"]) == {"ColonDB/b"}
     assert set(data.split("train")["group"]) == {"ColonDB/a"}
     assert data.info["grouping"]["ETIS"] == "sequences.csv"
+    other.rename(other.with_name("Etis.csv"))
     with pytest.raises(MedsegError, match="'Etis'; this protocol reads ColonDB, ClinicDB, ETIS"):
-        polyp.prepare(source, tmp_path / "out", sequences={"Etis": other})
+        polyp.prepare(source, tmp_path / "out", sequences=other.parent)
+    with pytest.raises(MedsegError, match="holds no CSV file; expected DATASET.csv, such as ETIS.csv"):
+        polyp.prepare(source, tmp_path / "out", sequences=source)
 
 
 def test_bad_files_are_left_out_with_their_reason_and_never_stop_the_work(source, tmp_path):

@@ -6,19 +6,20 @@ the corners of its polygons are moved once, by the product. What comes from outs
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from medseg.datasets.augmentation.ranges import Span, drawn, flag, number, span, span_per_axis
+from medseg.datasets.augmentation.ranges import Span, Transform, drawn, flag, span, span_per_axis
 from medseg.errors import MedsegError
 
 Frame = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class AffineTransform:
+class AffineTransform(Transform):
     """A transform with an affine form; ``p`` is the probability that it happens."""
 
     mirrors: ClassVar[bool] = False
@@ -31,18 +32,6 @@ class AffineTransform:
     def zoom(self, frame: Frame) -> float:
         """Its greatest usual magnification, relative to the frame that becomes the training picture."""
         return 1.0
-
-    def _what(self, parameter: str) -> str:
-        return f"{type(self).__name__}({parameter}=...)"
-
-    def _read(self, **readers: Any) -> None:
-        """Replace each named parameter by what its reader makes of it."""
-        for parameter, reader in readers.items():
-            object.__setattr__(self, parameter, reader(getattr(self, parameter), self._what(parameter)))
-
-    def __post_init__(self) -> None:
-        if any(field.name == "p" for field in fields(self)):
-            self._read(p=lambda value, what: number(value, what, 0, 1))
 
 
 @dataclass(frozen=True)
@@ -97,10 +86,7 @@ class D4(AffineTransform):
 class Rotate(AffineTransform):
     limit: Span = (-90, 90)
     p: float = 0.5
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._read(limit=span)
+    readers: ClassVar = {"limit": span}
 
     def step(self, rng, frame, resolution):
         return _about_centre(frame, rotate=drawn(self.limit, rng)), frame
@@ -124,29 +110,27 @@ class Affine(AffineTransform):
     scale: Any = (1.0, 1.0)
     translate_percent: Any = None
     translate_px: Any = None
-    rotate: Span = 0.0
+    rotate: Span | float = 0.0
     shear: Any = (0.0, 0.0)
     keep_ratio: bool = False
     balanced_scale: bool = False
     p: float = 0.5
+    readers: ClassVar = {
+        "scale": partial(span_per_axis, default=1.0, low=0.01),
+        "translate_percent": lambda value, what: None if value is None else span_per_axis(value, what, 0.0),
+        "translate_px": lambda value, what: None if value is None else span_per_axis(value, what, 0),
+        "rotate": lambda value, what: span_per_axis(value, what, 0.0)["x"],
+        "shear": partial(span_per_axis, default=1.0, low=-89, high=89),
+        "keep_ratio": flag,
+        "balanced_scale": flag,
+    }
 
     def __post_init__(self):
-        super().__post_init__()
         if self.translate_percent is not None and self.translate_px is not None:
             raise MedsegError("Affine takes translate_percent or translate_px, not both.")
         if self.translate_percent is None and self.translate_px is None:
             object.__setattr__(self, "translate_px", 0)
-        self._read(
-            scale=lambda value, what: span_per_axis(value, what, 1.0, low=0.01),
-            rotate=lambda value, what: span_per_axis(value, what, 0.0)["x"],
-            shear=lambda value, what: span_per_axis(value, what, 1.0, low=-89, high=89),
-            keep_ratio=flag,
-            balanced_scale=flag,
-        )
-        if self.translate_px is None:
-            self._read(translate_percent=lambda value, what: span_per_axis(value, what, 0.0))
-        else:
-            self._read(translate_px=lambda value, what: span_per_axis(value, what, 0))
+        super().__post_init__()
         if self.keep_ratio and self.scale["x"] != self.scale["y"]:
             raise MedsegError(f"Affine(keep_ratio=True) needs the same scale for x and y, got {self.scale}.")
 
@@ -177,14 +161,17 @@ class ShiftScaleRotate(AffineTransform):
     shift_limit_x: Span | None = None
     shift_limit_y: Span | None = None
     p: float = 0.5
+    readers: ClassVar = {
+        **dict.fromkeys(("shift_limit", "shift_limit_x", "shift_limit_y"), partial(span, low=-1, high=1)),
+        "scale_limit": partial(span, low=-0.99),
+        "rotate_limit": span,
+    }
 
     def __post_init__(self):
-        super().__post_init__()
         for axis in ("shift_limit_x", "shift_limit_y"):
             if getattr(self, axis) is None:
                 object.__setattr__(self, axis, self.shift_limit)
-        shift = {name: _share for name in ("shift_limit", "shift_limit_x", "shift_limit_y")}
-        self._read(**shift, scale_limit=lambda value, what: span(value, what, low=-0.99), rotate_limit=span)
+        super().__post_init__()
 
     def step(self, rng, frame, resolution):
         shift = drawn(self.shift_limit_x, rng) * frame[0], drawn(self.shift_limit_y, rng) * frame[1]
@@ -227,7 +214,3 @@ def _quarter_turns(turns: int, frame: Frame) -> tuple[np.ndarray, Frame]:
         ((0, -1, height), (1, 0, 0)),
     )[turns]
     return rows_of(*matrix), frame[::-1] if turns % 2 else frame
-
-
-def _share(value: Any, what: str) -> Span:
-    return span(value, what, low=-1, high=1)

@@ -42,7 +42,7 @@ class AugmentorPipeline:
         self.brightness, self.contrast = brightness, contrast
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Augment one sample; the process's global random state is afterwards what it was before.
+        """Augment one item; the process's global random state is afterwards what it was before.
 
         Args:
             image: uint8 (H, W, 3).

@@ -5,7 +5,8 @@ As in :mod:`medseg.datasets.augmentation.affine`. Sides and corners of a crop ar
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,10 +21,7 @@ class RandomScale(AffineTransform):
 
     scale_limit: Span = (-0.1, 0.1)
     p: float = 0.5
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._read(scale_limit=lambda value, what: span(value, what, low=-0.99))
+    readers: ClassVar = {"scale_limit": partial(span, low=-0.99)}
 
     def step(self, rng, frame, resolution):
         scale = 1 + drawn(self.scale_limit, rng)
@@ -35,13 +33,10 @@ class RandomResizedCrop(AffineTransform):
     scale: Span = (0.08, 1.0)
     ratio: Span = (3 / 4, 4 / 3)
     p: float = 1.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._read(
-            scale=lambda value, what: _pair(value, what, 1e-4, 1),
-            ratio=lambda value, what: _pair(value, what, 1e-2, 100),
-        )
+    readers: ClassVar = {
+        "scale": lambda value, what: _pair(value, what, 1e-4, 1),
+        "ratio": lambda value, what: _pair(value, what, 1e-2, 100),
+    }
 
     def step(self, rng, frame, resolution):
         width, height = frame
@@ -66,10 +61,7 @@ class CenterCrop(AffineTransform):
     height: int
     width: int
     p: float = 1.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._read(height=_pixels, width=_pixels)
+    readers: ClassVar = dict.fromkeys(("height", "width"), lambda value, what: _pixels(value, what))
 
     def step(self, rng, frame, resolution):
         corner = self._corner(rng, *self._room(frame))

@@ -1,7 +1,9 @@
 """How the parameters of augmentation transforms are read: numbers and ranges in Albumentations' conventions."""
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -68,6 +70,16 @@ def span_per_axis(
     }
 
 
+def grid(value: Any, what: str) -> tuple[int, int]:
+    """Two whole numbers of at least 1 in rising order, from one number or two.
+
+    Raises:
+        MedsegError: as :func:`span`.
+    """
+    low, high = span(value if isinstance(value, tuple | list) else (value, value), what, low=1)
+    return int(low), int(high)
+
+
 def flag(value: Any, what: str) -> bool:
     """True or False.
 
@@ -77,6 +89,20 @@ def flag(value: Any, what: str) -> bool:
     if not isinstance(value, bool):
         raise MedsegError(f"{what} must be True or False, got {value!r}.")
     return value
+
+
+class Transform:
+    """A transform; subclasses are dataclasses of its parameters, of which ``p`` is the probability that it happens."""
+
+    p: float
+    readers: ClassVar[Mapping[str, Callable[[Any, str], Any]]] = {}
+    """What each parameter is read by: from its value, and its name for messages."""
+
+    def __post_init__(self) -> None:
+        readers: dict[str, Callable[[Any, str], Any]] = {"p": partial(number, low=0, high=1), **self.readers}
+        for parameter, reader in readers.items():
+            what = f"{type(self).__name__}({parameter}=...)"
+            object.__setattr__(self, parameter, reader(getattr(self, parameter), what))
 
 
 def drawn(bounds: Span, rng: np.random.Generator) -> float:

@@ -1,31 +1,24 @@
 """Augmentation of grey values: Albumentations' transforms that leave every pixel in its place.
 
-Names, parameters, defaults and meaning are those of Albumentations 2.0.8 for a grey picture. Those that map each grey
-value to another are composed, unrounded, into one look-up table; the others work on the picture between two tables.
+Names, parameters, defaults and meaning are those of Albumentations 2.0.8, for pictures that are grey or RGB. Those that
+map each grey value to another are composed, unrounded, into one look-up table; the others work on the picture between
+two tables.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
-from medseg.datasets.augmentation.ranges import Span, drawn, number, odd_between, span
+from medseg.datasets.augmentation.ranges import Span, Transform, drawn, grid, odd_between, span
 
 
 @dataclass(frozen=True)
-class ToneTransform:
+class ToneTransform(Transform):
     """A transform of the picture alone; ``p`` is the probability that it happens."""
-
-    def __post_init__(self) -> None:
-        self._read(p=lambda value, what: number(value, what, 0, 1))
-
-    def _read(self, **readers: Any) -> None:
-        """Replace each named parameter by what its reader makes of it."""
-        for parameter, reader in readers.items():
-            what = f"{type(self).__name__}({parameter}=...)"
-            object.__setattr__(self, parameter, reader(getattr(self, parameter), what))
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,7 @@ class PictureTransform(ToneTransform):
     """Needs the picture itself."""
 
     def picture(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Draw one and apply it: uint8 (H, W) to uint8 (H, W)."""
+        """Draw one and apply it: uint8 (H, W), or (H, W, 3), to the same."""
         raise NotImplementedError
 
 
@@ -51,10 +44,7 @@ class RandomBrightnessContrast(TableTransform):
     brightness_limit: Span = (-0.2, 0.2)
     contrast_limit: Span = (-0.2, 0.2)
     p: float = 0.5
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._read(brightness_limit=span, contrast_limit=span)
+    readers: ClassVar = {"brightness_limit": span, "contrast_limit": span}
 
     def values(self, table, rng):
         return table * (1 + drawn(self.contrast_limit, rng)) + 255 * drawn(self.brightness_limit, rng)
@@ -64,10 +54,7 @@ class RandomBrightnessContrast(TableTransform):
 class RandomGamma(TableTransform):
     gamma_limit: Span = (80, 120)
     p: float = 0.5
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._read(gamma_limit=lambda value, what: span(value, what, start=1, low=1))
+    readers: ClassVar = {"gamma_limit": partial(span, start=1, low=1)}
 
     def values(self, table, rng):
         return 255 * (table / 255) ** (drawn(self.gamma_limit, rng) / 100)
@@ -86,35 +73,34 @@ class GaussNoise(PictureTransform):
     std_range: Span = (0.2, 0.44)
     mean_range: Span = (0.0, 0.0)
     p: float = 0.5
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._read(
-            std_range=lambda value, what: span(value, what, start=0, low=0, high=1),
-            mean_range=lambda value, what: span(value, what, start=0, low=-1, high=1),
-        )
+    readers: ClassVar = {
+        "std_range": partial(span, start=0, low=0, high=1),
+        "mean_range": partial(span, start=0, low=-1, high=1),
+    }
 
     def picture(self, picture, rng):
         # OpenCV's generator is four times faster than numpy's; it is seeded anew for every picture.
         cv2.setRNGSeed(int(rng.integers(1 << 31)))
+        flat = picture.reshape(len(picture), -1)  # the channels side by side, for each its own noise
         noise = cv2.randn(
-            np.empty(picture.shape, np.int16), 255 * drawn(self.mean_range, rng), 255 * drawn(self.std_range, rng)
+            np.empty(flat.shape, np.int16), 255 * drawn(self.mean_range, rng), 255 * drawn(self.std_range, rng)
         )
-        return cv2.add(picture, noise, dtype=cv2.CV_8U)
+        return cv2.add(flat, noise, dtype=cv2.CV_8U).reshape(picture.shape)
 
 
 @dataclass(frozen=True)
 class CLAHE(PictureTransform):
-    clip_limit: Span = 4.0
+    clip_limit: Span | float = 4.0
     tile_grid_size: tuple[int, int] = (8, 8)
     p: float = 0.5
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._read(clip_limit=lambda value, what: span(value, what, start=1, low=1), tile_grid_size=_grid)
+    readers: ClassVar = {"clip_limit": partial(span, start=1, low=1), "tile_grid_size": grid}
 
     def picture(self, picture, rng):
-        return cv2.createCLAHE(drawn(self.clip_limit, rng), self.tile_grid_size).apply(picture)
+        clahe = cv2.createCLAHE(drawn(self.clip_limit, rng), self.tile_grid_size)
+        if picture.ndim == 2:
+            return clahe.apply(picture)
+        lightness, *colours = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB))
+        return cv2.cvtColor(cv2.merge([clahe.apply(lightness), *colours]), cv2.COLOR_LAB2RGB)
 
 
 @dataclass(frozen=True)
@@ -122,21 +108,18 @@ class Equalize(PictureTransform):
     p: float = 0.5
 
     def picture(self, picture, rng):
-        return cv2.equalizeHist(picture)
+        return cv2.merge([cv2.equalizeHist(channel) for channel in cv2.split(picture)])
 
 
 @dataclass(frozen=True)
 class GaussianBlur(PictureTransform):
-    blur_limit: Span = 0
+    blur_limit: Span | int = 0
     sigma_limit: Span = (0.5, 3.0)
     p: float = 0.5
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._read(
-            blur_limit=lambda value, what: span(value, what, start=0, low=0, high=99),
-            sigma_limit=lambda value, what: span(value, what, start=0, low=0),
-        )
+    readers: ClassVar = {
+        "blur_limit": partial(span, start=0, low=0, high=99),
+        "sigma_limit": partial(span, start=0, low=0),
+    }
 
     def picture(self, picture, rng):
         sigma = max(drawn(self.sigma_limit, rng), 1e-3)
@@ -149,10 +132,7 @@ class GaussianBlur(PictureTransform):
 class Blur(PictureTransform):
     blur_limit: Span = (3, 7)
     p: float = 0.5
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._read(blur_limit=lambda value, what: span(value, what, start=3, low=3, high=99))
+    readers: ClassVar = {"blur_limit": partial(span, start=3, low=3, high=99)}
 
     def picture(self, picture, rng):
         side = odd_between(self.blur_limit, rng)
@@ -169,8 +149,3 @@ TRANSFORMS: tuple[type[ToneTransform], ...] = (
     RandomBrightnessContrast, RandomGamma, InvertImg, GaussNoise, CLAHE, Equalize, GaussianBlur, Blur, MedianBlur,
 )  # fmt: skip
 """The transforms of this module."""
-
-
-def _grid(value: Any, what: str) -> tuple[int, int]:
-    low, high = span(value if isinstance(value, tuple | list) else (value, value), what, low=1)
-    return int(low), int(high)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from medseg.errors import MedsegError
+from medseg.datasets.augmentation.fit import resized
 
 Resolution = int | tuple[int, int]
 Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -20,7 +20,7 @@ _GREY_VALUES = np.arange(256.0)
 
 
 def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The random numbers for one sample in one epoch, independent of workers and of the order of loading."""
+    """The random numbers for one item in one epoch, independent of workers and of the order of loading."""
     return np.random.default_rng((seed, epoch, index))
 
 
@@ -36,9 +36,7 @@ def resize_image(image: np.ndarray, resolution: Resolution) -> np.ndarray:
     Raises:
         ValueError: the resolution is not positive.
     """
-    height, width = size_of(resolution)
-    shrinks = height <= image.shape[0] and width <= image.shape[1]
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized(image, size_of(resolution)[::-1])
 
 
 def plain_resize(image: np.ndarray, mask: np.ndarray, resolution: Resolution) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +102,7 @@ class Warp:
         self.flip, self.brightness, self.contrast = flip, brightness, contrast
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Warp one sample.
+        """Warp one item.
 
         Args:
             image: uint8 (H, W, 3).
@@ -119,21 +117,8 @@ class Warp:
         source, (height, width) = mask.shape, self.size
         matrix = _resize_matrix(source, self.size) @ self._distortion(source, rng)
         table = self._tone_table(rng)
-
-        # Linear interpolation reads 2 x 2 pixels: a picture at least twice too large is averaged down first, by a whole
-        # number because OpenCV is several times faster at that; a remainder of less than that at the far edges is lost.
         factor = max(1, min(source[0] // height, source[1] // width))
-        shrunk = source[0] // factor, source[1] // factor
-        used = shrunk[0] * factor, shrunk[1] * factor
-        if factor > 1:
-            image = cv2.resize(image[: used[0], : used[1]], shrunk[::-1], interpolation=cv2.INTER_AREA)
-        to_source = _resize_matrix(shrunk, used)
-        # The warp reads along slanted lines, mostly from slow memory. A pass in order (the maximum itself is of no use)
-        # brings picture and mask into the cache as fast as they stream, and saves a third of the whole time.
-        for array in (image, mask):
-            array.max()
-        image = cv2.warpAffine(image, (matrix @ to_source)[:2], (width, height), flags=cv2.INTER_LINEAR)
-        mask = cv2.warpAffine(mask, matrix[:2], (width, height), flags=cv2.INTER_NEAREST)
+        image, mask = moved(image, mask, matrix, self.size, factor)
         return cv2.LUT(image, table, dst=image), mask
 
     def _distortion(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -166,25 +151,35 @@ class Warp:
         return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _augmentor(resolution: Resolution) -> Augmentation:
-    from medseg.datasets.augmentation.augmentor import AugmentorPipeline  # only here, because it builds on this module
+def moved(
+    image: np.ndarray, mask: np.ndarray, matrix: np.ndarray, size: tuple[int, int], factor: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move a picture and its mask by one map.
 
-    return AugmentorPipeline(resolution)
+    Args:
+        image: uint8 (H, W, 3).
+        mask: uint8 (H, W).
+        matrix: (3, 3), from pixels (x, y, 1) to pixels of the result.
+        size: (height, width) of the result.
+        factor: by which the picture is averaged down before; a whole number, as large as the map shrinks.
 
-
-PRESETS: dict[str, Callable[[Resolution], Augmentation]] = {"none": Resize, "warp": Warp, "augmentor": _augmentor}
-"""Augmentations by the name that a notebook's parameter gives."""
-
-
-def build_augmentation(name: str, resolution: Resolution) -> Augmentation:
-    """The augmentation called ``name`` to the given resolution.
-
-    Raises:
-        MedsegError: there is none of that name; the message lists them.
+    Returns:
+        New arrays; what comes from outside is 0.
     """
-    if name not in PRESETS:
-        raise MedsegError(f"There is no augmentation {name!r}. Choose one of: {', '.join(PRESETS)}.")
-    return PRESETS[name](resolution)
+    source, (height, width) = mask.shape, size
+    # Linear interpolation reads 2 x 2 pixels: a picture at least twice too large is averaged down first, by a whole
+    # number because OpenCV is several times faster at that; a remainder of less than that at the far edges is lost.
+    shrunk = source[0] // factor, source[1] // factor
+    used = shrunk[0] * factor, shrunk[1] * factor
+    if factor > 1:
+        image = cv2.resize(image[: used[0], : used[1]], shrunk[::-1], interpolation=cv2.INTER_AREA)
+    to_source = _resize_matrix(shrunk, used)
+    # The warp reads along slanted lines, mostly from slow memory. A pass in order (the maximum itself is of no use)
+    # brings picture and mask into the cache as fast as they stream, and saves a third of the whole time.
+    for array in (image, mask):
+        array.max()
+    image = cv2.warpAffine(image, (matrix @ to_source)[:2], (width, height), flags=cv2.INTER_LINEAR)
+    return image, cv2.warpAffine(mask, matrix[:2], (width, height), flags=cv2.INTER_NEAREST)
 
 
 def size_of(resolution: Resolution) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from medseg.datasets.frames import read_class_map
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run, dataset_of, predictions_of
 from medseg.masks import rle
@@ -15,7 +16,6 @@ from medseg.reporting import statistics
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Fragment
 from medseg.studies.gastric import pictures as phase_samples
-from medseg.studies.gastric.evaluation import read_sample
 from medseg.studies.gastric.labels import COLOURS
 
 _HEIGHT = 240  # pixels
@@ -69,7 +69,7 @@ def _frames(run: Run, test_set: str, group: str) -> list[np.ndarray]:
     rows = dataset.index[(dataset.index["group"] == group) & (dataset.index["split"] == "test")]
     frames = []
     for _, case in rows.iterrows():
-        picture, truth = read_sample(dataset, case)
+        picture, truth = read_class_map(dataset, case)
         found = np.zeros_like(truth)
         for phase, name in enumerate(dataset.info["classes"], 1):
             if (case["case_id"], name) not in predicted:

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from medseg.datasets import cvat, dicom
+from medseg.datasets.folders import BadFile, relative
 from medseg.datasets.index import DatasetDraft
-from medseg.studies.gastric import labels as gastric_labels
-from medseg.studies.gastric import outputs as gastric_outputs
+from medseg.studies.gastric import labels, outputs
 from medseg.studies.gastric import overlay as overlays
 from medseg.studies.gastric.corrections import Correction
-from medseg.studies.gastric.labels import BadLabel
 from medseg.studies.gastric.layout import Case
-from medseg.studies.gastric.outputs import BadFrame, Made, Recipe
+from medseg.studies.gastric.outputs import Made, Recipe
 from medseg.studies.gastric.overlay import Overlay
 
 _LOOKED_AT = 12  # frames of one size that are looked at to find the endoscope's window
@@ -46,11 +45,8 @@ class Job:
     annotations: list[cvat.AnnotatedImage] = field(default_factory=list)
 
     def relative(self, path: Path | None) -> str:
-        """As it stands in the tables; what is no UTF-8 in a name is written with backslashes."""
-        if path is None:
-            return ""
-        text = path.relative_to(self.source).as_posix() if path.is_relative_to(self.source) else path.name
-        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+        """As it stands in the tables."""
+        return relative(path, self.source) if path else ""
 
     def overlay_on(self, size: tuple[int, int]) -> Overlay:
         """What to take out of pictures of ``size`` (width, height)."""
@@ -64,17 +60,16 @@ class Job:
         try:
             read = self.decoded.pop(case.case_id, None) or dicom.read(case.image)
             size = read.pixels.shape[1::-1]
+            self.recipe.check(size)
             correction = self.corrected.get(case.case_id)
             if correction is None and case.label is None:
                 return self.relative(case.image), "image without label: no usable JSON of this patient and name"
             at_fault = case.label or case.image
-            lesion = correction.lesion_for(size) if correction else gastric_labels.read(case.label)
-            made = gastric_outputs.make(
+            lesion = correction.lesion_for(size) if correction else labels.read(at_fault)
+            made = outputs.make(
                 case.case_id, read.pixels, lesion, self.overlay_on(size), self.recipe, corrected=correction is not None
             )
-        except BadFrame as error:
-            return self.relative(case.image), error.reason
-        except (dicom.BadDicom, BadLabel) as error:
+        except BadFile as error:
             return self.relative(at_fault), error.reason
         except Exception as error:  # whatever one file does, the others are still read
             return self.relative(at_fault), f"unexpected {type(error).__name__}: {error}"
@@ -84,8 +79,8 @@ class Job:
 
     def write(self, files: Mapping[str, bytes]) -> None:
         """Put files into the dataset; each folder is made once, which counts where there are very many files."""
-        for relative, data in files.items():
-            path = self.draft.folder / relative
+        for name, data in files.items():
+            path = self.draft.folder / name
             if path.parent not in self.folders:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self.folders.add(path.parent)
@@ -176,12 +171,12 @@ def find_overlays(job: Job, cases: list[Case], mode: str, run_all: Mapper) -> No
 def _size(case: Case) -> tuple[int, int] | None:
     try:
         return dicom.read_size(case.image)
-    except dicom.BadDicom:
+    except BadFile:
         return None  # the pass that follows says why
 
 
 def _read(case: Case) -> dicom.DicomPicture | None:
     try:
         return dicom.read(case.image)
-    except dicom.BadDicom:
+    except BadFile:
         return None

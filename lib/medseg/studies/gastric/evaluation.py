@@ -3,14 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from medseg import project
-from medseg.datasets.frames import read_picture
+from medseg.datasets.frames import read_class_map
 from medseg.datasets.index import SPLITS, PreparedDataset
-from medseg.errors import MedsegError
 from medseg.evaluation import common as scoring
 from medseg.experiments.progress import Progress
 from medseg.experiments.runs import Run
@@ -77,7 +74,7 @@ def evaluate(
             cases = dataset.split(split)
             for first in range(0, len(cases), batch_size):
                 batch = cases.iloc[first : first + batch_size]
-                samples = [read_sample(dataset, case) for _, case in batch.iterrows()]
+                samples = [read_class_map(dataset, case) for _, case in batch.iterrows()]
                 found = predict([picture for picture, _ in samples])
                 for (_, case), (_, truth), probabilities in zip(batch.iterrows(), samples, found, strict=True):
                     scoring.check_finite(run, case["case_id"], probabilities)
@@ -104,22 +101,6 @@ def evaluate(
         phase_rule=PHASE_RULE.format(threshold=threshold),
     )
     return scored
-
-
-def read_sample(dataset: PreparedDataset, case: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Picture (H, W, 3) uint8 RGB and classes (H, W) uint8 of a row of the index.
-
-    Raises:
-        MedsegError: a file cannot be read, or the two differ in size.
-    """
-    picture = cv2.cvtColor(read_picture(dataset.path(case["image"]), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    truth = read_picture(dataset.path(case["label"]), cv2.IMREAD_GRAYSCALE)
-    if picture.shape[:2] != truth.shape:
-        raise MedsegError(
-            f"{project.display(dataset.path(case['image']))} is {picture.shape[1]} x {picture.shape[0]}, its label "
-            f"{truth.shape[1]} x {truth.shape[0]}. Prepare the dataset again."
-        )
-    return picture, truth
 
 
 def _row(checkpoint: str, case: pd.Series, truth: np.ndarray, predicted: np.ndarray, classes: int) -> dict:

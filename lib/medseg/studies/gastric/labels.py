@@ -13,27 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from medseg import project
 from medseg.datasets.cvat import Geometry, PixelMask
-from medseg.errors import MedsegError
+from medseg.datasets.folders import BadFile
+from medseg.datasets.text_encoding import utf8_or_korean
 
 PHASES = (1, 2, 3, 4)
 CLASSES = tuple(f"phase-{phase}" for phase in PHASES)
 #: RGB of each phase, wherever one is drawn: light blue, green, orange and pink of Okabe and Ito (2008).
 COLOURS = {1: (86, 180, 233), 2: (0, 158, 115), 3: (230, 159, 0), 4: (204, 121, 167)}
-# Name and codec. Korean text in EUC-KR is no valid UTF-8, so the order decides nothing else; CP949 is EUC-KR with the
-# syllables that Windows adds.
-ENCODINGS = (("utf-8", "utf-8-sig"), ("euc-kr", "cp949"))
 
 _FARTHEST = 1e6  # pixels; more is no coordinate
-
-
-class BadLabel(MedsegError):
-    """A label that cannot be used; ``reason`` is the text without the file's name."""
-
-    def __init__(self, reason: str, path: Path | None = None) -> None:
-        super().__init__(f"{project.display(path)}: {reason}." if path else f"{reason}.")
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -64,16 +53,12 @@ def read(path: Path) -> Lesion:
     """Read a label file.
 
     Raises:
-        BadLabel: it cannot be read, or as :func:`parse`.
+        BadFile: it cannot be read, or as :func:`parse`.
     """
     try:
-        data = path.read_bytes()
+        return parse(path.read_bytes())
     except OSError as error:
-        raise BadLabel(f"cannot be read: {error.strerror or error}", path) from error
-    try:
-        return parse(data)
-    except BadLabel as error:
-        raise BadLabel(error.reason, path) from error.__cause__
+        raise BadFile(f"cannot be read: {error.strerror or error}") from error
 
 
 def parse(data: bytes) -> Lesion:
@@ -82,36 +67,32 @@ def parse(data: bytes) -> Lesion:
     A polygon is a list of ``[x, y]``, a list of ``{"x": .., "y": ..}``, or a flat list ``x, y, x, y ...``.
 
     Raises:
-        BadLabel: another encoding, no JSON, a missing key, a phase other than 1 to 4, no polygon, or a polygon of
+        BadFile: another encoding, no JSON, a missing key, a phase other than 1 to 4, no polygon, or a polygon of
             fewer than three distinct points.
     """
     text, encoding = _decoded(data)
     try:
         content = json.loads(text, parse_constant=lambda name: _not_a_number(name))
     except (ValueError, RecursionError) as error:
-        raise BadLabel(f"no valid JSON: {str(error)[:120].rstrip('.')}") from error
+        raise BadFile(f"no valid JSON: {str(error)[:120].rstrip('.')}") from error
     image = _member(content, "image", dict, "the file")
     annotations = _member(image, "annotations", list, "'image'")
     phase = _phase(image)
     if phase == 0 and annotations:
-        raise BadLabel(
-            f"phase_id is null, for a picture without a lesion, but there are {len(annotations)} annotations"
-        )
+        raise BadFile(f"phase_id is null, for a picture without a lesion, but there are {len(annotations)} annotations")
     if phase and not annotations:
-        raise BadLabel(f"no polygon: phase_id is {phase}, but the list of annotations is empty")
+        raise BadFile(f"no polygon: phase_id is {phase}, but the list of annotations is empty")
     shapes = [_polygon(entry, number) for number, entry in enumerate(annotations, 1)]
     return Lesion(phase, tuple(shapes), encoding)
 
 
 def _decoded(data: bytes) -> tuple[str, str]:
     if not data.strip():
-        raise BadLabel("the file is empty")
-    for name, codec in ENCODINGS:
-        try:
-            return data.decode(codec), name
-        except UnicodeDecodeError:
-            continue
-    raise BadLabel("the text is neither in EUC-KR nor in UTF-8")
+        raise BadFile("the file is empty")
+    try:
+        return utf8_or_korean(data)
+    except UnicodeError as error:
+        raise BadFile("the text is neither in EUC-KR nor in UTF-8") from error
 
 
 def _not_a_number(name: str) -> None:
@@ -120,22 +101,22 @@ def _not_a_number(name: str) -> None:
 
 def _member(parent: Any, key: str, kind: type, where: str) -> Any:
     if not isinstance(parent, dict) or key not in parent:
-        raise BadLabel(f"the key {key!r} is missing in {where}")
+        raise BadFile(f"the key {key!r} is missing in {where}")
     if not isinstance(parent[key], kind):
-        raise BadLabel(f"{key!r} in {where} is a {type(parent[key]).__name__}, expected a {kind.__name__}")
+        raise BadFile(f"{key!r} in {where} is a {type(parent[key]).__name__}, expected a {kind.__name__}")
     return parent[key]
 
 
 def _phase(image: dict[str, Any]) -> int:
     if "phase_id" not in image:
-        raise BadLabel("the key 'phase_id' is missing in 'image'")
+        raise BadFile("the key 'phase_id' is missing in 'image'")
     phase = image["phase_id"]
     if phase is None:
         return 0
     if isinstance(phase, str) and phase.strip() in map(str, PHASES):
         phase = int(phase)
     if type(phase) is not int or phase not in PHASES:
-        raise BadLabel(f"phase_id is {str(phase)[:40]!r}, expected 1 to 4, or null for a picture without a lesion")
+        raise BadFile(f"phase_id is {str(phase)[:40]!r}, expected 1 to 4, or null for a picture without a lesion")
     return phase
 
 
@@ -143,18 +124,18 @@ def _polygon(entry: Any, number: int) -> np.ndarray:
     value = _member(entry, "polygon", list, f"annotation {number}")
     if value and all(_is_number(item) for item in value):
         if len(value) % 2:
-            raise BadLabel(f"polygon {number} has an odd number of coordinates, {len(value)}")
+            raise BadFile(f"polygon {number} has an odd number of coordinates, {len(value)}")
         value = [value[i : i + 2] for i in range(0, len(value), 2)]
     points = []
     for point in value:
         pair = [point.get("x"), point.get("y")] if isinstance(point, dict) else point
         if not isinstance(pair, list) or len(pair) != 2 or not all(_is_number(item) for item in pair):
-            raise BadLabel(f"polygon {number}: {str(point)[:40]!r} is not a point (two numbers, x and y)")
+            raise BadFile(f"polygon {number}: {str(point)[:40]!r} is not a point (two numbers, x and y)")
         points.append((float(pair[0]), float(pair[1])))
     distinct = len(set(points))
     if distinct < 3:
         what = {0: "no point", 1: "only 1 distinct point"}.get(distinct, f"only {distinct} distinct points")
-        raise BadLabel(f"polygon {number} has {what}, expected at least 3")
+        raise BadFile(f"polygon {number} has {what}, expected at least 3")
     return np.array(points, np.float64)
 
 

@@ -6,11 +6,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from medseg.datasets.augmentation.fit import resized
 from medseg.datasets.cvat import AnnotatedImage
-from medseg.errors import MedsegError
+from medseg.datasets.folders import BadFile
 from medseg.masks import outlines
-from medseg.studies.gastric import masks as gastric_masks
-from medseg.studies.gastric.labels import CLASSES, COLOURS, BadLabel, Lesion
+from medseg.studies.gastric import masks
+from medseg.studies.gastric.labels import CLASSES, COLOURS, Lesion
 from medseg.studies.gastric.overlay import Overlay
 
 OUTPUTS = ("originals", "masks", "rois", "rois_by_phase", "inspector")
@@ -19,14 +20,6 @@ OUTPUTS = ("originals", "masks", "rois", "rois_by_phase", "inspector")
 _PNG = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 _REGION = ("pixels", "left", "top", "box_width", "box_height")
-
-
-class BadFrame(MedsegError):
-    """A picture that what is asked for cannot be made of; ``reason`` is the text without the file's name."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"{reason}.")
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -43,6 +36,19 @@ class Recipe:
     size: tuple[int, ...] = ()
     outputs: tuple[str, ...] = OUTPUTS
 
+    def check(self, size: tuple[int, int]) -> None:
+        """Refuse a picture of ``size`` (width, height) that the crop does not fit into.
+
+        Raises:
+            BadFile: it does not.
+        """
+        left, top, width, height = self.crop or (0, 0, *size)
+        if left + width > size[0] or top + height > size[1]:
+            raise BadFile(
+                f"the crop of {width} x {height} pixels at ({left}, {top}) does not fit into a picture of "
+                f"{size[0]} x {size[1]}"
+            )
+
 
 @dataclass(frozen=True)
 class Made:
@@ -51,7 +57,7 @@ class Made:
     Attributes:
         files: content by path relative to the prepared folder.
         places: what each path is: image, label, original, mask, roi, roi_by_phase, inspector.
-        facts: phase, width, height and lesion_fraction, of picture and label.
+        facts: phase, width_px, height_px and lesion_fraction, of picture and label.
         region: pixels, left, top, box_width and box_height of the lesion in the cleaned picture; zeros without one.
         annotation: the lesion in the cleaned picture, for CVAT.
     """
@@ -76,30 +82,29 @@ def make(
         picture: uint8 (H, W, 3), RGB, as it is in the DICOM file.
         lesion: its lesion; coordinates are those of ``picture``, or of the cleaned one if ``corrected``.
         overlay: what to take out.
-        recipe: what to make.
+        recipe: what to make; its crop fits.
         corrected: the shapes come from a corrected annotation file.
 
     Raises:
-        BadLabel: a shape covers no pixel, or nothing of the lesion is left in the result.
-        BadFrame: the crop does not fit.
+        BadFile: a shape covers no pixel, or nothing of the lesion is left in the result.
     """
     height, width = picture.shape[:2]
-    classes = gastric_masks.draw(lesion, (width, height))
+    classes = masks.draw(lesion, (width, height))
     picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)  # once, for all encoders below
     cleaned = overlay.clean(picture)
     classes = overlay.blank(classes) if corrected else overlay.clean(classes)
     if lesion.phase and not classes.any():
-        raise BadLabel("nothing of the lesion is left: it lies where the picture's text is blanked")
+        raise BadFile("nothing of the lesion is left: it lies where the picture's text is blanked")
     in_cleaned = lesion if corrected else lesion.moved(-overlay.shift)
     image, label = (_fitted(pixels, recipe) for pixels in (cleaned, classes))
     if lesion.phase and not label.any():
-        raise BadLabel("nothing of the lesion is left after crop and resize")
+        raise BadFile("nothing of the lesion is left after crop and resize")
     box = cv2.boundingRect(classes)
     made = Made(
         facts={
             "phase": lesion.phase,
-            "width": image.shape[1],
-            "height": image.shape[0],
+            "width_px": image.shape[1],
+            "height_px": image.shape[0],
             "lesion_fraction": round(cv2.countNonZero(label) / label.size, 6),
         },
         region=dict(zip(_REGION, (cv2.countNonZero(classes), *box), strict=True)),
@@ -115,9 +120,9 @@ def make(
     if "originals" in recipe.outputs:
         _add(made, "original", f"originals/{case_id}.png", encoded if image is cleaned else _png(cleaned))
     if "masks" in recipe.outputs:
-        _add(made, "mask", f"masks/{case_id}.png", _png(cv2.compare(classes, 0, cv2.CMP_GT)))
+        _add(made, "mask", f"masks/{case_id}.png", _png((classes > 0) * np.uint8(255)))
     if lesion.phase and {"rois", "rois_by_phase"} & set(recipe.outputs):
-        roi = _png(cv2.bitwise_and(cleaned, cleaned, mask=gastric_masks.dilated(classes)))
+        roi = _png(cv2.bitwise_and(cleaned, cleaned, mask=masks.dilated(classes)))
         if "rois" in recipe.outputs:
             _add(made, "roi", f"rois/{case_id}.png", roi)
         if "rois_by_phase" in recipe.outputs:
@@ -136,7 +141,7 @@ def _inspector(picture: np.ndarray, cleaned: np.ndarray, classes: np.ndarray, ph
     tiles[height:, :width] = tiles[height:, width:] = cleaned
     if phase:
         left, top, across, down = cv2.boundingRect(classes)
-        inside = cv2.compare(classes[top : top + down, left : left + across], 0, cv2.CMP_GT)
+        inside = (classes[top : top + down, left : left + across] > 0) * np.uint8(255)
         tiles[top : top + down, width + left : width + left + across] = inside[..., None]
         overlaid = tiles[height + top : height + top + down, left : left + across]
         colour = COLOURS[phase][::-1]
@@ -150,17 +155,13 @@ def _fitted(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Crop, then resize; the same array where neither is asked for."""
     if recipe.crop:
         left, top, width, height = recipe.crop
-        if left + width > pixels.shape[1] or top + height > pixels.shape[0]:
-            raise BadFrame(
-                f"the crop of {width} x {height} pixels at ({left}, {top}) does not fit into a picture of "
-                f"{pixels.shape[1]} x {pixels.shape[0]}"
-            )
         pixels = pixels[top : top + height, left : left + width]
-    if recipe.size and pixels.shape[1::-1] != tuple(recipe.size):
-        smaller = recipe.size[0] <= pixels.shape[1] and recipe.size[1] <= pixels.shape[0]
+    if recipe.size and pixels.shape[1::-1] != recipe.size:
+        width, height = recipe.size
+        if pixels.ndim == 3:
+            return resized(pixels, (width, height))
         # INTER_NEAREST is off by half a pixel; the exact one is aligned with the other two.
-        method = cv2.INTER_NEAREST_EXACT if pixels.ndim == 2 else cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        pixels = cv2.resize(pixels, tuple(recipe.size), interpolation=method)
+        return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     return pixels
 
 

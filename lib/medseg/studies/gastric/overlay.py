@@ -44,7 +44,10 @@ class Overlay:
     @property
     def kept(self) -> tuple[int, int, int, int] | None:
         """Left, top, width and height of the box of what stays, before the shift; None for all."""
-        return None if self.keep is None else cv2.boundingRect(self.keep)
+        if self.keep is None:
+            return None
+        left, top, width, height = cv2.boundingRect(self.keep)
+        return left, top, width, height
 
     def _shifted(self, pixels: np.ndarray) -> np.ndarray:
         if not self.shift:

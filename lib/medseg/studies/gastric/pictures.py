@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from medseg.datasets.frames import read_picture
+from medseg.datasets.frames import read_class_map, read_rgb
 from medseg.datasets.index import SPLITS, PreparedDataset
 from medseg.metrics.classification import class_of_mask
 from medseg.metrics.counts import confusion_counts
@@ -14,7 +13,7 @@ from medseg.metrics.overlap import dice
 from medseg.reporting import samples
 from medseg.reporting.fragments import Figure, Fragment
 from medseg.reporting.tables import Cell, Column, Row, Table, number
-from medseg.studies.gastric.evaluation import PhasePredictor, class_map, read_sample
+from medseg.studies.gastric.evaluation import PhasePredictor, class_map
 from medseg.studies.gastric.labels import COLOURS
 
 _OPACITY = 0.45
@@ -43,10 +42,7 @@ def inspected(dataset: PreparedDataset) -> Figure | Fragment:
     if "inspector" not in files or not (files["inspector"] != "").any():
         text = "No four-in-one pictures were asked for (outputs has no 'inspector')."
         return Fragment(f"<p>{text}</p>", text)
-    pictures = [
-        cv2.cvtColor(read_picture(dataset.folder / files.loc[case, "inspector"], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        for case in cases["case_id"]
-    ]
+    pictures = [read_rgb(dataset.folder / files.loc[case, "inspector"]) for case in cases["case_id"]]
     titles = [f"phase {phase}" for phase in cases["phase"]]
     reduced = [samples.shrunk(picture, 960) for picture in pictures]
     rows = [reduced[i : i + 2] for i in range(0, len(reduced), 2)]
@@ -94,7 +90,7 @@ def predictions(
     """Each case with its true and its predicted phases, at its own size."""
     rows, names = [], []
     for _, case in cases.iterrows():
-        picture, truth = read_sample(dataset, case)
+        picture, truth = read_class_map(dataset, case)
         probabilities = predict([picture])[0]
         found = class_map(probabilities, threshold)
         c = confusion_counts(found > 0, truth > 0)

@@ -8,11 +8,12 @@ import pandas as pd
 
 from medseg import project
 from medseg.datasets import cvat, index
+from medseg.datasets.folders import CaseNames, check_source
 from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.datasets.stratified import stratified_groups
 from medseg.errors import MedsegError
-from medseg.studies.gastric import issues as gastric_issues
-from medseg.studies.gastric import layout as gastric_layout
+from medseg.studies.gastric import issues as listed
+from medseg.studies.gastric import layout
 from medseg.studies.gastric import overlay as overlays
 from medseg.studies.gastric.cases import Job, find_overlays, pool, quietly
 from medseg.studies.gastric.corrections import read_corrections
@@ -43,7 +44,7 @@ def prepare(
     The picture of each DICOM file is decoded once for all outputs. ``images/`` holds 8-bit RGB PNG, ``labels/`` class
     maps (PNG, 0: no lesion, 1 to 4: the phase). What cannot be used is left out and listed in ``rejected.csv`` with
     its reason. The same input gives the same bytes, whatever the number of workers. Beside the columns of every index
-    there are ``phase`` (0: no lesion), ``width``, ``height`` (pixels), ``lesion_fraction`` (of the picture's area, 0
+    there are ``phase`` (0: no lesion), ``width_px``, ``height_px``, ``lesion_fraction`` (of the picture's area, 0
     to 1), ``source_image`` and ``source_label`` (relative to ``source``; the latter empty where corrections stand in).
 
     Further outputs, all in the frame of the cleaned picture before crop and resize: ``originals/`` (the cleaned
@@ -53,8 +54,8 @@ def prepare(
     burned-in text, so leave it out where that names patients.
 
     Args:
-        source: folder with ``LABELS`` and ``DICOM``; see :mod:`gastric_layout`, and :mod:`gastric_labels` for how a
-            picture without a lesion is told from a faulty label.
+        source: folder with ``LABELS`` and ``DICOM``; see :mod:`medseg.studies.gastric.layout`, and the module
+            ``labels`` beside it for how a picture without a lesion is told from a faulty label.
         out: the prepared dataset; replaced as a whole, or left as it was.
         overlay: ``detect`` blanks what lies outside the endoscope's window, found anew for each size of picture;
             ``published`` blanks the published fixed geometry and shifts the picture by 51 pixels; ``off`` does nothing.
@@ -63,7 +64,7 @@ def prepare(
         outputs: which of :data:`OUTPUTS` to write beside pictures and labels.
         corrections: annotation file that came back from CVAT; what it says of a picture replaces the picture's label.
             Its coordinates are those of ``originals/`` under the same ``overlay``. Without a shape: no lesion.
-        issues: CSV of pictures to drop or keep; see :mod:`gastric_issues`.
+        issues: CSV of pictures to drop or keep; see :mod:`medseg.studies.gastric.issues`.
         shares: of training, validation and test, by whole patients and stratified by phase; add up to 1.
         seed: of the split.
         workers: threads; 0 for one a core, at most 8.
@@ -83,9 +84,9 @@ def prepare(
             "validation and test."
         )
     split_shares = dict(zip(index.SPLITS, map(float, shares), strict=True))
-    _check_folders(source, out)
-    cases, problems = gastric_layout.discover(source)
-    names = gastric_layout.Names(cases)
+    check_source(source, out, layout.EXPECTED)
+    cases, problems = layout.discover(source)
+    names = CaseNames(cases)
     with index.writing(
         out,
         study="gastric",
@@ -93,7 +94,7 @@ def prepare(
         classes=list(CLASSES),
         channels=["red", "green", "blue"],
         label_format="class map: 0 no lesion, 1 to 4 the phase",
-        source={"folder": source.name, "layout": gastric_layout.EXPECTED},
+        source={"folder": source.name, "layout": layout.EXPECTED},
         overlay={"mode": overlay},
         crop=list(recipe.crop),
         size=list(recipe.size),
@@ -134,24 +135,15 @@ def _recipe(crop: Sequence[int], size: Sequence[int], outputs: Sequence[str]) ->
     return Recipe(tuple(map(int, crop)), tuple(map(int, size)), tuple(outputs))
 
 
-def _check_folders(source: Path, out: Path) -> None:
-    inner, outer = source.resolve(), out.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise MedsegError(
-            f"The output {project.display(out)} and the source {project.display(source)} lie in one another: the "
-            "output is replaced as a whole, and your images would go with it. Choose a folder apart."
-        )
-
-
-def _without_dropped(cases: list[Case], issues: str | Path, names: gastric_layout.Names, job: Job) -> list[Case]:
+def _without_dropped(cases: list[Case], issues: str | Path, names: CaseNames, job: Job) -> list[Case]:
     """The cases that the issue list leaves; the others are rejected."""
     dropped: dict[str, str] = {}
-    for issue in gastric_issues.read(project.resolve(issues)) if issues else []:
-        case_id = names.find(issue.file)
-        if case_id is None:
+    for issue in listed.read(project.resolve(issues)) if issues else []:
+        found = names.find(issue.file)
+        if len(found) != 1:
             job.draft.reject(issue.file, f"named in {Path(issues).name}, but there is no such picture, or several")
         elif issue.action == "drop":
-            dropped[case_id] = f"dropped by {Path(issues).name}" + (f": {issue.issue}" if issue.issue else "")
+            dropped[found[0]] = f"dropped by {Path(issues).name}" + (f": {issue.issue}" if issue.issue else "")
     for case in cases:
         if case.case_id in dropped:
             job.draft.reject(job.relative(case.image), dropped[case.case_id])

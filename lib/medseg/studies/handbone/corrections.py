@@ -1,15 +1,13 @@
-"""Known mistakes in the labels of the hand-bone set, such as two bones that were confused, mended from a list."""
+"""Known mistakes in the labels of the hand-bone set, such as two bones that were confused, fixed from a list."""
 
-import csv
 import dataclasses
-import io
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from medseg import project
-from medseg.datasets.text_encoding import decoded
+from medseg.datasets import lists
+from medseg.datasets.folders import CaseNames
 from medseg.errors import MedsegError
 from medseg.studies.handbone.bones import CLASSES
 from medseg.studies.handbone.labels import Annotation, nearest_class
@@ -45,14 +43,11 @@ class Corrections:
     def __init__(self, listed: Sequence[Correction], cases: Sequence[Case]) -> None:
         self._listed = listed
         self._of_case: dict[str, list[Correction]] = {}
-        by_name: dict[str, set[str]] = {}
-        for case in cases:
-            for name in (case.name, f"{case.patient}/{case.name}"):
-                by_name.setdefault(name, set()).add(case.case_id)
+        names = CaseNames(cases)
         for correction in listed:
-            found = by_name.get(_name(correction.file), set())
+            found = names.find(correction.file)
             if len(found) == 1:
-                self._of_case.setdefault(next(iter(found)), []).append(correction)
+                self._of_case.setdefault(found[0], []).append(correction)
             else:
                 correction.reason = "several patients have a file of this name" if found else "there is no such file"
 
@@ -84,34 +79,17 @@ def read(path: Path) -> list[Correction]:
     Raises:
         MedsegError: it cannot be read, lacks a column or a cell, or gives a new label that is no bone.
     """
-    where, wanted = project.display(path), f"expected a CSV file with the columns {','.join(COLUMNS)}"
-    try:
-        reader = csv.DictReader(io.StringIO(decoded(path.read_bytes()), newline=""), skipinitialspace=True)
-        headings = [heading.strip() for heading in reader.fieldnames or []]
-        reader.fieldnames = headings
-        lines = [(reader.line_num, row) for row in reader]
-    except (OSError, csv.Error) as error:
-        raise MedsegError(f"The corrections {where} cannot be read: {error}; {wanted}.") from error
-    if missing := [name for name in COLUMNS if name not in headings]:
-        found = ", ".join(headings)[:200] or "(none)"
-        raise MedsegError(f"The corrections {where} have the columns {found}, without {missing[0]}; {wanted}.")
+    what = f"The corrections {project.display(path)}"
     corrections = []
-    for number, row in lines:
-        cells = {name: (row[name] or "").strip() for name in COLUMNS}
+    for number, line in lists.read(path, COLUMNS, what):
+        cells = {name: line[name] for name in COLUMNS}
+        where = f"Line {number} of the corrections {project.display(path)}"
         if empty := [name for name in COLUMNS if not cells[name]]:
-            raise MedsegError(f"Line {number} of the corrections {where} has no {empty[0]}; {wanted}.")
+            raise MedsegError(f"{where} has no {empty[0]}; expected {','.join(COLUMNS)} in every line.")
         if cells["new_label"] not in CLASSES:
             raise MedsegError(
-                f"Line {number} of the corrections {where} has the new label {cells['new_label']!r}, which is none of "
-                f"the 29 bones{nearest_class(cells['new_label'])}."
+                f"{where} has the new label {cells['new_label']!r}, which is none of the 29 bones"
+                f"{nearest_class(cells['new_label'])}."
             )
-        corrections.append(Correction(**cells))
+        corrections.append(Correction(*cells.values()))
     return corrections
-
-
-def _name(file: str) -> str:
-    """``PATIENT/NAME`` or ``NAME``; only extensions that are known are cut off."""
-    parts = unicodedata.normalize("NFC", file.replace("\\", "/")).split("/")
-    stem, dot, extension = parts[-1].rpartition(".")
-    name = stem if dot and extension.casefold() in ("json", "png") else parts[-1]
-    return "/".join([*parts[-2:-1], name])

@@ -10,10 +10,9 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from medseg import project
+from medseg.datasets.frames import read_outlines, read_polygons
 from medseg.datasets.index import PreparedDataset
-from medseg.datasets.polygon_cases import read_case
-from medseg.datasets.polygons import PolygonSet, parse, rasterise, rasterise_bits
+from medseg.datasets.polygons import PolygonSet, rasterise, rasterise_bits
 from medseg.reporting import style
 from medseg.reporting.fragments import Figure
 from medseg.reporting.overlapping_samples import class_colours, coloured
@@ -46,10 +45,7 @@ def measure(dataset: PreparedDataset) -> Areas:
     """Areas and overlaps in every picture, counted on masks of at most 512 pixels."""
     shares, shared = [], np.zeros((len(CLASSES), len(CLASSES)))
     for label in dataset.index["label"]:
-        outlines = _scaled(
-            parse(dataset.path(label).read_text("utf-8"), CLASSES, project.display(dataset.path(label))), _MEASURED_AT
-        )
-        bits = rasterise_bits(outlines)
+        bits = rasterise_bits(_scaled(read_outlines(dataset, label), _MEASURED_AT))
         patterns, counts = np.unique(bits[bits != 0], return_counts=True)  # a few hundred sets of classes
         present = (patterns[:, None] >> np.arange(len(CLASSES)) & 1).astype(float)
         both = present.T @ (present * counts[:, None]) / bits.size
@@ -68,7 +64,7 @@ def classes(dataset: PreparedDataset, row: Mapping[str, Any] | None = None) -> F
     if row is None:
         incomplete = dataset.index["case_id"].isin(list(dataset.info.get("incomplete", {})))
         row = dataset.index[~incomplete if not incomplete.all() else slice(None)].iloc[0]
-    picture, outlines = read_case(dataset, row)
+    picture, outlines = read_polygons(dataset, row)
     outlines = _scaled(outlines, _LONGEST)
     picture = cv2.resize(
         picture, outlines.size, interpolation=cv2.INTER_AREA if max(picture.shape) > _LONGEST else cv2.INTER_CUBIC

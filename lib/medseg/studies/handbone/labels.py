@@ -4,7 +4,6 @@ The points are taken as continuous coordinates in pixels, as everywhere in this 
 [j, j+1) x [i, i+1), so that (0, 0) is the picture's upper left corner and not the centre of its first pixel.
 """
 
-import difflib
 import json
 import math
 from collections.abc import Sequence
@@ -14,15 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from medseg import names
+from medseg.datasets.folders import BadFile
 from medseg.datasets.polygons import PolygonSet, rasterise
 from medseg.datasets.text_encoding import decoded
 from medseg.studies.handbone.bones import CLASSES
 
 _FARTHEST = 1e6  # pixels; what lies farther out is no coordinate
-
-
-class BadLabel(Exception):
-    """A label file that cannot be used; the text is the reason, for a person."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +59,17 @@ def read(path: Path) -> Label:
     """Read a label file of any common encoding.
 
     Raises:
-        BadLabel: it cannot be read, is no JSON, or holds no list of annotations.
+        BadFile: it cannot be read, is no JSON, or holds no list of annotations.
     """
     try:
         content = json.loads(decoded(path.read_bytes()))
     except OSError as error:
-        raise BadLabel(f"cannot be read: {error.strerror or error}") from error
+        raise BadFile(f"cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise BadLabel(f"broken JSON: {error or type(error).__name__}") from error
+        raise BadFile(f"broken JSON: {error or type(error).__name__}") from error
     entries = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(entries, list):
-        raise BadLabel("holds no list of annotations")
+        raise BadFile("holds no list of annotations")
     annotations = []
     for number, entry in enumerate(entries):
         entry = entry if isinstance(entry, dict) else {}
@@ -108,9 +105,7 @@ def usable(annotations: Sequence[Annotation], size: tuple[int, int]) -> tuple[Po
 
 def nearest_class(name: str) -> str:
     """``; the nearest is ...`` for a misspelt class, or ""."""
-    by_folded = {known.casefold(): known for known in CLASSES}
-    near = difflib.get_close_matches(name.strip().casefold(), by_folded, 1)
-    return f"; the nearest is {by_folded[near[0]]}" if near else ""
+    return "".join(f"; the nearest is {known}" for known in names.nearest(name, CLASSES))
 
 
 def _class(label: str | None) -> int:
@@ -150,9 +145,9 @@ def _is_coordinate(value: Any) -> bool:
 
 
 def _size(metadata: Any) -> tuple[int, int] | None:
-    sides = [metadata.get(name) for name in ("width", "height")] if isinstance(metadata, dict) else [None]
+    sides: list[Any] = [metadata.get(name) for name in ("width", "height")] if isinstance(metadata, dict) else [None]
     if all(side is None for side in sides):
         return None
     if not all(_is_coordinate(side) and side == int(side) and side > 0 for side in sides):
-        raise BadLabel(f"gives the picture's size as {str(sides[0])[:20]} x {str(sides[1])[:20]}")
+        raise BadFile(f"gives the picture's size as {str(sides[0])[:20]} x {str(sides[1])[:20]}")
     return int(sides[0]), int(sides[1])

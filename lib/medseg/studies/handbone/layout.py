@@ -4,16 +4,15 @@ Nothing is opened here. A name is the whole file name without its last extension
 """
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from medseg import project
+from medseg.datasets.folders import Problem, entries, files_by_patient, natural_key
 from medseg.errors import MedsegError
 from medseg.studies.handbone.patient_table import patient_key
-from medseg.studies.polyp.layout import Problem, entries, natural_key
 
 EXPECTED = "'DCM/PATIENT/NAME.png' and 'outputs_json/PATIENT/NAME.json', as such or inside a folder 'train'"
 SIDE_RULE = (
@@ -51,13 +50,8 @@ def roots(source: Path) -> list[Path]:
     """Folders that hold the two trees: ``source``, its folder ``train``, or both.
 
     Raises:
-        MedsegError: ``source`` is missing, or neither holds both trees.
+        MedsegError: neither holds both trees.
     """
-    if not source.is_dir():
-        raise MedsegError(
-            f"The source folder {project.display(source)} does not exist. Expected {EXPECTED} in it. "
-            "data/README.md says where to get the data; 'medseg sample' draws some to try things on."
-        )
     candidates = [source, *_trees(source, "train")]
     found = [folder for folder in candidates if _trees(folder, "dcm") and _trees(folder, "outputs_json")]
     if not found:
@@ -76,14 +70,16 @@ def discover(folders: Sequence[Path]) -> tuple[list[Case], list[Problem]]:
         MedsegError: a folder cannot be listed.
     """
     problems: list[Problem] = []
-    images = _files([tree for root in folders for tree in _trees(root, "dcm")], ".png", problems)
-    labels = _files([tree for root in folders for tree in _trees(root, "outputs_json")], ".json", problems)
+    trees = {name: [tree for root in folders for tree in _trees(root, name)] for name in ("dcm", "outputs_json")}
+    images = files_by_patient(trees["dcm"], ".png", EXPECTED, problems)
+    labels = files_by_patient(trees["outputs_json"], ".json", EXPECTED, problems)
     problems += [(path, "image without label: no JSON of this patient and name") for key, path in
                  images.items() if key not in labels]  # fmt: skip
     problems += [(path, "label without image: no PNG of this patient and name") for key, path in
                  labels.items() if key not in images]  # fmt: skip
     keys = sorted(images, key=lambda key: (*map(natural_key, key), key))
-    sides, group_of = _sides(keys), {}
+    sides = _sides(keys)
+    group_of: dict[str, str] = {}
     cases: dict[str, Case] = {}
     for key in keys:
         group = group_of.setdefault(patient_key(key[0]), key[0])
@@ -100,37 +96,12 @@ def _trees(folder: Path, name: str) -> list[Path]:
     return [entry for entry in entries(folder) if entry.is_dir() and entry.name.casefold() == name]
 
 
-def _files(trees: list[Path], suffix: str, problems: list[Problem]) -> dict[tuple[str, str], Path]:
-    """Files by patient and name; what does not belong, or is there twice, goes to ``problems``."""
-    found: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for patient in [entry for tree in trees for entry in entries(tree)]:
-        if not patient.is_dir():
-            problems.append((patient, f"lies outside the patients' folders; expected {EXPECTED}"))
-            continue
-        try:
-            for entry in entries(patient):
-                if not _is_utf8(entry):
-                    problems.append((entry, "its name, or its patient's, is not in UTF-8; rename it"))
-                elif entry.is_dir() or entry.suffix.casefold() != suffix:
-                    problems.append((entry, f"not a file with the extension {suffix}"))
-                else:
-                    names = [unicodedata.normalize("NFC", text) for text in (patient.name, entry.stem)]
-                    found[names[0], names[1]].append(entry)
-        except (MedsegError, OSError) as error:
-            problems.append((patient, f"the folder cannot be read: {error}"))
-    for same in found.values():
-        if len(same) > 1:
-            names = " and ".join(f"{path.parent.parent.parent.name}/.../{path.name}" for path in same)
-            problems += [(path, f"there twice ({names}); keep the right one") for path in same]
-    return {key: same[0] for key, same in found.items() if len(same) == 1}
-
-
 def _sides(keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Side of each picture; ``keys`` in natural order. Pictures without a label count as a patient's, too."""
     of_patient: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for key in keys:
         of_patient[patient_key(key[0])].append(key)
-    sides = {}
+    sides: dict[tuple[str, str], str] = {}
     for pictures in of_patient.values():
         endings = [re.search(r"_([RL])$", name, re.IGNORECASE) for _, name in pictures]
         known = [ending[1].upper() if ending else "" for ending in endings]
@@ -140,12 +111,3 @@ def _sides(keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
             known = [first, other[first]]
         sides.update(zip(pictures, known, strict=True))
     return sides
-
-
-def _is_utf8(path: Path) -> bool:
-    """False for names from old Korean archives, which no table could hold."""
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

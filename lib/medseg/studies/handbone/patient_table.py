@@ -5,11 +5,12 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from medseg import project
+from medseg.datasets.folders import entries, plain_name
 from medseg.datasets.spreadsheet import read_rows
 from medseg.errors import MedsegError
-from medseg.studies.polyp.layout import entries, plain_name
 
 FACTS = ("sex", "age", "weight", "height")
 EXPECTED = "a table with the headings ID, age, sex, weight, height, or ID, 나이, 성별, 체중, 키, in any order"
@@ -102,13 +103,14 @@ def read(path: Path) -> PatientTable:
         raise MedsegError(f"The table {where} is empty; expected {EXPECTED}.")
     columns = _columns(lines[0][1], where)
     patients: dict[str, Patient] = {}
-    problems, seen = [], {}
+    problems: list[tuple[str, str]] = []
+    seen: dict[str, int] = {}
     for number, row in lines[1:]:
         cells = {name: row[place] if place < len(row) else "" for name, (place, _) in columns.items()}
         if cells["id"].casefold() in _UNKNOWN:
             problems.append((f"{path.name}: line {number}", "has no ID"))
             continue
-        facts = {}
+        facts: dict[str, Any] = {}
         for name in FACTS:
             try:
                 facts[name] = _fact(name, cells.get(name, ""), columns.get(name, (0, ""))[1])

@@ -36,7 +36,7 @@ def read(path: Path) -> Picture:
     """Read a picture; see :data:`CONVERSION_RULE`.
 
     Raises:
-        images.BadImage: as :func:`images.read_picture`.
+        BadFile: as :func:`images.read_picture`.
     """
     pixels = images.read_mask(path)  # of grey pictures the values; raises on whatever is damaged
     with Image.open(path) as image:

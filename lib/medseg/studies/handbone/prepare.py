@@ -8,14 +8,13 @@ from typing import Any
 
 from medseg import project
 from medseg.datasets import images, index
+from medseg.datasets.folders import BadFile, check_source, relative
 from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.datasets.polygons import PolygonSet, dump
 from medseg.datasets.splits import fold_split, group_folds
 from medseg.errors import MedsegError
-from medseg.studies.handbone import corrections as handbone_corrections
-from medseg.studies.handbone import labels as handbone_labels
-from medseg.studies.handbone import patient_table
-from medseg.studies.handbone import pictures as handbone_pictures
+from medseg.studies.handbone import corrections as bone_corrections
+from medseg.studies.handbone import labels, patient_table, pictures
 from medseg.studies.handbone.bones import CLASSES
 from medseg.studies.handbone.corrections import Corrections
 from medseg.studies.handbone.crops import cropped, window_around
@@ -70,10 +69,10 @@ def prepare(
     """
     source, out = project.resolve(source), project.resolve(out)
     _check(crop, crop_margin)
+    check_source(source, out, EXPECTED)
     folders = roots(source)
-    _check_apart(source, out)
     cases, problems = discover(folders)
-    listed = handbone_corrections.read(project.resolve(corrections)) if corrections else []
+    listed = bone_corrections.read(project.resolve(corrections)) if corrections else []
     job = _Job(source, _patients(metadata, source, folders), Corrections(listed, cases), crop, crop_margin)
     with index.writing(
         out,
@@ -89,7 +88,7 @@ def prepare(
         crop={"class": crop, "margin": crop_margin} if crop else {},
     ) as draft:
         for path, reason in problems:
-            draft.reject(job.relative(path), reason)
+            draft.reject(relative(path, source), reason)
         for place, reason in job.patients.problems:
             draft.reject(place, reason)
         for done, case in enumerate(cases, 1):
@@ -123,34 +122,31 @@ class _Job:
     incomplete: dict[str, list[str]] = field(default_factory=dict)
     converted: int = 0
 
-    def relative(self, path: Path) -> str:
-        return path.relative_to(self.source).as_posix() if path.is_relative_to(self.source) else path.name
-
     def convert(self, draft: DatasetDraft, case: Case) -> dict[str, Any] | None:
         """Write one picture and its polygons; None, and a line in the list of rejected files, if it is of no use."""
         at_fault = case.label
         try:
-            label = handbone_labels.read(case.label)
+            label = labels.read(case.label)
             annotations = self.corrections.applied(case, label.annotations)
             if not annotations:
-                raise handbone_labels.BadLabel("holds no annotation")
+                raise BadFile("holds no annotation")
             at_fault = case.image
-            picture = handbone_pictures.read(case.image)
+            picture = pictures.read(case.image)
             at_fault, size = case.label, picture.pixels.shape[::-1]
             if label.size not in (None, size):
                 sizes = [f"{width} x {height}" for width, height in (label.size, size)]
-                raise handbone_labels.BadLabel(f"made on a picture of {sizes[0]} pixels, this one has {sizes[1]}")
-            polygons, faulty = handbone_labels.usable(annotations, size)
+                raise BadFile(f"made on a picture of {sizes[0]} pixels, this one has {sizes[1]}")
+            polygons, faulty = labels.usable(annotations, size)
             for annotation, reason in faulty:
-                draft.reject(f"{self.relative(case.label)}: {annotation}", reason)
+                draft.reject(f"{relative(case.label, self.source)}: {annotation}", reason)
             if not len(polygons.classes):
-                raise handbone_labels.BadLabel("none of its annotations can be used")
+                raise BadFile("none of its annotations can be used")
             absent = [name for number, name in enumerate(CLASSES) if number not in polygons.classes]
-            place = {}
+            place: dict[str, int] = {}
             if self.crop:
                 picture, polygons, place = self._cropped(picture, polygons)
-        except (images.BadImage, handbone_labels.BadLabel) as error:
-            draft.reject(self.relative(at_fault), str(error))
+        except BadFile as error:
+            draft.reject(relative(at_fault, self.source), str(error))
             return None
         if absent:
             self.incomplete[case.case_id] = absent
@@ -177,7 +173,7 @@ class _Job:
     def _cropped(self, picture: Picture, polygons: PolygonSet) -> tuple[Picture, PolygonSet, dict[str, int]]:
         window = window_around(polygons, CLASSES.index(self.crop), self.crop_margin)
         if window is None:
-            raise handbone_labels.BadLabel(f"{self.crop}, around which is cropped, is not outlined")
+            raise BadFile(f"{self.crop}, around which is cropped, is not outlined")
         rows = slice(window.top, window.top + window.side)
         pixels = picture.pixels[rows, window.left : window.left + window.side].copy()
         part = Picture(pixels, images.encode_png(pixels), picture.converted)
@@ -187,20 +183,10 @@ class _Job:
 def _check(crop: str, crop_margin: float) -> None:
     if crop and crop not in CLASSES:
         raise MedsegError(
-            f"There is no bone {crop!r} to crop around{handbone_labels.nearest_class(crop)}. The bones are "
-            f"{', '.join(CLASSES)}."
+            f"There is no bone {crop!r} to crop around{labels.nearest_class(crop)}. The bones are {', '.join(CLASSES)}."
         )
     if not 0 <= crop_margin < float("inf"):
         raise MedsegError(f"The margin of the crop is {crop_margin}; expected a multiple of the bone's size, from 0.")
-
-
-def _check_apart(source: Path, out: Path) -> None:
-    inner, outer = source.resolve(), out.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise MedsegError(
-            f"The output {project.display(out)} and the source {project.display(source)} lie in one another: the "
-            "output is replaced as a whole, and your images would go with it. Choose a folder apart."
-        )
 
 
 def _patients(metadata: str | Path, source: Path, folders: list[Path]) -> PatientTable:

@@ -3,13 +3,12 @@
 Nothing is opened here. A name is the whole file name without its extension, never cut further.
 """
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medseg import project
+from medseg.datasets.folders import Problem, composed, entries, is_picture, only_once, plain_name
 from medseg.errors import MedsegError
 
 CENTRES = {
@@ -25,10 +24,7 @@ TABLE = "sequences.csv"  # columns file,sequence; see the module sequences
 
 _IMAGE_FOLDERS = ("images", "image", "original", "originals", "bbdd")
 _MASK_FOLDERS = ("masks", "mask", "groundtruth", "gt", "gtpolyp")
-_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _DEPTH = 2  # archives unpack into a folder of their own name, sometimes twice
-
-Problem = tuple[Path, str]
 
 
 @dataclass(frozen=True)
@@ -128,37 +124,6 @@ def read_centre(name: str, folder: Path) -> Centre:
     return Centre(name, folder, table, layout, pairs, problems)
 
 
-def entries(folder: Path) -> list[Path]:
-    """Content of a folder in natural order, without hidden files and the litter of operating systems.
-
-    Raises:
-        MedsegError: the folder may not be read.
-    """
-    try:
-        content = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    except OSError as error:
-        raise MedsegError(
-            f"{project.display(folder)} cannot be listed: {error.strerror}. Mend its permissions, or move it away."
-        ) from error
-    content = [entry for entry in content if entry.name.casefold() not in ("thumbs.db", "desktop.ini")]
-    return sorted(content, key=lambda entry: (natural_key(entry.name), entry.name))
-
-
-def is_picture(path: Path) -> bool:
-    """By its extension."""
-    return path.suffix.casefold() in _PICTURES
-
-
-def plain_name(name: str) -> str:
-    """Letters and digits of ``name``, lower case."""
-    return re.sub(r"[^0-9a-z]", "", name.casefold())
-
-
-def natural_key(name: str) -> list[str | int]:
-    """Sort key by which 2 comes before 10."""
-    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", name))]
-
-
 def _picture_folders(folder: Path, depth: int) -> list[tuple[Path, Path]]:
     """Folders of images and of masks, best first; the same folder twice where both lie in one."""
     content = entries(folder)
@@ -181,14 +146,10 @@ def _pictures(folder: Path, problems: list[Problem]) -> dict[str, Path]:
     by_name: dict[str, list[Path]] = {}
     for entry in entries(folder):
         if is_picture(entry) and not entry.is_dir():
-            by_name.setdefault(unicodedata.normalize("NFC", entry.stem), []).append(entry)
+            by_name.setdefault(composed(entry.stem), []).append(entry)
         elif entry.name != TABLE:
             problems.append((entry, "not a picture: PNG, JPEG, TIFF or BMP expected"))
-    for same in by_name.values():
-        if len(same) > 1:
-            names = " and ".join(path.name for path in same)
-            problems.extend((path, f"{names} have the same name; keep the right one") for path in same)
-    return {name: same[0] for name, same in by_name.items() if len(same) == 1}
+    return only_once(by_name, problems)
 
 
 def _pair_folders(image_folder: Path, mask_folder: Path, problems: list[Problem]) -> list[Pair]:

@@ -9,16 +9,17 @@ import numpy as np
 
 from medseg import project
 from medseg.datasets import images, index, splits
+from medseg.datasets.folders import BadFile, Problem, check_source, entries, relative
 from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.errors import MedsegError
 from medseg.studies.polyp import protocols, sequences
-from medseg.studies.polyp.layout import Centre, Pair, Problem, entries
+from medseg.studies.polyp.layout import Centre, Pair
 from medseg.studies.polyp.protocols import TRAIN_DATASET, Protocol
 
 _GUESS_NOTE = (
     "The videos of {centres} are not known, so frames were grouped by their numbers: neighbours may lie in two groups, "
     "and where that is the training set its validation scores may flatter. A sequences.csv (columns file,sequence) "
-    "in the dataset's folder mends that."
+    "in the dataset's folder fixes that."
 )
 _PRANET_NOTE = (
     "By this protocol's own making, test frames of ClinicDB come from videos that are in TrainDataset too, and the "
@@ -33,7 +34,7 @@ def prepare(
     protocol: str = "colondb",
     validation_fraction: float = 0.2,
     seed: int = 0,
-    sequences: Mapping[str, str | Path] | None = None,
+    sequences: str | Path = "",
     allow_empty: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PreparedDataset:
@@ -41,7 +42,7 @@ def prepare(
 
     Pictures become 8-bit RGB PNG, masks 8-bit grey PNG with 0 and 255 (:data:`images.CLEANING_RULE`). What cannot be
     used is left out and listed in ``rejected.csv`` with its reason. The same input gives the same bytes. Beside the
-    columns of every index there are ``width``, ``height`` (pixels), ``polyp_fraction`` (of the picture's area, 0 to
+    columns of every index there are ``width_px``, ``height_px``, ``polyp_fraction`` (of the picture's area, 0 to
     1), ``mask_values`` (number of distinct values before cleaning), ``source_image`` and ``source_mask`` (relative to
     ``source``).
 
@@ -51,8 +52,8 @@ def prepare(
         protocol: a key of :data:`protocols.PROTOCOLS`.
         validation_fraction: share of the training images to validate on, in (0, 1), taken by whole groups.
         seed: of the choice of validation groups.
-        sequences: dataset name to CSV file (columns ``file,sequence``), for those whose own folder holds no
-            ``sequences.csv``.
+        sequences: folder with a CSV file ``DATASET.csv`` (columns ``file,sequence``), such as ``ETIS.csv``, for each
+            dataset whose own folder holds no ``sequences.csv``; empty for none.
         allow_empty: keep masks without a polyp; else they are rejected, as every public frame shows a polyp.
         progress: called with (images done, images in all).
 
@@ -64,7 +65,7 @@ def prepare(
     chosen = protocols.named(protocol)
     _check_folders(source, out, chosen)
     centres, ignored = protocols.find_centres(source, chosen)
-    groupings = _group(centres, sequences or {}, clinicdb_numbers=protocol == "pranet")
+    groupings = _group(centres, _tables(sequences), clinicdb_numbers=protocol == "pranet")
     guessed = [name for name, grouping in groupings.items() if grouping.guessed]
     notes = [_GUESS_NOTE.format(centres=", ".join(guessed))] if guessed else []
     if groups := [*groupings[chosen.train].group.values()]:
@@ -77,7 +78,7 @@ def prepare(
         protocol=protocol,
         classes=["polyp"],
         channels=["red", "green", "blue"],
-        source={c.name: {"folder": _relative(c.folder, source), "layout": c.layout} for c in centres},
+        source={c.name: {"folder": relative(c.folder, source), "layout": c.layout} for c in centres},
         grouping={name: grouping.method for name, grouping in groupings.items()},
         cleaning=images.CLEANING_RULE,
         allow_empty=allow_empty,
@@ -98,23 +99,13 @@ def prepare(
 
 
 def _check_folders(source: Path, out: Path, protocol: Protocol) -> None:
-    if not source.is_dir():
-        raise MedsegError(
-            f"The source folder {project.display(source)} does not exist. Expected {protocol.layout}. "
-            "data/README.md says where to get them; 'medseg sample' draws data to try things on."
-        )
+    check_source(source, out, protocol.layout)
     if not entries(source):
         raise MedsegError(f"The source folder {project.display(source)} is empty. Expected {protocol.layout}.")
-    inner, outer = source.resolve(), out.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise MedsegError(
-            f"The output {project.display(out)} and the source {project.display(source)} lie in one another: the "
-            "output is replaced as a whole, and your images would go with it. Choose a folder apart."
-        )
 
 
 def _group(
-    centres: list[Centre], tables: Mapping[str, str | Path], *, clinicdb_numbers: bool
+    centres: list[Centre], tables: Mapping[str, Path], *, clinicdb_numbers: bool
 ) -> dict[str, sequences.Grouping]:
     names = [centre.name for centre in centres]
     unknown = sorted(set(tables) - set(names))
@@ -122,12 +113,21 @@ def _group(
         raise MedsegError(f"Sequences are given for {unknown[0]!r}; this protocol reads {', '.join(names)}.")
     result = {}
     for centre in centres:
-        table = centre.table
-        if table is None and centre.name in tables:
-            table = project.resolve(tables[centre.name])
+        table = centre.table or tables.get(centre.name)
         known = clinicdb_numbers and centre.name in (TRAIN_DATASET, "ClinicDB")
         result[centre.name] = sequences.group_frames(centre, table, clinicdb_numbers=known)
     return result
+
+
+def _tables(folder: str | Path) -> dict[str, Path]:
+    """The tables of a folder by the dataset that their name says."""
+    if not folder:
+        return {}
+    folder = project.resolve(folder)
+    tables = {entry.stem: entry for entry in entries(folder) if entry.suffix.casefold() == ".csv"}
+    if not tables:
+        raise MedsegError(f"{project.display(folder)} holds no CSV file; expected DATASET.csv, such as ETIS.csv.")
+    return tables
 
 
 def _counter(total: int, progress: Callable[[int, int], None] | None) -> Callable[[], None]:
@@ -167,12 +167,12 @@ def _convert(draft: DatasetDraft, centre: str, pair: Pair, source: Path, allow_e
         height, width = picture.shape[:2]
         if values.shape != (height, width):
             sizes = f"the mask is {values.shape[1]} x {values.shape[0]} pixels, its image {width} x {height}"
-            raise images.BadImage(sizes)
+            raise BadFile(sizes)
         mask = images.clean_mask(values)
         if not (allow_empty or mask.any()):
-            raise images.BadImage(f"the mask is empty: its highest value is {values.max()}")
-    except images.BadImage as error:
-        draft.reject(_relative(at_fault, source), str(error))
+            raise BadFile(f"the mask is empty: its highest value is {values.max()}")
+    except BadFile as error:
+        draft.reject(relative(at_fault, source), str(error))
         return None
     stem = f"{centre}/{pair.name}"
     draft.write_file(f"images/{stem}.png", images.encode_png(picture))
@@ -181,30 +181,26 @@ def _convert(draft: DatasetDraft, centre: str, pair: Pair, source: Path, allow_e
         "case_id": stem,
         "image": f"images/{stem}.png",
         "label": f"labels/{stem}.png",
-        "width": width,
-        "height": height,
+        "width_px": width,
+        "height_px": height,
         "polyp_fraction": round(float(np.count_nonzero(mask)) / mask.size, 6),
         "mask_values": int(np.count_nonzero(np.bincount(values.ravel()))),
-        "source_image": _relative(pair.image, source),
-        "source_mask": _relative(pair.mask, source),
+        "source_image": relative(pair.image, source),
+        "source_mask": relative(pair.mask, source),
     }
 
 
 def _nothing_usable(centre: Centre, draft: DatasetDraft, source: Path) -> MedsegError:
     reasons = [f"{entry['file']}: {entry['reason']}" for entry in draft.rejected]
-    inside = f"{_relative(centre.folder, source)}/"
+    inside = f"{relative(centre.folder, source)}/"
     reasons = [reason for reason in reasons if reason.startswith(inside)]
     return MedsegError(
         f"None of the {len(centre.pairs)} images of {centre.name} in {project.display(centre.folder)} can be used "
-        f"({'; '.join(reasons[:3])}{'; ...' if len(reasons) > 3 else ''}). Mend or replace the files and run again; "
+        f"({'; '.join(reasons[:3])}{'; ...' if len(reasons) > 3 else ''}). Fix or replace the files and run again; "
         "nothing was written."
     )
 
 
 def _reject(draft: DatasetDraft, problems: list[Problem], source: Path) -> None:
     for path, reason in problems:
-        draft.reject(_relative(path, source), reason)
-
-
-def _relative(path: Path, source: Path) -> str:
-    return path.relative_to(source).as_posix() if path.is_relative_to(source) else path.name
+        draft.reject(relative(path, source), reason)

@@ -4,18 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg import project
+from medseg.datasets.folders import Problem, entries, plain_name
 from medseg.errors import MedsegError
-from medseg.studies.polyp.layout import (
-    EXPECTED,
-    Centre,
-    Discovery,
-    Problem,
-    centre_named,
-    discover,
-    entries,
-    plain_name,
-    read_centre,
-)
+from medseg.studies.polyp.layout import EXPECTED, Centre, Discovery, centre_named, discover, read_centre
 
 TRAIN_DATASET = "TrainDataset"  # PraNet's mixture of Kvasir-SEG and CVC-ClinicDB
 
@@ -68,12 +59,16 @@ def find_centres(source: Path, protocol: Protocol) -> tuple[list[Centre], list[P
     usable = [found.centres[name] for name in wanted if name in found.centres and found.centres[name].pairs]
     if len(usable) < len(wanted):
         missing = [name for name in wanted if name not in found.centres]
-        barren = [found.centres[name] for name in wanted if name in found.centres and not found.centres[name].pairs]
+        without_pairs = [
+            found.centres[name] for name in wanted if name in found.centres and not found.centres[name].pairs
+        ]
         there = ", ".join(f"{centre.name} ({len(centre.pairs)} images)" for centre in usable) or "none of them"
         others = ", ".join(path.name for path, _ in found.ignored)
         alone = centre_named(source.name) is not None
         details = [f"{', '.join(missing)} missing"] if missing else []
-        details += [f"no image with its mask in {c.folder.relative_to(source)} ({c.problems[0][1]})" for c in barren]
+        details += [
+            f"no image with its mask in {c.folder.relative_to(source)} ({c.problems[0][1]})" for c in without_pairs
+        ]
         raise MedsegError(
             f"The protocol {protocol.name!r} needs {', '.join(wanted)} in {project.display(source)}. Found: {there}; "
             f"{'; '.join(details)}."

@@ -5,7 +5,6 @@ CVC has published no such table for CVC-ColonDB (15 videos), nor ETIS-Larib for 
 """
 
 import bisect
-import csv
 import math
 import re
 from collections import Counter
@@ -14,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg import project
+from medseg.datasets import lists
+from medseg.datasets.folders import Problem
 from medseg.errors import MedsegError
-from medseg.studies.polyp.layout import TABLE, Centre, Problem
+from medseg.studies.polyp.layout import TABLE, Centre
 
 BLOCK = 25  # frames; a video of ColonDB gave 20 to 25, one of ClinicDB 21 on average
 _MIN_BLOCKS = 5  # so that a small series can still be split
@@ -73,18 +74,9 @@ def group_frames(centre: Centre, table: Path | None, *, clinicdb_numbers: bool) 
 
 
 def _by_table(centre: Centre, table: Path) -> Grouping:
-    wanted = "expected a CSV file with the columns file,sequence, such as '1.tif,3'"
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            rows = [((row.get("file") or "").strip(), (row.get("sequence") or "").strip()) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MedsegError(f"{project.display(table)} cannot be read: {error}; {wanted}.") from error
-    if not {"file", "sequence"} <= set(columns):
-        raise MedsegError(f"{project.display(table)} has the columns {', '.join(columns) or '(none)'}; {wanted}.")
     sequence_of: dict[str, str] = {}
-    for file_name, sequence in rows:
+    for _, line in lists.read(table, ("file", "sequence"), project.display(table)):
+        file_name, sequence = line["file"], line["sequence"]
         if sequence_of.setdefault(file_name, sequence) != sequence:
             raise MedsegError(
                 f"{project.display(table)} puts {file_name} in two sequences, {sequence_of[file_name]} and "

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medseg.datasets import index
-from medseg.datasets.polygon_samples import HandboneSamples, cache_size
+from medseg.datasets.polygon_items import PolygonItems, cache_size
 from medseg.datasets.polygons import PolygonSet, draw_class, dump
 from medseg.errors import MedsegError
 
@@ -52,7 +52,7 @@ def dataset(tmp_path_factory):
 
 
 def samples_of(dataset, **options):
-    return HandboneSamples(dataset, dataset.split("train"), **{"resolution": 192} | options)
+    return PolygonItems(dataset, dataset.split("train"), **{"resolution": 192} | options)
 
 
 def centroid(weights):

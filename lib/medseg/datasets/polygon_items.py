@@ -1,6 +1,6 @@
-"""Training and validation samples of the hand-bone study: a grey picture and the bits of all classes.
+"""Training and validation items of overlapping classes: a grey picture and the bits of all classes.
 
-The polygons are read once and kept. For each sample one affine map moves the picture, from a cache that is shared by
+The polygons are read once and kept. For each item one affine map moves the picture, from a cache that is shared by
 all processes, and the corners of the polygons, which are then drawn at the training resolution. Masks stay bits until
 they are on the device.
 """
@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from medseg import project
+from medseg.datasets.augmentation.fit import fit_matrix
 from medseg.datasets.augmentation.polygon import parse_augmentation
 from medseg.datasets.augmentation.warp import generator
+from medseg.datasets.frames import read_outlines
 from medseg.datasets.index import PreparedDataset
-from medseg.datasets.picture_cache import PictureCache, fit_matrix
-from medseg.datasets.polygons import PolygonSet, parse, rasterise_bits
+from medseg.datasets.picture_cache import PictureCache
+from medseg.datasets.polygons import PolygonSet, rasterise_bits
 from medseg.errors import MedsegError
 
 _MARGIN = 1.5
@@ -27,11 +28,11 @@ Measured on X-ray-like texture under ``crop_rotate``: moved from a cache of the 
 91 %; at 1.5, 91 % and 100 %; at 2 they exceed it, by aliasing. The time is about the same.
 """
 
-Sample = tuple[np.ndarray, np.ndarray]
+Item = tuple[np.ndarray, np.ndarray]
 
 
-class HandboneSamples:
-    """Samples of ``rows``, addressed by number; cheap to send to worker processes.
+class PolygonItems:
+    """Items of ``rows``, addressed by number; cheap to send to worker processes.
 
     Where the augmentation moves pictures, they are kept larger than the resolution, lest training pictures be more
     blurred than those of validation; see :func:`cache_size`.
@@ -61,7 +62,7 @@ class HandboneSamples:
         self._resolution, self._seed = resolution, seed
         self._augmentation = parse_augmentation(augmentation, side_is_predicted=side_is_predicted)
         self._images = list(rows["image"])
-        self._polygons = [_read_polygons(dataset, label) for label in rows["label"]]
+        self._polygons = [read_outlines(dataset, label) for label in rows["label"]]
         _check_sizes(rows, self._polygons)
         sizes = {polygons.size for polygons in self._polygons}
         zoom = (
@@ -73,19 +74,19 @@ class HandboneSamples:
     def __len__(self) -> int:
         return len(self._images)
 
-    def training(self, epoch: int, number: int) -> Sample:
-        """One augmented sample; the same for the same seed, epoch and number.
+    def training(self, epoch: int, number: int) -> Item:
+        """One augmented item; the same for the same seed, epoch and number.
 
         Returns:
-            The picture uint8 (R, R), black outside the hand's picture, and the classes int32 (R, R), bit k for class k.
+            The picture uint8 (R, R), black outside the whole picture, and the classes int32 (R, R), bit k for class k.
         """
         rng, polygons = generator(self._seed, epoch, number), self._polygons[number]
         matrix = self._augmentation.matrix(rng, polygons.size, self._resolution)
         picture = _warped(self._pictures[self._images[number]], self._from_cache(polygons, matrix), self._resolution)
         return self._augmentation.tone(picture, rng), self._drawn(polygons, matrix)
 
-    def plain(self, number: int) -> Sample:
-        """One sample that is resized and nothing else: arrays as of :meth:`training`."""
+    def plain(self, number: int) -> Item:
+        """One item that is resized and nothing else: arrays as of :meth:`training`."""
         polygons, picture = self._polygons[number], self._pictures[self._images[number]]
         side, kept = self._resolution, self._pictures.size
         resized = picture.copy() if side == kept else cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
@@ -121,15 +122,6 @@ def _warped(picture: np.ndarray, matrix: np.ndarray, resolution: int) -> np.ndar
         return picture.copy()
     offset = matrix[:, 2] + matrix[:, :2].sum(axis=1) / 2 - 0.5
     return cv2.warpAffine(picture, np.column_stack([matrix[:, :2], offset]), (resolution, resolution))
-
-
-def _read_polygons(dataset: PreparedDataset, label: str) -> PolygonSet:
-    path = dataset.path(label)
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MedsegError(f"{project.display(path)} cannot be read ({error}). Prepare the dataset again.") from error
-    return parse(text, dataset.info["classes"], project.display(path))
 
 
 def _check_sizes(rows: pd.DataFrame, polygons: list[PolygonSet]) -> None:
