@@ -100,3 +100,20 @@ def test_a_kill_between_the_two_renames_loses_nothing(tmp_path):
     with pytest.raises(RuntimeError), atomic.replacing_folder(tmp_path / "data"):
         raise RuntimeError
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["old"]
+
+
+def test_a_file_gets_a_second_name_or_a_copy_where_the_disk_has_no_links(tmp_path, monkeypatch):
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"weights")
+    target.write_bytes(b"what was there")
+    atomic.link(source, target)
+    assert target.samefile(source)
+
+    def refused(*_):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    atomic.link(source, target)
+    assert not target.samefile(source)
+    assert target.read_bytes() == b"weights"
+    assert {path.name for path in tmp_path.iterdir()} == {"source", "target"}

@@ -79,6 +79,20 @@ def replacing_file(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
 
 
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, ``target``; a copy where the disk cannot do that.
+
+    Raises:
+        MedsegError: as :func:`replacing_file`.
+    """
+    with replacing_file(target) as temporary:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of ``target`` when the block ends well.

@@ -2,8 +2,6 @@
 
 import sys
 
-import cv2
-import numpy as np
 import pytest
 import small_trainings
 
@@ -29,19 +27,9 @@ def own_runs(tmp_path, monkeypatch):
     monkeypatch.setenv(project.RUNS_VARIABLE, str(tmp_path / "runs"))
 
 
-def _draw(rng, number):
-    mask = np.zeros((40, 48), np.uint8)
-    cv2.circle(mask, tuple(int(v) for v in rng.integers(12, 28, 2)), int(rng.integers(5, 11)), 255, -1)
-    picture = np.clip(rng.normal(90, 25, (40, 48, 3)) + mask[..., None] * 0.4, 0, 255).astype(np.uint8)
-    return picture, mask, lambda split: {"test_set": "Discs" if split == "test" else ""}
-
-
 @pytest.fixture(scope="session")
 def discs(tmp_path_factory):
-    """24 samples to train, 6 to validate, 6 to test, each 48 x 40 pixels."""
-    counts = {"train": 24, "validation": 6, "test": 6}
-    info = {"study": "polyp", "name": "discs", "classes": ["polyp"], "protocol": "discs"}
-    return small_trainings.dataset(tmp_path_factory.mktemp("discs") / "data", counts, _draw, **info)
+    return small_trainings.discs(tmp_path_factory.mktemp("discs") / "data")
 
 
 @pytest.fixture

@@ -3,36 +3,29 @@
 import cv2
 import numpy as np
 import pytest
+import small_trainings
+import torch
 
+from medseg import project
 from medseg.datasets import index, polygons
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_own_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv(project.RUNS_VARIABLE, str(tmp_path / "runs"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _png(pixels):
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
-def write_discs(folder, counts=(24, 6, 6), size=(40, 48)):
-    """Write a prepared dataset; ``counts`` of train, validation and test samples."""
-    rng = np.random.default_rng(0)
-    with index.writing(folder, study="polyp", name="discs", classes=["polyp"], protocol="discs") as draft:
-        for split, count in zip(index.SPLITS, counts, strict=True):
-            for number in range(count):
-                mask = np.zeros(size, np.uint8)
-                centre = tuple(int(v) for v in rng.integers(12, 28, 2))
-                cv2.circle(mask, centre, int(rng.integers(5, 11)), 255, -1)
-                noise = rng.normal(90, 25, (*size, 3)) + mask[..., None] * 0.4
-                case = f"{split}/{number}"
-                draft.write_file(f"images/{case}.png", _png(np.clip(noise, 0, 255).astype(np.uint8)))
-                draft.write_file(f"labels/{case}.png", _png(mask))
-                files = {"image": f"images/{case}.png", "label": f"labels/{case}.png"}
-                group = {"group": f"{split}-{number // 2}", "split": split, "fold": -1}
-                draft.rows.append({"case_id": case, **files, **group, "test_set": "Discs" if split == "test" else ""})
-    return index.load(folder)
-
-
 @pytest.fixture(scope="session")
 def discs(tmp_path_factory):
-    return write_discs(tmp_path_factory.mktemp("discs") / "data")
+    return small_trainings.discs(tmp_path_factory.mktemp("discs") / "data")
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from medseg.datasets import polygons
 from medseg.datasets.augmentation.fit import fit_matrix
 from medseg.datasets.frames import read_polygons
 from medseg.errors import MedsegError
-from medseg.pytorch.overlapping_data import facts_of, training_loader, unpack, validation_loader
+from medseg.pytorch.data import batches
+from medseg.pytorch.overlapping_data import OverlappingItems, facts_of, unpack
 
-WANTED = {"resolution": 64, "augmentation": "crop_rotate", "batch_size": 6, "seed": 1}
+WANTED = {"resolution": 64, "augmentation": "crop_rotate", "seed": 1}
 
 
 def test_bits_are_unpacked_class_by_class():
@@ -30,27 +31,30 @@ def test_facts_are_0_and_1_and_minus_1_where_they_are_not_known():
 
 
 def test_batches_repeat_by_seed_and_epoch_whoever_loads_them(bones):
-    def batches(epoch, **changes):
-        loader = training_loader(bones, auxiliary=["sex"], **{**WANTED, **changes})
+    def drawn(epoch, batch_size=6, workers=0, **changes):
+        items = OverlappingItems(bones, "train", auxiliary=["sex"], **{**WANTED, **changes})
+        loader = batches(items, batch_size, workers=workers, seed=changes.get("seed", 1))
         loader.sampler.set_epoch(epoch)
         return list(loader)
 
-    first = batches(0)
+    first = drawn(0)
     pictures, bits, facts = first[0]
     assert (pictures.dtype, bits.dtype, facts.dtype) == (torch.uint8, torch.int32, torch.int64)
     assert (pictures.shape, bits.shape, facts.shape) == ((6, 1, 64, 64), (6, 64, 64), (6, 1))
-    for again in (batches(0), batches(0, workers=1)):
+    for again in (drawn(0), drawn(0, workers=1)):
         assert all(
             torch.equal(a, b) for one, two in zip(first, again, strict=True) for a, b in zip(one, two, strict=True)
         )
-    assert not torch.equal(pictures, batches(1)[0][0])
-    assert not torch.equal(pictures, batches(0, seed=2)[0][0])
+    assert not torch.equal(pictures, drawn(1)[0][0])
+    assert not torch.equal(pictures, drawn(0, seed=2)[0][0])
     assert [len(b[0]) for b in first] == [6, 6, 6, 2]
-    assert [len(b[0]) for b in batches(0, batch_size=19)] == [19], "a last batch of one is left out"
+    assert [len(b[0]) for b in drawn(0, batch_size=19)] == [19], "a last batch of one is left out"
 
 
 def test_validation_is_untouched_and_in_order(bones):
-    [(pictures, bits, facts)] = validation_loader(bones, resolution=48, batch_size=8, auxiliary=["side", "sex"])
+    [(pictures, bits, facts)] = batches(
+        OverlappingItems(bones, "validation", resolution=48, auxiliary=["side", "sex"]), 8
+    )
     rows = bones.split("validation")
     assert facts[:, 0].tolist() == [0, 1] * 3
     assert facts[:, 1].tolist() == [0, 1, 1, -1, 0, 1]
@@ -64,6 +68,6 @@ def test_validation_is_untouched_and_in_order(bones):
 
 def test_mirroring_is_refused_where_the_side_is_told(bones):
     wanted = {**WANTED, "augmentation": "HorizontalFlip(p=0.5)"}
-    training_loader(bones, auxiliary=["sex"], **wanted)
+    OverlappingItems(bones, "train", auxiliary=["sex"], **wanted)
     with pytest.raises(MedsegError, match="HorizontalFlip would turn left hands into right ones"):
-        training_loader(bones, auxiliary=["side"], **wanted)
+        OverlappingItems(bones, "train", auxiliary=["side"], **wanted)

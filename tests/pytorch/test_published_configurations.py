@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from medseg.pytorch import device as devices
-from medseg.pytorch.bone_task import BoneTask
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import build_model
-from medseg.pytorch.overlapping_inference import BonePredictor
+from medseg.pytorch.overlapping_inference import OverlappingPredictor
 from medseg.pytorch.sums import EpochSums
+from medseg.pytorch.task import OverlappingTask
 from medseg.studies.handbone.bones import CLASSES
 
 PUBLISHED = [
@@ -33,7 +33,7 @@ def test_a_published_network_takes_a_step_and_predicts(architecture, backbone, r
     model = build_model(
         architecture, backbone, num_classes=len(CLASSES), upsampling="bilinear", auxiliary=["sex", "side"]
     )
-    task = BoneTask(
+    task = OverlappingTask(
         model,
         build_loss("bce+dice"),
         classes=len(CLASSES),
@@ -62,7 +62,7 @@ def test_a_published_network_takes_a_step_and_predicts(architecture, backbone, r
     assert np.mean(moved) > 0.7, "offsets behind a factor that starts at 0 have no gradient in the first step"
     assert 0 <= sums.results()["dice"] <= 1
 
-    maps = BonePredictor(model, 64, devices.Device("cpu", "CPU", "fp32"))(
+    maps = OverlappingPredictor(model, 64, devices.Device("cpu", "CPU", "fp32"))(
         rng.integers(0, 256, (150, 130), dtype=np.uint8)
     )
     assert len(maps) == 29

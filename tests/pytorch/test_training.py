@@ -1,81 +1,40 @@
 """A training from start to scores: learning, resuming after a kill, recording, selecting."""
 
-import json
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_trainings import kill_after, start
+from torch_trainings import STAGES, run_of, trained
 
 from medseg import project
 from medseg.errors import MedsegError
 from medseg.evaluation.binary import evaluate
 from medseg.experiments import job, runs
 from medseg.masks import rle
-from medseg.pytorch import fitting, inference, training
+from medseg.pytorch import inference, training
 from medseg.pytorch.check import check
-from medseg.pytorch.data import training_loader, validation_loader
+from medseg.pytorch.data import BinaryItems, batches
 from medseg.pytorch.models import build_model
 
-STAGE = ("polyp", "2_train_torch")
 SCRIPT = """
-import json, sys
 import torch
-from medseg.datasets import index
-from medseg.experiments import runs
-from medseg.pytorch.models import build_model
-from medseg.pytorch.training import train
-parameters = json.loads(sys.argv[1])
+from torch_trainings import trained
 torch.set_num_threads(1)
-dataset = index.load(parameters["data"])
-run = runs.prepare_run("polyp", "2_train_torch", parameters, dataset)
-with runs.training(run, "polyp", "2_train_torch", parameters, dataset):
-    torch.manual_seed(parameters["seed"])
-    model = build_model(parameters["architecture"], parameters["backbone"], width=parameters["width"])
-    train(run, model, dataset, parameters)
+trained(parameters, dataset)
 """
-
-
-@pytest.fixture(autouse=True)
-def one_thread_and_own_runs(tmp_path, monkeypatch):
-    monkeypatch.setenv(project.RUNS_VARIABLE, str(tmp_path / "runs"))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def _train(parameters, dataset):
-    run = runs.prepare_run(*STAGE, parameters, dataset)
-    with runs.training(run, *STAGE, parameters, dataset):
-        torch.manual_seed(parameters["seed"])
-        model = build_model(parameters["architecture"], parameters["backbone"], width=parameters["width"])
-        history = training.train(run, model, dataset, parameters)
-    return run, history
 
 
 @pytest.mark.parametrize("schedule", ["plateau", "cosine"])
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs, tmp_path, monkeypatch, schedule):
     # The learning rate falls within the six epochs in both schedules, so its position must survive too.
     parameters |= {"schedule": schedule, "accumulate": 2, "max_epochs": 12}
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, json.dumps(parameters)])
-    run = runs.prepare_run(*STAGE, parameters, discs)
-    history = run.folder / "history.csv"
-    while not history.is_file() or len(history.read_text().splitlines()) < 7:
-        assert process.poll() is None, "the training ended by itself"
-        time.sleep(0.005)
-    process.kill()
-    assert process.wait() == -9
-    assert run.status == "interrupted"
-    done = run.history()["epoch"].max()
-    assert 3 <= done < parameters["max_epochs"]
+    process = start(SCRIPT, STAGES["polyp"], parameters, folder=project.root() / "tests" / "support")
+    kill_after(3, (process, run_of(parameters, discs)))
 
-    run, resumed = _train(parameters, discs)
+    run, resumed = trained(parameters, discs)
     monkeypatch.setenv(project.RUNS_VARIABLE, str(tmp_path / "undisturbed"))
-    _, undisturbed = _train(parameters, discs)
+    _, undisturbed = trained(parameters, discs)
     assert list(resumed["epoch"]) == list(undisturbed["epoch"]) == [e for e in range(1, 13) for _ in range(2)]
     compared = ["loss", "dice", "iou", "learning_rate"]
     np.testing.assert_allclose(resumed[compared], undisturbed[compared], atol=1e-4)
@@ -86,7 +45,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs,
 
 def test_training_learns_and_the_record_says_how(parameters, discs):
     parameters |= {"max_epochs": 15, "learning_rate": 0.01}
-    run, history = _train(parameters, discs)
+    run, history = trained(parameters, discs)
     validation = history[history["split"] == "validation"]
     assert validation["dice"].max() > 0.8
     record = run.record
@@ -104,7 +63,7 @@ def test_training_learns_and_the_record_says_how(parameters, discs):
     model.network.load_state_dict({k.removeprefix("network."): v for k, v in saved.items()})
     model.network.eval()
     scores = []
-    for pictures, masks in validation_loader(discs, resolution=32, batch_size=1):
+    for pictures, masks in batches(BinaryItems(discs, "validation", resolution=32), 1):
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (model.normalisation.mean, model.normalisation.std))
         with torch.inference_mode():
             predicted = model.network((pictures / 255 - mean) / std) > 0
@@ -124,14 +83,14 @@ def test_training_learns_and_the_record_says_how(parameters, discs):
 
     # A finished run is not trained again, and its record stays.
     before = run.record
-    _, again = _train(parameters, discs)
+    _, again = trained(parameters, discs)
     assert run.record == before
     pd.testing.assert_frame_equal(again, history)
 
 
 def test_probabilities_come_back_at_each_pictures_own_size(parameters, discs):
     parameters |= {"max_epochs": 1}
-    run, _ = _train(parameters, discs)
+    run, _ = trained(parameters, discs)
     predict = inference.load_predictor(run, "cpu")
     pictures = [np.zeros((40, 48, 3), np.uint8), np.full((33, 71, 3), 255, np.uint8)]
     maps = predict(pictures)
@@ -145,11 +104,11 @@ def test_probabilities_come_back_at_each_pictures_own_size(parameters, discs):
 
 def test_training_stops_early_and_a_rerun_does_not_go_on(parameters, discs):
     parameters |= {"patience": 1, "learning_rate": 1e-12, "max_epochs": 50}
-    run, history = _train(parameters, discs)
+    run, history = trained(parameters, discs)
     assert run.record["selection"]["stopped_early"]
     assert history["epoch"].max() < 10
     run.update(status="running")  # as if killed between the last epoch and the end
-    _, again = _train(parameters, discs)
+    _, again = trained(parameters, discs)
     assert again["epoch"].max() == history["epoch"].max()
     assert run.status == "finished"
 
@@ -157,8 +116,8 @@ def test_training_stops_early_and_a_rerun_does_not_go_on(parameters, discs):
 def test_a_loss_that_is_not_finite_ends_the_run_with_advice(parameters, discs):
     parameters |= {"learning_rate": 1e30, "loss": "bce"}
     with pytest.raises(MedsegError, match="Try a lower learning_rate"):
-        _train(parameters, discs)
-    run = runs.prepare_run(*STAGE, parameters, discs)
+        trained(parameters, discs)
+    run = run_of(parameters, discs)
     assert run.status == "failed"
     assert "training loss became" in run.record["error"]
 
@@ -168,37 +127,38 @@ def test_out_of_memory_names_the_batch_to_try(parameters, discs, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patched, pytest.raises(MedsegError, match="Try batch_size=2 and accumulate=2"):
-        patched.setattr(fitting, "_fit", exhausted)
-        _train(parameters, discs)
-    assert job.OUT_OF_MEMORY in runs.prepare_run(*STAGE, parameters, discs).record["error"].lower()
+        patched.setattr(training, "_fit", exhausted)
+        trained(parameters, discs)
+    assert job.OUT_OF_MEMORY in run_of(parameters, discs).record["error"].lower()
     monkeypatch.setenv(job.HALVINGS_VARIABLE, "1")
     parameters |= {"max_epochs": 1}
-    run, _ = _train(parameters, discs)
+    run, _ = trained(parameters, discs)
     assert run.record["batch"] == {"batch_size": 2, "accumulate": 2, "halved": True}
 
 
 def test_a_spoilt_checkpoint_is_named(parameters, discs):
-    run = runs.prepare_run(*STAGE, parameters, discs)
+    run = run_of(parameters, discs)
     run.checkpoints.mkdir(parents=True)
     (run.checkpoints / "last.ckpt").write_bytes(b"half")
     with pytest.raises(MedsegError, match=r"last.ckpt of the run .* cannot be read"):
-        _train(parameters, discs)
+        trained(parameters, discs)
 
 
 def test_batches_repeat_by_seed_and_epoch_and_validation_is_untouched(discs):
-    def batches(epoch, seed=1, workers=0):
-        loader = training_loader(discs, resolution=32, augmentation="warp", batch_size=5, seed=seed, workers=workers)
+    def drawn(epoch, seed=1, workers=0):
+        items = BinaryItems(discs, "train", resolution=32, augmentation="warp", seed=seed)
+        loader = batches(items, 5, seed=seed, workers=workers)
         loader.sampler.set_epoch(epoch)
         return [pictures for pictures, _ in loader]
 
-    first = batches(0)
+    first = drawn(0)
     assert first[0].dtype == torch.uint8
-    assert all(torch.equal(a, b) for a, b in zip(first, batches(0), strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(first, batches(0, workers=2), strict=True))
-    assert not torch.equal(first[0], batches(1)[0])
-    assert not torch.equal(first[0], batches(0, seed=2)[0])
+    assert all(torch.equal(a, b) for a, b in zip(first, drawn(0), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(first, drawn(0, workers=2), strict=True))
+    assert not torch.equal(first[0], drawn(1)[0])
+    assert not torch.equal(first[0], drawn(0, seed=2)[0])
     assert [len(p) for p in first] == [5, 5, 5, 5, 4]
-    one, two = (list(validation_loader(discs, resolution=32, batch_size=6)) for _ in range(2))
+    one, two = (list(batches(BinaryItems(discs, "validation", resolution=32), 6)) for _ in range(2))
     assert torch.equal(one[0][0], two[0][0])
     assert set(torch.unique(one[0][1]).tolist()) == {0, 1}
 
@@ -214,6 +174,11 @@ def test_batches_repeat_by_seed_and_epoch_and_validation_is_untouched(discs):
         ({"resolution": 3}, "less than one step of the encoder"),
         ({"learning_rate": -1.0}, "expected a learning rate above 0"),
         ({"architecture": "smp-unet", "backbone": "resnet18", "width": 1.0, "weights": "none.pth"}, "does not exist"),
+        ({"restart_epochs": 0}, "restart_epochs is 0, expected 1 or more"),
+        ({"tta": ["mirror"]}, "tta holds 'mirror'"),
+        ({"thresholds": "guessed"}, "thresholds is 'guessed'"),
+        ({"postprocess": "all"}, "postprocess 'all'"),
+        ({"data": "data/nowhere"}, "No prepared dataset at data/nowhere"),
         ({"precision": "fp16"}, "of no use on a CPU"),
         ({"device": "mps"}, "not available here"),
     ],

@@ -37,6 +37,19 @@ def dataset(folder, counts, draw, **info):
     return index.load(folder)
 
 
+def discs(folder):
+    """24 bright discs on noise to train, 6 to validate, 6 to test, each 48 x 40 pixels."""
+
+    def draw(rng, number):
+        mask = np.zeros((40, 48), np.uint8)
+        cv2.circle(mask, tuple(int(v) for v in rng.integers(12, 28, 2)), int(rng.integers(5, 11)), 255, -1)
+        picture = np.clip(rng.normal(90, 25, (40, 48, 3)) + mask[..., None] * 0.4, 0, 255).astype(np.uint8)
+        return picture, mask, lambda split: {"test_set": "Discs" if split == "test" else ""}
+
+    counts = {"train": 24, "validation": 6, "test": 6}
+    return dataset(folder, counts, draw, study="polyp", name="discs", classes=["polyp"], protocol="discs")
+
+
 def start(script, stage, parameters, *extra, folder):
     """Begin a program after :data:`PRELUDE`, which may import modules of the tests' ``folder``."""
     arguments = [str(Path(folder)), *map(json.dumps, (stage, parameters, *extra))]

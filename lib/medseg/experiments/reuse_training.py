@@ -4,14 +4,12 @@ Sliding windows, thresholds and the like are parameters of a run, so that their 
 training the same network again for each of them would take the same hours and give the same weights.
 """
 
-import os
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from medseg import atomic
 from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION
 from medseg.experiments.runs import Run, all_runs
 
@@ -52,8 +50,7 @@ def adopt(run: Run, twin: Run) -> pd.DataFrame:
     """
     for name in _FOLDERS:
         for source in sorted(path for path in (twin.folder / name).glob("*") if path.is_file()):
-            (run.folder / name).mkdir(parents=True, exist_ok=True)
-            _link(source, run.folder / name / source.name)
+            atomic.link(source, run.folder / name / source.name)
     history = twin.history()
     run.write_table("history.csv", history)
     record = twin.record
@@ -64,13 +61,3 @@ def adopt(run: Run, twin: Run) -> pd.DataFrame:
 def _training(parameters: Mapping[str, Any]) -> dict[str, Any]:
     left_out = INFERENCE_ONLY | NOT_PART_OF_THE_QUESTION
     return {key: value for key, value in parameters.items() if key not in left_out}
-
-
-def _link(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.part")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)

@@ -1,7 +1,6 @@
 """What happens at the end of each epoch besides training: figures and checkpoints are kept."""
 
 import io
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -96,21 +95,10 @@ class Checkpoints(Checkpoint):
         if best[:1] == [epoch]:
             trainer.save_checkpoint(self._folder / "best.ckpt", weights_only=True)
             if self._keep > 1:
-                _link(self._folder / "best.ckpt", self._folder / file_of(epoch))
+                atomic.link(self._folder / "best.ckpt", self._folder / file_of(epoch))
         elif epoch in best:
             trainer.save_checkpoint(self._folder / file_of(epoch), weights_only=True)
         trainer.save_checkpoint(self._folder / "last.ckpt")
         for file in self._folder.glob("epoch-*.ckpt"):  # only now: a kill before would go on from where it was needed
             if file.name not in map(file_of, best):
                 file.unlink()
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give a file a second name; a copy where the disk cannot do that."""
-    temporary = target.with_name(f".{target.name}.part")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        atomic.write_bytes(temporary, source.read_bytes())
-    temporary.replace(target)

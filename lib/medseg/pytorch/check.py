@@ -4,62 +4,78 @@
 all is well; a sweep asks it before the first run starts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from medseg import project
+from medseg.datasets import sample
+from medseg.datasets.augmentation.polygon import parse_augmentation
 from medseg.datasets.augmentation.presets import build_augmentation
 from medseg.errors import MedsegError
+from medseg.evaluation.overlapping import MaskRules
 from medseg.experiments import preflight
 from medseg.pytorch import device as devices
+from medseg.pytorch import tta
+from medseg.pytorch.data import classes_overlap
 from medseg.pytorch.losses import build_loss
-from medseg.pytorch.models import BuiltModel, build_model
+from medseg.pytorch.models import BuiltModel, build
+from medseg.pytorch.overlapping_inference import check_windows
 
-_AT_LEAST_ONE = ("resolution", "batch_size", "accumulate", "max_epochs", "patience")
+_AT_LEAST_ONE = (
+    "resolution", "batch_size", "accumulate", "max_epochs", "validation_interval", "patience", "restart_epochs",
+    "restart_factor",
+)  # fmt: skip
+_NOT_NEGATIVE = ("fold", "weight_decay", "backbone_learning_rate", "auxiliary_weight", "workers")
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Try everything that costs nothing: names, ranges, that files are there. The network is built without memory.
+    """Try everything that costs little: names, ranges, that files are there. The network is built without memory.
+
+    Args:
+        parameters: of a training. ``data`` names the prepared dataset, which says how many classes there are and
+            whether they overlap; window, stride, tta, thresholds, postprocess and crf, where they are there, are
+            checked too.
 
     Raises:
         MedsegError: what cannot work, and what would.
     """
-    check_numbers(parameters, _AT_LEAST_ONE)
-    build_augmentation(parameters["augmentation"], parameters["resolution"])
+    _check_numbers(parameters)
+    dataset = sample.load(parameters["data"])
+    if classes_overlap(dataset):
+        parse_augmentation(parameters["augmentation"], side_is_predicted="side" in parameters["auxiliary"])
+    else:
+        build_augmentation(parameters["augmentation"], parameters["resolution"])
     build_loss(parameters["loss"])
     devices.choose(parameters["device"], parameters["precision"])
     with torch.device("meta"):
-        model = build_model(
-            parameters["architecture"], parameters["backbone"], parts=parameters["parts"], width=parameters["width"]
-        )
-    check_model(parameters, model)
+        model = build(parameters, len(dataset.info["classes"]), weights="none")
+    _check_model(parameters, model)
+    check_windows(parameters.get("window", 0), parameters.get("stride", 0))
+    tta.views(parameters.get("tta", ()))
+    MaskRules(
+        parameters.get("thresholds", "fixed"), parameters.get("postprocess", "none"), parameters.get("crf", False)
+    )
 
 
-def check_numbers(parameters: Mapping[str, Any], at_least_one: Sequence[str]) -> None:
-    """Assert that the counts in ``at_least_one`` are positive, and what every optimiser needs.
-
-    Raises:
-        MedsegError: one of them is not.
-    """
-    for name in at_least_one:
-        if parameters[name] < 1:
-            raise MedsegError(f"{name} is {parameters[name]}, expected 1 or more.")
-    if parameters["learning_rate"] <= 0 or parameters["weight_decay"] < 0:
+def _check_numbers(parameters: Mapping[str, Any]) -> None:
+    for least, names in ((1, _AT_LEAST_ONE), (0, _NOT_NEGATIVE)):
+        for name in names:
+            if parameters.get(name, least) < least:
+                raise MedsegError(f"{name} is {parameters[name]}, expected {least} or more.")
+    if parameters["learning_rate"] <= 0:
+        raise MedsegError(f"learning_rate is {parameters['learning_rate']:g}, expected a learning rate above 0.")
+    if parameters.get("validation_interval", 1) > parameters["max_epochs"]:
         raise MedsegError(
-            f"learning_rate is {parameters['learning_rate']:g} and weight_decay {parameters['weight_decay']:g}; "
-            "expected a learning rate above 0 and a weight decay of 0 or more."
+            f"validation_interval is {parameters['validation_interval']}, but there are only "
+            f"{parameters['max_epochs']} epochs (max_epochs). Validate more often."
         )
 
 
-def check_model(parameters: Mapping[str, Any], model: BuiltModel) -> None:
-    """Assert that the network can take pictures of the training resolution, and that a file of weights is there.
-
-    Raises:
-        MedsegError: one of the two is not so.
-    """
+def _check_model(parameters: Mapping[str, Any], model: BuiltModel) -> None:
+    """Assert that the network can take pictures of the training resolution, and that what it needs is there."""
     if parameters["resolution"] < model.stride:
         raise MedsegError(
             f"resolution {parameters['resolution']} is less than one step of the encoder "
@@ -68,6 +84,11 @@ def check_model(parameters: Mapping[str, Any], model: BuiltModel) -> None:
     weights = parameters["weights"]
     if Path(weights).suffix and not project.resolve(weights).is_file():
         raise MedsegError(f"The file of pretrained weights {weights!r} does not exist. Give a file, imagenet or none.")
+    if parameters.get("backbone_learning_rate") and model.encoder is None:
+        raise MedsegError(
+            f"{parameters['architecture']} has no encoder of its own; set backbone_learning_rate to 0, which trains "
+            "all of it at learning_rate."
+        )
 
 
 if __name__ == "__main__":

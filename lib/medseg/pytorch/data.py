@@ -1,45 +1,42 @@
-"""Batches for PyTorch: uint8 up to the device, a random state of its own for every (seed, epoch, sample)."""
+"""Batches for PyTorch: uint8 up to the device, a random state of its own for every (seed, epoch, item)."""
 
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from medseg import registry
 from medseg.datasets.augmentation.presets import build_augmentation
-from medseg.datasets.augmentation.warp import Augmentation, generator, plain_resize
+from medseg.datasets.augmentation.warp import generator, plain_resize
 from medseg.datasets.frames import Frames, epoch_order
 from medseg.datasets.index import PreparedDataset
+from medseg.errors import MedsegError
 
 
-class TrainingSamples(Dataset):
-    """Augmented samples, addressed by (epoch, number) so that a run repeats whatever the number of workers."""
+class BinaryItems(Dataset):
+    """Items addressed by (epoch, number) where they are augmented, and by number where they are resized alone.
 
-    def __init__(self, frames: Frames, augmentation: Augmentation, seed: int) -> None:
-        self._frames, self._augmentation, self._seed = frames, augmentation, seed
+    So a run repeats whatever the number of workers.
+    """
 
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Picture (3, R, R) uint8 and mask (1, R, R) uint8 of {0, 1}."""
-        epoch, number = key
-        return _tensors(*self._augmentation(*self._frames[number], generator(self._seed, epoch, number)))
-
-
-class ValidationSamples(Dataset):
-    """Samples resized to the training resolution and nothing else."""
-
-    def __init__(self, frames: Frames, resolution: int) -> None:
-        self._frames, self._resolution = frames, resolution
+    def __init__(
+        self, dataset: PreparedDataset, split: str, *, resolution: int, augmentation: str = "none", seed: int = 0
+    ) -> None:
+        self._frames = Frames(dataset, dataset.split(split))
+        self._augmentation = build_augmentation(augmentation, resolution)
+        self._resolution, self._seed = resolution, seed
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    def __getitem__(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, key: tuple[int, int] | int) -> tuple[torch.Tensor, torch.Tensor]:
         """Picture (3, R, R) uint8 and mask (1, R, R) uint8 of {0, 1}."""
-        return _tensors(*plain_resize(*self._frames[number], self._resolution))
+        if isinstance(key, tuple):
+            image, mask = self._augmentation(*self._frames[key[1]], generator(self._seed, *key))
+        else:
+            image, mask = plain_resize(*self._frames[key], self._resolution)
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(mask[None].copy())
 
 
 class EpochSampler(Sampler):
@@ -60,45 +57,38 @@ class EpochSampler(Sampler):
         return ((self._epoch, int(number)) for number in order)
 
 
-def training_loader(
-    dataset: PreparedDataset, *, resolution: int, augmentation: str, batch_size: int, seed: int, workers: int = 0
-) -> DataLoader:
-    """Shuffled, augmented batches of the split ``train``.
+def batches(items: Dataset, batch_size: int, *, workers: int = 0, seed: int | None = None) -> DataLoader:
+    """Batches of ``items``: with a seed augmented and in a new order each epoch, without as they are, in their order.
 
-    A last batch of a single sample is left out: batch normalisation has no variance to measure in it.
+    Where they are trained on, a last batch of a single item is left out: batch normalisation has no variance to
+    measure in it.
     """
-    rows = dataset.split("train")
-    samples = TrainingSamples(Frames(dataset, rows), build_augmentation(augmentation, resolution), seed)
+    shuffled = {}
+    if seed is not None:
+        alone = len(items) > batch_size and len(items) % batch_size == 1
+        shuffled = {"sampler": EpochSampler(len(items), seed), "drop_last": alone}
     return DataLoader(
-        samples,
+        items,
         batch_size=batch_size,
-        sampler=EpochSampler(len(samples), seed),
-        drop_last=drops_last(len(rows), batch_size),
-        **loading(workers),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        # Forking a process in which threads of PyTorch or OpenCV already run can deadlock.
+        multiprocessing_context="spawn" if workers else None,
+        **shuffled,
     )
 
 
-def validation_loader(dataset: PreparedDataset, *, resolution: int, batch_size: int, workers: int = 0) -> DataLoader:
-    """Batches of the split ``validation``, in the order of the index, never augmented."""
-    rows: pd.DataFrame = dataset.split("validation")
-    return DataLoader(ValidationSamples(Frames(dataset, rows), resolution), batch_size=batch_size, **loading(workers))
+def classes_overlap(dataset: PreparedDataset) -> bool:
+    """Whether a pixel may belong to several classes, as the dataset's study says; else there is one.
 
-
-def drops_last(samples: int, batch_size: int) -> bool:
-    """Whether the last batch of an epoch would be a single sample: batch normalisation has no variance to measure."""
-    return samples > batch_size and samples % batch_size == 1
-
-
-def loading(workers: int) -> dict:
-    """How a loader works, whatever it loads."""
-    return {
-        "num_workers": workers,
-        "persistent_workers": workers > 0,
-        "pin_memory": torch.cuda.is_available(),
-        # Forking a process in which threads of PyTorch or OpenCV already run can deadlock.
-        "multiprocessing_context": "spawn" if workers else None,
-    }
-
-
-def _tensors(image: np.ndarray, mask: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(mask[None].copy())
+    Raises:
+        MedsegError: an unknown study, or labels that no network here learns.
+    """
+    label = registry.find(dataset.info["study"]).label
+    if label == "class_map":
+        raise MedsegError(
+            f"The labels of {dataset.info['name']} are maps of classes that exclude one another, which is not trained "
+            "in PyTorch. Take a dataset of one class, or of classes that overlap."
+        )
+    return label == "overlapping"

@@ -1,6 +1,7 @@
 """A trained run as a predictor: pictures in, probabilities at their own size out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,25 +12,85 @@ from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
-from medseg.pytorch.models import BuiltModel, build_model
+from medseg.pytorch import tta
+from medseg.pytorch.models import BuiltModel, build
+
+
+class TrainedNetwork:
+    """A network with its trained weights where it computes.
+
+    Args:
+        model: network and its normalisation.
+        device: where to compute, and how precisely.
+    """
+
+    def __init__(self, model: BuiltModel, device: devices.Device) -> None:
+        self._network, self._device = model.network.eval().to(device.torch_device), device
+        self._mean, self._std = (
+            torch.tensor(values, device=device.torch_device).view(1, 3, 1, 1)
+            for values in (model.normalisation.mean, model.normalisation.std)
+        )
+
+    def send(self, pictures: np.ndarray) -> torch.Tensor:
+        """``pictures`` on the network's device."""
+        return torch.from_numpy(pictures).to(self._device.torch_device)
+
+    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Logits (B, C, H, W) float32 of uint8 pictures (B, 3, H, W), or grey ones (B, 1, H, W)."""
+        with self._device.autocast():  # one channel against three makes three
+            return self._network((pictures.float() / 255 - self._mean) / self._std).float()
+
+
+class ProbabilityMaps:
+    """Probabilities of one picture, brought to its own size one class at a time.
+
+    Args:
+        logits: of each view (C, h, w) float32, mirrored back, all of the whole picture; they stay on their device.
+        size: (height, width) of the picture, pixels.
+        upsampling: bilinear or bicubic.
+    """
+
+    def __init__(self, logits: Sequence[torch.Tensor], size: tuple[int, int], upsampling: str = "bilinear") -> None:
+        self._logits, self._size, self._upsampling = logits, size, upsampling
+
+    def __len__(self) -> int:
+        return len(self._logits[0])
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[number] for number in range(len(self)))
+
+    @torch.inference_mode()
+    def __getitem__(self, number: int) -> np.ndarray:
+        """Probability (H, W) float32 in [0, 1] of a class: the mean over the views of the sigmoid of their logits."""
+        total = torch.zeros(self._size, device=self._logits[0].device)
+        for logits in self._logits:
+            # Pixel centres stay in their places (align_corners is off), as they do when a picture is resized.
+            native = functional.interpolate(
+                logits[number][None, None], size=self._size, mode=self._upsampling, align_corners=False
+            )
+            total += native[0, 0].sigmoid()
+        return (total / len(self._logits)).cpu().numpy()
 
 
 class Predictor:
-    """Probabilities of a trained network.
+    """Probabilities of a network of one class.
 
     Args:
         model: network with its trained weights, and its normalisation.
         resolution: side, in pixels, of the square that pictures are resized to.
         device: where to compute, and how precisely.
+        views: over whose probabilities the mean is taken, see :func:`medseg.pytorch.tta.views`.
     """
 
-    def __init__(self, model: BuiltModel, resolution: int, device: devices.Device) -> None:
-        self._network = model.network.eval().to(device.torch_device)
-        self._mean, self._std = (
-            torch.tensor(values, device=device.torch_device).view(1, 3, 1, 1)
-            for values in (model.normalisation.mean, model.normalisation.std)
-        )
-        self._resolution, self._device = resolution, device
+    def __init__(
+        self,
+        model: BuiltModel,
+        resolution: int,
+        device: devices.Device,
+        *,
+        views: Sequence[tta.View] = tta.AS_IT_IS,
+    ) -> None:
+        self._network, self._resolution, self._views = TrainedNetwork(model, device), resolution, views
 
     @torch.inference_mode()
     def __call__(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -41,31 +102,51 @@ class Predictor:
         Returns:
             For each picture (H, W) float32 in [0, 1] at its own size: the logits are brought there before the sigmoid.
         """
-        small = np.stack([resize_image(picture, self._resolution) for picture in pictures])
-        batch = torch.from_numpy(small).to(self._device.torch_device).permute(0, 3, 1, 2)
-        with self._device.autocast():
-            logits = self._network((batch.float() / 255 - self._mean) / self._std)
-        return [
-            functional.interpolate(one[None].float(), picture.shape[:2], mode="bilinear", align_corners=False)
-            .sigmoid()[0, 0]
-            .cpu()
-            .numpy()
-            for one, picture in zip(logits, pictures, strict=True)
-        ]
+        logits = [self._logits(pictures, view) for view in self._views]
+        of_each = zip(*logits, strict=True)
+        return [ProbabilityMaps(views, picture.shape[:2])[0] for views, picture in zip(of_each, pictures, strict=True)]
+
+    def _logits(self, pictures: Sequence[np.ndarray], view: tta.View) -> torch.Tensor:
+        """Logits (B, 1, h, w) float32, mirrored back, at the size at which the network saw the pictures."""
+        side = max(1, round(self._resolution * view.scale))
+        seen = np.stack([resize_image(picture, side) for picture in pictures])
+        batch = self._network.send(seen).permute(0, 3, 1, 2)
+        return self._network(batch.flip(-1)).flip(-1) if view.flipped else self._network(batch)
 
 
-def load_predictor(run: Run, device: str = "auto") -> Predictor:
+def load_predictor(run: Run, device: str = "auto", **options: Any) -> Predictor:
     """The predictor of a finished run: its best checkpoint, in the precision it was trained in where possible.
+
+    Args:
+        run: finished.
+        device: where to compute.
+        options: tta (names, see :func:`medseg.pytorch.tta.views`), where it is not to be as the run's parameters say.
+
+    Raises:
+        MedsegError: a bad option, or a checkpoint that is missing, unreadable, or not of the network that the run
+            describes.
+    """
+    parameters = {**run.record["parameters"], **options}
+    views = tta.views(parameters.get("tta", ()))
+    return Predictor(*best_network(run, device), views=views)
+
+
+def best_network(run: Run, device: str) -> tuple[BuiltModel, int, devices.Device]:
+    """The network of a finished run with the weights of its best checkpoint, its resolution, and where it computes.
+
+    That is in the precision it was trained in, or in one that there is here.
 
     Raises:
         MedsegError: the checkpoint is missing, unreadable, or not of the network that the run describes.
     """
     parameters = run.record["parameters"]
-    model = build_model(
-        parameters["architecture"], parameters["backbone"], parts=parameters["parts"], width=parameters["width"]
-    )
+    try:
+        chosen = devices.choose(device, parameters["precision"])
+    except MedsegError:  # trained where there was more to choose from
+        chosen = devices.choose(device)
+    model = build(parameters, len(run.record["dataset"]["classes"]), weights="none")
     load_best(run, model)
-    return Predictor(model, parameters["resolution"], devices.choose(device))
+    return model, parameters["resolution"], chosen
 
 
 def load_best(run: Run, model: BuiltModel) -> None:

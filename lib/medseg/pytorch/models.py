@@ -1,8 +1,9 @@
 """Networks by name: the project's own U-Net, the dilated ResNet U-Net, and everything that smp has."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
@@ -70,6 +71,31 @@ def available_backbones(architecture: str) -> list[str]:
         return list(BACKBONES)
     own = [] if architecture == "smp-dpt" else smp.encoders.get_encoder_names()
     return own + [f"tu-{name}" for name in timm.list_models()]
+
+
+def build(parameters: Mapping[str, Any], classes: int, *, weights: str | None = None) -> BuiltModel:
+    """The network that the parameters of a run describe.
+
+    Args:
+        parameters: architecture, backbone and weights; parts, width, norm, upsampling and auxiliary where they are
+            there.
+        classes: number of classes.
+        weights: instead of those in ``parameters``; "none" where trained ones follow.
+
+    Raises:
+        MedsegError: see :func:`build_model`.
+    """
+    return build_model(
+        parameters["architecture"],
+        parameters["backbone"],
+        weights=parameters["weights"] if weights is None else weights,
+        num_classes=classes,
+        parts=parameters.get("parts", PARTS),
+        width=parameters.get("width", 1.0),
+        norm=parameters.get("norm", "batch"),
+        upsampling=parameters.get("upsampling"),
+        auxiliary=parameters.get("auxiliary", ()),
+    )
 
 
 def build_model(

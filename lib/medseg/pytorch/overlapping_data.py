@@ -8,38 +8,44 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from medseg.datasets.index import PreparedDataset
 from medseg.datasets.polygon_items import PolygonItems
-from medseg.pytorch.data import EpochSampler, drops_last, loading
 from medseg.pytorch.heads import AUXILIARY
 
 UNKNOWN = -1
 
 
-class PolygonSamples(Dataset):
-    """Samples addressed by (epoch, number) where they are augmented, and by number where they are not.
+class OverlappingItems(Dataset):
+    """Items addressed by (epoch, number) where they are augmented, and by number where they are not.
 
     Args:
-        samples: of the hand-bone study.
-        facts: int64 (n, F), as :func:`facts_of` gives them.
+        dataset: whose labels are polygons.
+        split: whose items they are.
+        auxiliary: facts that are told, see :func:`facts_of`.
+        drawn: resolution, augmentation and seed, see :class:`PolygonItems`.
+
+    Raises:
+        MedsegError: a bad augmentation, or one that mirrors although the side is to be told.
     """
 
-    def __init__(self, samples: PolygonItems, facts: np.ndarray) -> None:
-        self._samples, self._facts = samples, torch.from_numpy(facts)
+    def __init__(
+        self, dataset: PreparedDataset, split: str, *, auxiliary: Sequence[str] = (), **drawn: int | str
+    ) -> None:
+        rows = dataset.split(split)
+        self._items = PolygonItems(dataset, rows, side_is_predicted="side" in auxiliary, **drawn)
+        self._facts = torch.from_numpy(facts_of(rows, auxiliary))
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return len(self._items)
 
     def __getitem__(self, key: tuple[int, int] | int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Picture (1, R, R) uint8, classes (R, R) int32 with bit k for class k, and facts (F,) int64."""
         if isinstance(key, tuple):
-            picture, bits = self._samples.training(*key)
-            number = key[1]
+            (picture, bits), number = self._items.training(*key), key[1]
         else:
-            picture, bits = self._samples.plain(key)
-            number = key
+            (picture, bits), number = self._items.plain(key), key
         return torch.from_numpy(picture[None]), torch.from_numpy(bits), self._facts[number]
 
 
@@ -67,45 +73,3 @@ def unpack(bits: torch.Tensor, classes: int) -> torch.Tensor:
     for number in range(classes):  # one at a time: an int32 for every class would be four times the result
         masks[:, number] = (bits >> number) & 1
     return masks
-
-
-def training_loader(
-    dataset: PreparedDataset,
-    *,
-    resolution: int,
-    augmentation: str,
-    batch_size: int,
-    seed: int,
-    auxiliary: Sequence[str] = (),
-    workers: int = 0,
-) -> DataLoader:
-    """Shuffled, augmented batches of the split ``train``; a last batch of a single sample is left out.
-
-    Raises:
-        MedsegError: a bad augmentation, or one that mirrors although the side is to be told.
-    """
-    rows = dataset.split("train")
-    samples = PolygonItems(
-        dataset,
-        rows,
-        resolution=resolution,
-        augmentation=augmentation,
-        seed=seed,
-        side_is_predicted="side" in auxiliary,
-    )
-    return DataLoader(
-        PolygonSamples(samples, facts_of(rows, auxiliary)),
-        batch_size=batch_size,
-        sampler=EpochSampler(len(rows), seed),
-        drop_last=drops_last(len(rows), batch_size),
-        **loading(workers),
-    )
-
-
-def validation_loader(
-    dataset: PreparedDataset, *, resolution: int, batch_size: int, auxiliary: Sequence[str] = (), workers: int = 0
-) -> DataLoader:
-    """Batches of the split ``validation``, in the order of the index, never augmented."""
-    rows = dataset.split("validation")
-    samples = PolygonSamples(PolygonItems(dataset, rows, resolution=resolution), facts_of(rows, auxiliary))
-    return DataLoader(samples, batch_size=batch_size, **loading(workers))

@@ -1,63 +1,30 @@
-"""A trained run of the hand-bone study as a predictor: a picture in, probabilities of one class at a time out."""
+"""A trained run of overlapping classes as a predictor: a picture in, probabilities of one class at a time out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch.nn import functional
 
 from medseg.datasets.augmentation.fit import fit_matrix, fit_picture
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
 from medseg.pytorch import sliding_window, tta
-from medseg.pytorch.bone_training import build
-from medseg.pytorch.inference import load_best
+from medseg.pytorch.inference import ProbabilityMaps, TrainedNetwork, best_network
 from medseg.pytorch.models import BuiltModel
 
 _WINDOWS_AT_ONCE = 4
 
 
-class BoneMaps:
-    """Probabilities of one picture, brought to its own size one class at a time.
-
-    Args:
-        logits: of each view (C, h, w) float32, mirrored back, all of the whole picture; they stay on their device.
-        size: (height, width) of the picture, pixels.
-        upsampling: bilinear or bicubic.
-    """
-
-    def __init__(self, logits: Sequence[torch.Tensor], size: tuple[int, int], upsampling: str) -> None:
-        self._logits, self._size, self._upsampling = logits, size, upsampling
-
-    def __len__(self) -> int:
-        return len(self._logits[0])
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self[number] for number in range(len(self)))
-
-    @torch.inference_mode()
-    def __getitem__(self, number: int) -> np.ndarray:
-        """Probability (H, W) float32 in [0, 1] of a class: the mean over the views of the sigmoid of their logits."""
-        total = torch.zeros(self._size, device=self._logits[0].device)
-        for logits in self._logits:
-            # Pixel centres stay in their places (align_corners is off), as they do when a picture is resized.
-            native = functional.interpolate(
-                logits[number][None, None], size=self._size, mode=self._upsampling, align_corners=False
-            )
-            total += native[0, 0].sigmoid()
-        return (total / len(self._logits)).cpu().numpy()
-
-
-class BonePredictor:
-    """Probabilities of a trained network.
+class OverlappingPredictor:
+    """Probabilities of a trained network of overlapping classes.
 
     Without a window the whole picture is fitted into a square of the training resolution, as in training. With one it
     is predicted in squares of ``window`` pixels of the picture, each brought to the training resolution, so that the
-    network sees the hand larger than whole: sensible where it was trained on crops of about that share of the picture.
-    Logits are blended over windows; probabilities are averaged over views, each of which has its own windows.
+    network sees what is shown larger than whole: sensible where it was trained on crops of about that share of the
+    picture. Logits are blended over windows; probabilities are averaged over views, each of which has its own windows.
 
     Args:
         model: network with its trained weights, and its normalisation.
@@ -81,27 +48,22 @@ class BonePredictor:
         *,
         window: int = 0,
         stride: int = 0,
-        views: Sequence[tta.View] = (tta.View(1.0, False),),
+        views: Sequence[tta.View] = tta.AS_IT_IS,
         upsampling: str = "bilinear",
         batch: int = _WINDOWS_AT_ONCE,
     ) -> None:
         check_windows(window, stride)
         if batch < 1:
             raise MedsegError(f"batch is {batch}, expected 1 or more windows at once.")
-        self._network = model.network.eval().to(device.torch_device)
-        self._mean, self._std = (
-            torch.tensor(values, device=device.torch_device).view(1, 3, 1, 1)
-            for values in (model.normalisation.mean, model.normalisation.std)
-        )
-        self._resolution, self._device = resolution, device
+        self._network, self._resolution = TrainedNetwork(model, device), resolution
         self._window, self._stride = window, stride or max(1, window // 2)
         self._views, self._upsampling, self._batch = tuple(views), upsampling, batch
 
     @torch.inference_mode()
-    def __call__(self, picture: np.ndarray) -> BoneMaps:
+    def __call__(self, picture: np.ndarray) -> ProbabilityMaps:
         """Maps of a picture (H, W) or (H, W, 3) uint8, of which the grey value counts."""
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.ndim == 3 else picture
-        return BoneMaps([self._logits(grey, view) for view in self._views], grey.shape, self._upsampling)
+        return ProbabilityMaps([self._logits(grey, view) for view in self._views], grey.shape, self._upsampling)
 
     def _logits(self, picture: np.ndarray, view: tta.View) -> torch.Tensor:
         """Logits (C, h, w) float32 of the whole picture, at the size at which the network saw it."""
@@ -113,26 +75,21 @@ class BonePredictor:
         side = max(1, round(longest * enlarged))
         fit = fit_matrix(seen.shape[::-1], side)
         height, width = round(fit[1, 1] * seen.shape[0]), round(fit[0, 0] * seen.shape[1])
-        square = torch.from_numpy(fit_picture(seen, side)).to(self._device.torch_device)
+        square = self._network.send(fit_picture(seen, side))
         if windowed:
             logits = sliding_window.slide(
-                self._network_logits,
+                self._network,
                 square[None, :height, :width],
                 window=self._resolution,
                 stride=min(self._resolution, max(1, round(self._stride * self._resolution / self._window))),
                 batch=self._batch,
             )
         else:
-            logits = self._network_logits(square[None, None])[0, :, :height, :width]
+            logits = self._network(square[None, None])[0, :, :height, :width]
         return logits.flip(-1) if view.flipped else logits
 
-    def _network_logits(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Logits (B, C, H, W) float32 of grey uint8 pictures (B, 1, H, W)."""
-        with self._device.autocast():
-            return self._network((pictures.float() / 255 - self._mean) / self._std).float()
 
-
-def load_predictor(run: Run, device: str = "auto", **options: Any) -> BonePredictor:
+def load_predictor(run: Run, device: str = "auto", **options: Any) -> OverlappingPredictor:
     """The predictor of a finished run: its best checkpoint, in the precision it was trained in where possible.
 
     Args:
@@ -148,14 +105,8 @@ def load_predictor(run: Run, device: str = "auto", **options: Any) -> BonePredic
     parameters = run.record["parameters"]
     wanted = {name: parameters[name] for name in ("window", "stride", "tta", "upsampling") if name in parameters}
     wanted |= options
-    try:
-        chosen = devices.choose(device, parameters["precision"])
-    except MedsegError:  # trained where there was more to choose from
-        chosen = devices.choose(device)
     views = tta.views(wanted.pop("tta", ()))
-    model = build(parameters, len(run.record["dataset"]["classes"]), weights="none")
-    load_best(run, model)
-    return BonePredictor(model, parameters["resolution"], chosen, views=views, **wanted)
+    return OverlappingPredictor(*best_network(run, device), views=views, **wanted)
 
 
 def check_windows(window: int, stride: int) -> None:

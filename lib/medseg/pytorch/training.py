@@ -1,45 +1,201 @@
-"""Train one run of the polyp study."""
+"""Train one run in PyTorch with Lightning, whatever the kind of label: resumed where a checkpoint is, recorded."""
 
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import lightning
 import pandas as pd
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from torch.utils.data import DataLoader
 
 from medseg.datasets.index import PreparedDataset
+from medseg.errors import MedsegError
+from medseg.experiments import outcome
+from medseg.experiments.history import History, ranked
 from medseg.experiments.runs import Run
-from medseg.pytorch.data import training_loader, validation_loader
-from medseg.pytorch.fitting import Work, fit
+from medseg.pytorch import device as devices
+from medseg.pytorch.callbacks import AtomicCheckpointIO, Bookkeeping, Checkpoints, file_of
+from medseg.pytorch.data import BinaryItems, batches, classes_overlap
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel
-from medseg.pytorch.task import SegmentationTask
+from medseg.pytorch.overlapping_data import OverlappingItems
+from medseg.pytorch.task import AUXILIARY_WEIGHT, OverlappingTask, SegmentationTask
+
+SELECTION_RULE = "highest mean validation Dice at the training resolution, threshold 0.5"
+OVERLAPPING_SELECTION_RULE = (
+    "highest average validation Dice (mean over cases and classes, empty in truth and prediction left out) at the "
+    "training resolution, threshold 0.5"
+)
+#: How many checkpoints with the best validation Dice are kept of a network of overlapping classes.
+KEPT = 3
 
 
 def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """Train ``model``, or go on from ``checkpoints/last.ckpt``; call it within :func:`runs.training`.
 
+    The last epoch is always validated. Of a network of overlapping classes the three checkpoints with the best average
+    validation Dice are kept as ``epoch-NNNN.ckpt``, the best of them also as ``best.ckpt``; the record names them under
+    ``selection.kept``.
+
     Args:
-        parameters: architecture, backbone, resolution, batch_size, accumulate, max_epochs, learning_rate,
-            weight_decay, loss, schedule, patience, augmentation, precision, device, compile, workers, seed.
+        model: as :func:`medseg.pytorch.models.build` makes it.
+        dataset: with the fold held out that ``parameters`` name, where there are folds.
+        parameters: architecture, resolution, batch_size, accumulate, max_epochs, learning_rate, weight_decay, loss,
+            schedule, patience (validations), augmentation, precision, device, compile, workers, seed; where they
+            differ from their defaults validation_interval (1 epoch), restart_epochs (10), restart_factor (1) and
+            backbone_learning_rate (0: as the rest); for overlapping classes auxiliary and auxiliary_weight (0.005).
 
     Returns:
-        The history, one row per epoch and split.
+        The history: epoch, split, loss, dice, iou, for each auxiliary head its loss and accuracy, learning_rate,
+        seconds; no row for the validation of an epoch that had none. ``loss`` is the whole loss, that of the auxiliary
+        heads included.
 
     Raises:
-        MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
+        MedsegError: no validation data, a bad augmentation, out of memory, a loss that is not finite, a checkpoint
+            that cannot be read, batches of one where batch normalisation needs more.
     """
-
-    def prepare(batch_size: int) -> Work:
-        common = {name: parameters[name] for name in ("resolution", "workers")} | {"batch_size": batch_size}
-        seed = parameters["seed"]
-        task = SegmentationTask(
-            model,
-            build_loss(parameters["loss"]),
-            learning_rate=parameters["learning_rate"],
-            weight_decay=parameters["weight_decay"],
-            schedule=parameters["schedule"],
-            seed=seed,
+    device = devices.choose(parameters["device"], parameters["precision"])
+    rule, keep = (OVERLAPPING_SELECTION_RULE, KEPT) if classes_overlap(dataset) else (SELECTION_RULE, 1)
+    last = run.checkpoints / "last.ckpt"
+    earlier = _history_in(last)
+    if earlier is None or not earlier["ended"]:
+        try:
+            with _quiet():
+                _fit(run, model, dataset, parameters, device, last if earlier else None, keep)
+        except Exception as error:
+            if devices.is_out_of_memory(error):
+                raise outcome.out_of_memory(device, parameters) from error
+            if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
+                raise MedsegError(
+                    f"{parameters['architecture']} pools features to a single pixel, in which batch normalisation "
+                    "needs two pictures a batch at least. Take batch_size=2 or more, or norm='group'."
+                ) from error
+            raise
+    history = run.history()
+    if run.record.get("status") != "finished":
+        best = ranked(history.to_dict("records"), "dice")[:keep]
+        kept = [{"file": file_of(row["epoch"]), "epoch": row["epoch"], "dice": row["dice"]} for row in best]
+        outcome.finish(
+            run,
+            parameters,
+            history,
+            device=device,
+            model=model,
+            metric="dice",
+            rule=rule,
+            peak_memory_mb=devices.peak_memory_mb(device),
+            **({"kept": kept} if keep > 1 else {}),
         )
-        training = training_loader(dataset, augmentation=parameters["augmentation"], seed=seed, **common)
-        return Work(task, training, validation_loader(dataset, **common))
+    return history
 
-    return fit(run, model, parameters, prepare)
+
+def _fit(
+    run: Run,
+    model: BuiltModel,
+    dataset: PreparedDataset,
+    parameters: Mapping[str, Any],
+    device: devices.Device,
+    resume: Path | None,
+    keep: int,
+) -> None:
+    batch_size, accumulate = outcome.batches(parameters)
+    training, validation = _loaders(dataset, parameters, batch_size)
+    if not len(validation):
+        raise MedsegError("There are no validation samples to choose a checkpoint on. Prepare the dataset again.")
+    task = _task(model, dataset, parameters)
+    if device.kind == "cuda":
+        task = task.to(memory_format=torch.channels_last)
+    if parameters["compile"]:
+        task.network.compile()
+    history = History(run, parameters["max_epochs"], shown="dice")
+    trainer = lightning.Trainer(
+        accelerator={"cuda": "gpu"}.get(device.kind, device.kind),
+        devices=1,
+        precision=device.lightning_precision,
+        max_epochs=parameters["max_epochs"],
+        check_val_every_n_epoch=parameters.get("validation_interval", 1),
+        accumulate_grad_batches=accumulate,
+        callbacks=[
+            # At the end of a validation, not of an epoch: an old value must not count again.
+            EarlyStopping(
+                "validation_dice", mode="max", patience=parameters["patience"], check_on_train_epoch_end=False
+            ),
+            Bookkeeping(history, parameters["max_epochs"]),
+            Checkpoints(run, history, keep),
+        ],
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=run.folder,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(task, training, validation, ckpt_path=resume, weights_only=True)
+    if trainer.interrupted:  # Lightning swallows an interrupt; the run must not pass for finished
+        raise KeyboardInterrupt
+
+
+def _task(model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any]) -> SegmentationTask:
+    loss = build_loss(parameters["loss"])
+    options = {
+        "learning_rate": parameters["learning_rate"],
+        "backbone_learning_rate": parameters.get("backbone_learning_rate", 0.0),
+        "weight_decay": parameters["weight_decay"],
+        "schedule": parameters["schedule"],
+        "restarts": (parameters.get("restart_epochs", 10), parameters.get("restart_factor", 1)),
+        "seed": parameters["seed"],
+    }
+    if not classes_overlap(dataset):
+        return SegmentationTask(model, loss, **options)
+    weight = parameters.get("auxiliary_weight", AUXILIARY_WEIGHT)
+    return OverlappingTask(model, loss, classes=len(dataset.info["classes"]), auxiliary_weight=weight, **options)
+
+
+def _loaders(dataset: PreparedDataset, parameters: Mapping[str, Any], batch_size: int) -> tuple[DataLoader, DataLoader]:
+    """Batches to train on and to validate on."""
+    if classes_overlap(dataset):
+        items = partial(OverlappingItems, dataset, auxiliary=parameters["auxiliary"])
+    else:
+        items = partial(BinaryItems, dataset)
+    seed, resolution, workers = parameters["seed"], parameters["resolution"], parameters["workers"]
+    drawn = items("train", resolution=resolution, augmentation=parameters["augmentation"], seed=seed)
+    plain = items("validation", resolution=resolution)
+    return batches(drawn, batch_size, workers=workers, seed=seed), batches(plain, batch_size, workers=workers)
+
+
+def _history_in(checkpoint: Path) -> dict[str, Any] | None:
+    """What the bookkeeping left in a checkpoint; None where there is no checkpoint."""
+    if not checkpoint.is_file():
+        return None
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return content["callbacks"][Bookkeeping.__qualname__]
+    except Exception as error:
+        raise MedsegError(
+            f"The checkpoint {checkpoint.name} of the run {checkpoint.parent.parent.name} cannot be read ({error}). "
+            "Delete the folder checkpoints/ of the run to train it from the start."
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's tips and hints out of the report; errors stay."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        for hint in (
+            ".*does not have many workers.*",
+            ".*number of training batches.*",
+            ".*Checkpoint directory.*exists.*",
+            # Lightning goes through a batch in a way that PyTorch has deprecated; nothing here can choose another.
+            ".*LeafSpec.*",
+        ):
+            warnings.filterwarnings("ignore", hint)
+        yield

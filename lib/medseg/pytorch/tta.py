@@ -23,6 +23,9 @@ class View:
     flipped: bool
 
 
+AS_IT_IS = (View(1.0, False),)
+
+
 def views(names: Sequence[str]) -> list[View]:
     """The views that ``names`` ask for, the picture as it is first; their probabilities are averaged with equal weight.
 

@@ -5,7 +5,7 @@ from medseg.registry import Study, Training
 STUDY = Study(
     name="handbone",
     label="overlapping",
-    trainings=(Training("2_train", "PyTorch", "medseg.pytorch.check_bones", "medseg.pytorch.overlapping_inference"),),
+    trainings=(Training("2_train", "PyTorch", "medseg.pytorch.check", "medseg.pytorch.overlapping_inference"),),
     prepare="medseg.studies.handbone.prepare:prepare",
     sample="phantoms.handbone.sample:write_hand_sample",
     demo=("image_size",),
