@@ -14,7 +14,6 @@ from medseg.errors import MedsegError
 from medseg.experiments import console as terminal
 from medseg.experiments import engine, migrate, preflight, runs
 from medseg.experiments import sweep as sweeps
-from medseg.experiments.job import Job
 
 app = typer.Typer(
     help="Compare segmentation models on medical images.",
@@ -232,8 +231,8 @@ def _run(
     planned: sweeps.Sweep, workers: int | None, scheduler: str, timeout_hours: float | None
 ) -> list[engine.Outcome]:
     """Check, then run what is not finished yet."""
-    jobs = [Job(p.run.folder, p.study, p.stage, p.parameters) for p in planned.planned]
-    pending = [job for job, p in zip(jobs, planned.planned, strict=True) if p.run.record.get("status") != "finished"]
+    jobs = planned.planned
+    pending = [job for job in jobs if job.run.record.get("status") != "finished"]
     faults = [message for message in preflight.check(pending) if message]
     if faults:
         raise MedsegError("Nothing was started:\n" + "\n".join(f"  - {fault}" for fault in dict.fromkeys(faults)))

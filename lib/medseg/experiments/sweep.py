@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from medseg.datasets import sample
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import params
+from medseg.experiments.job import Job
 from medseg.experiments.runs import Run, prepare_run
 
 
@@ -31,14 +32,15 @@ class _SweepFile(BaseModel):
 
 
 @dataclass(frozen=True)
-class PlannedRun:
-    """One run of a sweep: its folder, every parameter, and the ones by which it differs from the others."""
+class PlannedRun(Job):
+    """One run of a sweep, and the parameters by which it differs from the others."""
 
-    run: Run
-    study: str
-    stage: str
-    parameters: dict[str, Any]
     varied: dict[str, Any]
+
+    @property
+    def run(self) -> Run:
+        """Its folder as a run."""
+        return Run(self.folder)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def load(file: Path, profile: str = "") -> Sweep:
         run = prepare_run(content.study, content.train, parameters, datasets[data])
         if run.id in planned:
             raise MedsegError(f"{where}: asks the same as an earlier run ({row}). Remove one of the two.")
-        planned[run.id] = PlannedRun(run, content.study, content.train, parameters, row)
+        planned[run.id] = PlannedRun(run.folder, content.study, content.train, parameters, row)
     name = "-".join(word for word in (content.study, file.stem, profile) if word)
     return Sweep(name, content.study, content.title, file, profile, _only_varied(list(planned.values())))
 
@@ -179,7 +181,4 @@ def _only_varied(planned: list[PlannedRun]) -> list[PlannedRun]:
         for name in planned[0].parameters
         if any(p.parameters[name] != planned[0].parameters[name] for p in planned)
     }
-    return [
-        PlannedRun(p.run, p.study, p.stage, p.parameters, {k: v for k, v in p.parameters.items() if k in names})
-        for p in planned
-    ]
+    return [replace(p, varied={k: v for k, v in p.parameters.items() if k in names}) for p in planned]

@@ -115,8 +115,13 @@ class Tube:
             away = (z - centre - tilt + PERIOD / 2) % PERIOD - PERIOD / 2
             slope = np.where(away < 0, 1.25, 0.8) / (folds.width * rng.uniform(0.75, 1.35))
             radius -= folds.height * rng.uniform(0.6, 1.2) * strength * np.exp(-np.square(away * slope))
-        radius = np.maximum(radius, 0.3).astype(np.float32)
-        self.radius = cv2.GaussianBlur(np.pad(radius, 8, mode="wrap"), (0, 0), 1.2)[8:-8, 8:-8].copy()
+        self._settle(radius, least=0.3, softness=1.2)
+
+    def _settle(self, radius: np.ndarray, *, least: float, softness: float) -> None:
+        """Keep a map (rows, columns) of the wall's distance from the middle, softened, with its slopes and hollows."""
+        rows, columns = radius.shape
+        radius = np.maximum(radius, least).astype(np.float32)
+        self.radius = cv2.GaussianBlur(np.pad(radius, 8, mode="wrap"), (0, 0), softness)[8:-8, 8:-8].copy()
         slope_z, slope_angle = np.gradient(np.pad(self.radius, 1, mode="wrap"))
         self.slope_z = (slope_z[1:-1, 1:-1] * (rows / PERIOD)).astype(np.float32)
         self.slope_angle = (slope_angle[1:-1, 1:-1] * (columns / (2 * np.pi))).astype(np.float32)

@@ -40,14 +40,7 @@ class Stomach(Tube):
         # One circular fold: the angular notch, behind which the antrum begins.
         away = (z - 0.62 * PERIOD - 0.12 * np.sin(angle + rng.uniform(0, 2 * np.pi)) + PERIOD / 2) % PERIOD - PERIOD / 2
         radius -= 0.2 * (0.6 + 0.5 * np.cos(angle - rng.uniform(0, 2 * np.pi))) * np.exp(-np.square(away / 0.2))
-        radius = np.maximum(radius, 0.35).astype(np.float32)
-        self.radius = cv2.GaussianBlur(np.pad(radius, 8, mode="wrap"), (0, 0), 1.6)[8:-8, 8:-8].copy()
-        slope_z, slope_angle = np.gradient(np.pad(self.radius, 1, mode="wrap"))
-        self.slope_z = (slope_z[1:-1, 1:-1] * (rows / PERIOD)).astype(np.float32)
-        self.slope_angle = (slope_angle[1:-1, 1:-1] * (columns / (2 * np.pi))).astype(np.float32)
-        pad = 96
-        around = cv2.GaussianBlur(np.pad(self.radius, pad, mode="wrap"), (0, 0), 22)[pad:-pad, pad:-pad]
-        self.hollow = self.radius - around
+        self._settle(radius, least=0.35, softness=1.6)
 
 
 @dataclass(frozen=True)
