@@ -91,5 +91,5 @@ def read(path: Path) -> list[Correction]:
                 f"{where} has the new label {cells['new_label']!r}, which is none of the 29 bones"
                 f"{nearest_class(cells['new_label'])}."
             )
-        corrections.append(Correction(*cells.values()))
+        corrections.append(Correction(cells["file"], cells["annotation"], cells["old_label"], cells["new_label"]))
     return corrections
