@@ -89,7 +89,7 @@ def files_by_patient(
     found: dict[tuple[str, str], list[Path]] = {}
     for patient in [entry for tree in trees for entry in entries(tree)]:
         if not patient.is_dir():
-            problems.append((patient, f"lies outside the patient folders; expected {expected}"))
+            problems.append((patient, f"lies outside the patients' folders; expected {expected}"))
             continue
         try:
             for entry in files_of(patient):

@@ -440,7 +440,7 @@ def test_what_does_not_belong_is_listed(source, tmp_path, monkeypatch):
     dataset = gastric.prepare(source, tmp_path / "out", shares=(0.5, 0.5, 0))
     found = rejected(dataset)
     for path, reason in {
-        "DICOM/loose.dcm": "outside the patient folders",
+        "DICOM/loose.dcm": "outside the patients' folders",
         "DICOM/P0/CT": "not in a folder ENDO",
         "LABELS/P0/ENDO/notes.txt": "not a file with the extension .json",
         "DICOM/P1/ENDO/a.dcm": "have the same name",
