@@ -158,14 +158,14 @@ def predict(
     run: Annotated[str, typer.Argument(help="run id, its end, its folder, or latest")],
     pictures: Annotated[Path, typer.Option(help="folder of PNG files, subfolders included; no truth is needed")],
     out: Annotated[Path, typer.Option(help="CSV to write: image_name,class,rle")],
+    study: Annotated[str, typer.Option(help=f"of the run: {_STUDIES}")] = "handbone",
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
 ) -> None:
-    """Predict new hand X-rays with a trained run of the study handbone, as a submission."""
-    from medseg.evaluation import submission
-    from medseg.experiments import prediction
+    """Predict new pictures with a trained run, as a submission; masks are made by the run's own rules."""
+    from medseg.evaluation import common, submission
 
-    found = runs.find_run("handbone", run)
-    number = submission.predict_folder(found, prediction.load_predictor(found, device), pictures.absolute(), out)
+    found = runs.find_run(study, run)
+    number = submission.predict_folder(found, common.load_predictor(found, device), pictures.absolute(), out)
     terminal.console.print(f"{out}: {number} pictures", highlight=False)
 
 
@@ -177,6 +177,7 @@ def ensemble(
     weights: Annotated[
         Path | None, typer.Option(help="JSON list: for each file a number, or an object with one for each class")
     ] = None,
+    threshold: Annotated[float, typer.Option(help="of mean: share of the weights that has to be exceeded")] = 0.5,
     data: Annotated[str, typer.Option(help="prepared dataset to score it on, with its test fold")] = "",
     fold: Annotated[int, typer.Option(help="test fold of --data")] = 0,
     height: Annotated[int, typer.Option(help="of the pictures, pixels")] = 2048,
@@ -191,7 +192,7 @@ def ensemble(
         given = json.loads(weights.read_text("utf-8")) if weights else None
     except (OSError, ValueError) as error:
         raise MedsegError(f"{weights} cannot be read as a JSON list of weights ({error}).") from error
-    combine(files, out, rule, given, (height, width))
+    combine(files, out, rule, given, (height, width), threshold)
     terminal.console.print(f"{out}: {rule} of {len(files)}", highlight=False)
     if data:
         dataset = splits.hold_out(samples.load(data), fold)

@@ -4,24 +4,18 @@ import cv2
 import numpy as np
 import pytest
 
-from medseg import project
-from medseg.datasets.frames import read_polygons
-from medseg.datasets.polygons import rasterise
 from medseg.errors import MedsegError
 from medseg.evaluation import submission
-from medseg.experiments import runs
+from medseg.evaluation.evaluator import evaluate
+from medseg.evaluation.rules import segmenter
 from medseg.masks import submission as files
 
 RULES = {"thresholds": "fixed", "postprocess": "none", "crf": False}
 
 
 @pytest.fixture
-def run(polygon_dataset, tmp_path, monkeypatch):
-    monkeypatch.setenv(project.RUNS_VARIABLE, str(tmp_path / "runs"))
-    run = runs.prepare_run("handbone", "2_train", RULES, polygon_dataset)
-    with runs.training(run, "handbone", "2_train", RULES, polygon_dataset):
-        run.finish()
-    return run
+def run(run_of, polygon_dataset):
+    return run_of(polygon_dataset, **RULES)
 
 
 @pytest.fixture
@@ -34,13 +28,9 @@ def pictures(polygon_dataset, tmp_path):
     return tmp_path / "test"
 
 
-def test_a_perfect_submission_scores_one_and_keeps_empty_masks(run, pictures, polygon_dataset, tmp_path):
-    truths = {}
-    for _, row in polygon_dataset.index.iterrows():
-        picture, true = read_polygons(polygon_dataset, row)
-        truths[picture.tobytes()] = rasterise(true, 3).astype(np.float32)
+def test_a_perfect_submission_scores_one_and_keeps_empty_masks(run, pictures, polygon_dataset, right, tmp_path):
     out = tmp_path / "submission.csv"
-    assert submission.predict_folder(run, lambda picture: truths[picture.tobytes()], pictures, out) == 2
+    assert submission.predict_folder(run, right, pictures, out) == 2
     rows = list(files.read(out))
     assert [row.image_name for row in rows] == ["image0.v1_R.png"] * 3 + ["image1.v1_R.png"] * 3
     assert rows[-1].rle == ""
@@ -68,3 +58,25 @@ def test_fitted_thresholds_need_an_evaluation(run, pictures, tmp_path):
     run.update(parameters={**RULES, "thresholds": "fitted"})
     with pytest.raises(MedsegError, match="fitted by 3_evaluate"):
         submission.predict_folder(run, None, pictures, tmp_path / "out.csv")
+
+
+def test_pictures_of_one_class_are_predicted_by_the_threshold_of_the_evaluation(run_of, discs, brightness, tmp_path):
+    run, out = run_of(discs), tmp_path / "submission.csv"
+    evaluate(run, segmenter(run, brightness, discs, threshold=0.3), discs)
+    assert submission.predict_folder(run, brightness, discs.folder / "images", out) == len(discs.index)
+    found = {row.image_name: row.rle for row in files.read(out)}
+    for test_set in ("A", "B"):
+        for row in files.read(run.folder / "predictions" / f"{test_set}.csv"):
+            assert found[f"{row.image_name.removeprefix('a/')}.png"] == row.rle
+            assert bool(row.rle) == (row.image_name != "a/3")
+
+
+def test_classes_of_a_map_are_predicted_one_by_one_and_scored(run_of, phase_dataset, phases, tmp_path):
+    run, out = run_of(phase_dataset), tmp_path / "submission.csv"
+    submission.predict_folder(run, phases, phase_dataset.folder / "images", out)
+    rows = list(files.read(out))
+    assert len(rows) == 4 * len(phase_dataset.index)
+    files.write(out, [(row.image_name.removesuffix(".png"), *row[1:]) for row in rows])
+    scores = submission.score(out, phase_dataset)
+    assert set(scores["class"]) == set(phase_dataset.info["classes"])
+    assert (scores["dice"].dropna() == 1).all()

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from medseg.experiments import reuse_training as adoption
+from medseg.experiments import reuse_training
 from medseg.experiments.runs import Run, prepare_run, training
 
 PARAMETERS = {"architecture": "unet", "learning_rate": 0.1, "window": 0, "postprocess": "none", "seed": 1}
@@ -14,10 +14,10 @@ def start(dataset, monkeypatch, tmp_path):
     """Begin the training of a run with some parameters changed."""
     monkeypatch.setenv("MEDSEG_RUNS", str(tmp_path / "runs"))
 
-    def begin(**changed) -> tuple[Run, dict]:
+    def begin(study="handbone", stage="2_train", **changed) -> tuple[Run, dict]:
         parameters = {**PARAMETERS, **changed}
-        run = prepare_run("handbone", "2_train", parameters, dataset)
-        with training(run, "handbone", "2_train", parameters, dataset):
+        run = prepare_run(study, stage, parameters, dataset)
+        with training(run, study, stage, parameters, dataset):
             pass
         return run, parameters
 
@@ -38,9 +38,9 @@ def finished(start):
 
 def test_inference_alone_is_not_trained_again(start, finished):
     run, parameters = start(window=512, postprocess="both")
-    twin = adoption.trained_twin(run, parameters)
-    assert twin.id == finished.id
-    history = adoption.adopt(run, twin)
+    found = reuse_training.find_finished_training(run, parameters)
+    assert found.id == finished.id
+    history = reuse_training.take_over(run, found)
     assert list(history["loss"]) == [0.5]
     assert (run.checkpoints / "best.ckpt").read_bytes() == b"weights"
     assert (run.folder / "validation" / "epoch-0001.jpg").read_bytes() == b"picture"
@@ -52,17 +52,42 @@ def test_inference_alone_is_not_trained_again(start, finished):
 
 @pytest.mark.parametrize("changed", [{"learning_rate": 0.2}, {"seed": 2, "window": 512}])
 def test_another_training_is_not_taken(start, finished, changed):
-    assert adoption.trained_twin(*start(**changed)) is None
+    assert reuse_training.find_finished_training(*start(**changed)) is None
 
 
 def test_an_unfinished_training_is_not_taken(start):
     start()
-    assert adoption.trained_twin(*start(window=512)) is None
+    assert reuse_training.find_finished_training(*start(window=512)) is None
 
 
-def test_the_origin_is_named_even_through_two_adoptions(start, finished):
+def test_the_origin_is_named_even_through_two_runs(start, finished):
     second, parameters = start(window=256)
-    adoption.adopt(second, adoption.trained_twin(second, parameters))
+    reuse_training.take_over(second, reuse_training.find_finished_training(second, parameters))
     third, parameters = start(window=512)
-    adoption.adopt(third, second)
+    reuse_training.take_over(third, second)
     assert third.record["training_of"] == finished.id
+
+
+@pytest.mark.parametrize(
+    ("study", "stage", "files"),
+    [
+        ("polyp", "2_train_torch", ["checkpoints/best.ckpt", "checkpoints/last.ckpt"]),
+        ("polyp", "2_train_keras", ["checkpoints/best.h5", "checkpoints/last.npz", "validation/epoch-001.jpg"]),
+        ("handbone", "2_train", ["checkpoints/best.ckpt", "checkpoints/epoch=1.ckpt"]),
+        ("gastric", "2_train", [f"checkpoints/{n}.npz" for n in ("best_iou", "best_loss", "frozen", "last")]),
+    ],
+)
+def test_every_file_that_a_training_leaves_is_taken_over(start, study, stage, files):
+    trained, _ = start(study, stage)
+    for name in files:
+        (trained.folder / name).parent.mkdir(exist_ok=True)
+        (trained.folder / name).write_bytes(name.encode())
+    trained.write_table("history.csv", pd.DataFrame({"epoch": [1], "split": ["train"], "loss": [0.5]}))
+    trained.finish(device={"name": "x"}, durations={"train_seconds": 7, "evaluate_seconds": 3})
+    run, parameters = start(study, stage, thresholds="fitted", crf=True)
+    reuse_training.take_over(run, reuse_training.find_finished_training(run, parameters))
+    assert {name: (run.folder / name).read_bytes() for name in files} == {name: name.encode() for name in files}
+    assert run.record["durations"] == {"train_seconds": 7}
+    assert not run.evaluated
+    other = "2_train_keras" if stage == "2_train_torch" else "2_train_torch"
+    assert reuse_training.find_finished_training(*start(study, other, thresholds="fitted")) is None

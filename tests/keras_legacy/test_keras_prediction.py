@@ -9,8 +9,10 @@ import pytest
 from tiny_network import tiny_model
 
 from medseg.errors import MedsegError
-from medseg.evaluation.binary import evaluate
-from medseg.experiments import prediction, runs
+from medseg.evaluation.common import load_predictor
+from medseg.evaluation.evaluator import evaluate
+from medseg.evaluation.rules import segmenter
+from medseg.experiments import runs
 from medseg.keras_legacy import checkpoint, inference
 
 
@@ -43,7 +45,8 @@ def test_a_keras_and_a_pytorch_model_with_the_same_probabilities_get_the_same_ro
         return call
 
     with runs.evaluating(keras_run):
-        by_keras = evaluate(keras_run, remembering(prediction.load_predictor(keras_run, "cpu")), discs, batch_size=4)
+        segment = segmenter(keras_run, remembering(load_predictor(keras_run, "cpu")), discs)
+        by_keras = evaluate(keras_run, segment, discs, batch_size=4)
 
     # PyTorch may not enter this process; a module in its place gives the probabilities that Keras computed.
     stand_in = types.ModuleType("medseg.pytorch.inference")
@@ -51,7 +54,9 @@ def test_a_keras_and_a_pytorch_model_with_the_same_probabilities_get_the_same_ro
     monkeypatch.setitem(sys.modules, "medseg.pytorch.inference", stand_in)
     torch_run = _finished("2_train_torch", parameters, discs)
     with runs.evaluating(torch_run):
-        by_torch = evaluate(torch_run, prediction.load_predictor(torch_run, "cpu"), discs, batch_size=6)
+        by_torch = evaluate(
+            torch_run, segmenter(torch_run, load_predictor(torch_run, "cpu"), discs), discs, batch_size=6
+        )
 
     pd.testing.assert_frame_equal(by_keras, by_torch)
     assert (keras_run.folder / "cases.csv").read_bytes() == (torch_run.folder / "cases.csv").read_bytes()
@@ -74,4 +79,4 @@ def test_an_unknown_notebook_is_named(tmp_path):
     run = runs.Run(tmp_path / "run")
     run.update(study="polyp", stage="2_train_jax")
     with pytest.raises(MedsegError, match="polyp has no training notebook '2_train_jax'"):
-        prediction.load_predictor(run)
+        load_predictor(run)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from sklearn.metrics import confusion_matrix
 
-from medseg.metrics.counts import Counts, class_counts, confusion_counts
+from medseg.metrics.counts import Counts, confusion_counts
 
 PREDICTION = np.array([[1, 1, 1, 0], [0, 0, 0, 0]], np.uint8)
 TRUTH = np.array([[0, 1, 1, 1], [1, 1, 0, 0]], np.uint8)
@@ -32,11 +32,6 @@ def test_counts_equal_a_confusion_matrix(data):
     assert confusion_counts(prediction, truth) == (tp, fp, fn, tn)
 
 
-def test_classes_are_counted_apart_though_they_overlap():
-    stack = np.stack([PREDICTION, TRUTH, np.zeros_like(TRUTH)])
-    assert class_counts(stack, np.stack([TRUTH, TRUTH, TRUTH])) == [(2, 1, 3, 2), (5, 0, 0, 3), (0, 0, 5, 3)]
-
-
 @pytest.mark.parametrize(
     ("prediction", "truth", "message"),
     [
@@ -50,8 +45,3 @@ def test_classes_are_counted_apart_though_they_overlap():
 def test_what_is_not_a_pair_of_masks_is_refused(prediction, truth, message):
     with pytest.raises(ValueError, match=message):
         confusion_counts(prediction, truth)
-
-
-def test_a_stack_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match="two stacks"):
-        class_counts(PREDICTION, TRUTH)

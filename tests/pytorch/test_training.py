@@ -9,7 +9,8 @@ from torch_trainings import STAGES, run_of, trained
 
 from medseg import project
 from medseg.errors import MedsegError
-from medseg.evaluation.binary import evaluate
+from medseg.evaluation.evaluator import evaluate
+from medseg.evaluation.rules import segmenter
 from medseg.experiments import job, runs
 from medseg.masks import rle
 from medseg.pytorch import inference, training
@@ -71,7 +72,7 @@ def test_training_learns_and_the_record_says_how(parameters, discs):
     assert np.mean(scores) == pytest.approx(record["selection"]["best_value"], abs=1e-4)
 
     with runs.evaluating(run):
-        cases = evaluate(run, predict, discs, batch_size=4)
+        cases = evaluate(run, segmenter(run, predict, discs), discs, batch_size=4)
     assert run.evaluated
     assert len(cases) == 6
     assert cases["dice"].mean() > 0.75

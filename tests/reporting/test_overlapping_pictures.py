@@ -6,7 +6,8 @@ import pytest
 from medseg import project
 from medseg.datasets.frames import read_polygons
 from medseg.datasets.polygons import rasterise
-from medseg.evaluation.overlapping import MaskRules, evaluate
+from medseg.evaluation.evaluator import evaluate
+from medseg.evaluation.rules import Segmentation, segmenter
 from medseg.experiments import runs
 from medseg.reporting import overlapping_gallery as class_gallery
 from medseg.reporting import overlapping_samples as class_samples
@@ -32,7 +33,9 @@ def test_predictions_say_the_dice_of_what_is_shown(polygon_dataset):
     rows = polygon_dataset.split("test")
     cases = class_samples.read_cases(polygon_dataset, rows)
     assert [title for title, _, _ in cases] == list(rows["case_id"])
-    figure = class_samples.predictions(cases, lambda picture: np.zeros((3, *picture.shape), np.float32))
+    figure = class_samples.predictions(
+        cases, lambda picture, _: Segmentation(np.zeros((3, *picture.shape), np.uint8), None)
+    )
     assert figure.alt.startswith("2 pictures")
 
 
@@ -48,7 +51,8 @@ def run(polygon_dataset, tmp_path, monkeypatch):
     for _, row in polygon_dataset.index.iterrows():
         picture, true = read_polygons(polygon_dataset, row)
         truths[picture.tobytes()] = rasterise(true, 3) * np.array([1, 0, 1], np.uint8)[:, None, None]
-    evaluate(run, lambda p: truths[p.tobytes()].astype(np.float32), polygon_dataset, rules=MaskRules(), tolerance=1)
+    segment = segmenter(run, lambda p: truths[p.tobytes()].astype(np.float32), polygon_dataset)
+    evaluate(run, segment, polygon_dataset, tolerance=1)
     history = "epoch,split,loss,dice,iou,learning_rate,seconds\n1,train,1,0,0,0.1,1\n1,validation,1,0,0,,1\n"
     (run.folder / "history.csv").write_text(history)
     return run

@@ -9,6 +9,7 @@ from medseg.datasets.augmentation.presets import build_augmentation
 from medseg.datasets.frames import Frames
 from medseg.datasets.images import CleanedMask, encode_png
 from medseg.errors import MedsegError
+from medseg.evaluation.rules import Segmentation
 from medseg.reporting import samples
 
 
@@ -54,7 +55,7 @@ def test_pictures_and_predictions_of_all_sizes(dataset):
     assert (shown.kind, shown.mimetype) == ("photo", "image/jpeg")
     assert "3 colonoscopy frames" in shown.alt
     predicted = samples.predictions(
-        frames, names, lambda pictures: [np.ones(p.shape[:2], np.float32) for p in pictures]
+        frames, names, lambda p, _: Segmentation(np.ones(p.shape[:2], np.uint8), np.ones(p.shape[:2], np.float32))
     )
     assert predicted.data != shown.data
     for name in ("none", "warp"):

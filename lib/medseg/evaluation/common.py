@@ -1,24 +1,44 @@
-"""What every evaluation begins and ends with: the right cases, and the files that say how each of them was scored."""
+"""What every evaluation begins and ends with: the predictor, the right cases, and the files that say how it went."""
 
+import importlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medseg import project
+from medseg import project, registry
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.metrics.overlap import COUNTS, check_complete
 
 
-def test_cases(run: Run, dataset: PreparedDataset) -> pd.DataFrame:
-    """Rows of the test split.
+def load_predictor(run: Run, device: str = "auto", **options: Any) -> Callable[..., Any]:
+    """The best checkpoint of a finished run as a predictor, whichever framework trained it; only that is imported.
+
+    Args:
+        run: finished; its record says which notebook trained it.
+        device: ``auto``, ``cpu``, or what else the framework has.
+        options: what that framework's ``load_predictor`` takes besides, such as a checkpoint's name.
+
+    Returns:
+        :data:`medseg.evaluation.kinds.Predictor` of the kind of label.
 
     Raises:
-        MedsegError: there is none, or the dataset is not the one that the run was trained on.
+        MedsegError: a study or training notebook that is not there, or a checkpoint that cannot be used.
+    """
+    record = run.record
+    training = registry.find(record.get("study", "")).training(record.get("stage", ""))
+    return importlib.import_module(training.predictor).load_predictor(run, device, **options)
+
+
+def check_trained_on(run: Run, dataset: PreparedDataset) -> None:
+    """Assert that a dataset is the one that the run was trained on.
+
+    Raises:
+        MedsegError: it is another.
     """
     trained_on = run.record["dataset"]["fingerprint"]
     if dataset.fingerprint != trained_on:
@@ -27,6 +47,15 @@ def test_cases(run: Run, dataset: PreparedDataset) -> pd.DataFrame:
             f"{project.display(dataset.folder)} has {dataset.fingerprint[:8]}: it was prepared anew. Train again, or "
             "restore it."
         )
+
+
+def test_cases(run: Run, dataset: PreparedDataset) -> pd.DataFrame:
+    """Rows of the test split.
+
+    Raises:
+        MedsegError: there is none, or the dataset is not the one that the run was trained on.
+    """
+    check_trained_on(run, dataset)
     cases = dataset.split("test")
     if cases.empty:
         raise MedsegError(f"{dataset.info['name']} has no test cases. Prepare it so that there is a test set.")

@@ -1,17 +1,18 @@
 """From a trained run to a submission, and from a submission to its scores where the truth is known."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from medseg import project
-from medseg.datasets.frames import read_grey, read_polygons
+from medseg import project, registry
+from medseg.datasets.frames import read_grey, read_rgb
 from medseg.datasets.index import PreparedDataset
-from medseg.datasets.polygons import draw_class
 from medseg.errors import MedsegError
-from medseg.evaluation.common import case_table, check_finite
-from medseg.evaluation.overlapping import ClassPredictor, MaskRules
+from medseg.evaluation import kinds
+from medseg.evaluation.common import case_table
+from medseg.evaluation.rules import MaskRules, Segmenter
 from medseg.experiments.progress import Progress
 from medseg.experiments.runs import Run
 from medseg.masks import rle, submission
@@ -19,10 +20,11 @@ from medseg.metrics.counts import confusion_counts
 from medseg.metrics.overlap import with_overlap
 
 
-def predict_folder(run: Run, predict: ClassPredictor, pictures: Path, out: Path) -> int:
+def predict_folder(run: Run, predict: kinds.Predictor, pictures: Path, out: Path) -> int:
     """Predict every PNG below ``pictures`` and write a submission; pictures need no truth. Returns their number.
 
-    The run's own rules make masks of probabilities; fitted thresholds are those of its evaluation.
+    The run's own rules make masks of probabilities; fitted thresholds, and what fixed means, are those of its
+    evaluation.
 
     Raises:
         MedsegError: no picture, two of the same name, an unreadable one, or fitted thresholds before an evaluation.
@@ -33,24 +35,13 @@ def predict_folder(run: Run, predict: ClassPredictor, pictures: Path, out: Path)
     if not files or twice:
         problem = f"the name {twice[0]} more than once" if twice else "no PNG file"
         raise MedsegError(f"{project.display(pictures)} holds {problem}; a submission names each picture once.")
-    classes = run.record["dataset"]["classes"]
-    parameters, evaluation = run.record["parameters"], run.record.get("evaluation", {})
-    rules = MaskRules(*(parameters[name] for name in ("thresholds", "postprocess", "crf")))
-    thresholds = dict.fromkeys(classes, 0.5)
-    if rules.thresholds == "fitted":
-        if "thresholds" not in evaluation:
-            raise MedsegError(f"The thresholds of the run {run.id} are fitted by 3_evaluate: run that first.")
-        thresholds = evaluation["thresholds"]
+    segment = _segmenter_as_evaluated(run, predict)
     progress = Progress(run.folder)
 
-    def rows():
+    def rows() -> Iterator[tuple[str, str, str]]:
         for done, file in enumerate(files, 1):
-            picture = read_grey(file)
-            maps = predict(picture)
-            for number, name in enumerate(classes):
-                probability = maps[number]
-                check_finite(run, f"{file.name} ({name})", probability)
-                mask = rules.mask(rules.probability(picture, probability), thresholds[name])
+            found = segment(read_grey(file) if segment.kind.grey else read_rgb(file), file.name)
+            for name, mask in segment.kind.pieces(found.mask):
                 yield file.name, name, rle.encode(mask)
             progress.update(done, len(files), f"predicted {done} of {len(files)} pictures")
 
@@ -59,23 +50,35 @@ def predict_folder(run: Run, predict: ClassPredictor, pictures: Path, out: Path)
 
 
 def score(path: Path, dataset: PreparedDataset) -> pd.DataFrame:
-    """Score a submission on the test split of a dataset of polygons: one row per case and class, as ``cases.csv``.
+    """Score a submission on the test split of a dataset: one row per case and class, as ``cases.csv``.
 
     Raises:
         MedsegError: a mask of a test picture is missing, or does not fit its picture.
     """
+    kind = kinds.of(registry.find(dataset.info["study"]).label, dataset.info["classes"])
     masks = {(row.image_name, row.class_name): row.rle for row in submission.read(path)}
     counted = []
     for _, case in dataset.split("test").iterrows():
-        picture, true = read_polygons(dataset, case)
-        for number, name in enumerate(dataset.info["classes"]):
-            if (case["image_name"], name) not in masks:
+        picture, label = kind.read(dataset, case)
+        image_name = case.get("image_name", case["case_id"])
+        for name, truth in kind.true_pieces(label):
+            if (image_name, name) not in masks:
                 raise MedsegError(
-                    f"{project.display(path)} has no mask of {name} for {case['image_name']}, which is a test picture "
+                    f"{project.display(path)} has no mask of {name} for {image_name}, which is a test picture "
                     f"of {project.display(dataset.folder)}. Was it predicted for another fold?"
                 )
-            predicted = rle.decode(masks[case["image_name"], name], picture.shape).astype(np.uint8)
-            counts = confusion_counts(predicted, draw_class(true, number))._asdict()
+            predicted = rle.decode(masks[image_name, name], picture.shape[:2]).astype(np.uint8)
             identity = {key: case[key] for key in ("test_set", "case_id", "group")}
-            counted.append({**identity, "class": name, **counts})
+            counted.append({**identity, "class": name, **confusion_counts(predicted, truth)._asdict()})
     return with_overlap(case_table(counted))
+
+
+def _segmenter_as_evaluated(run: Run, predict: kinds.Predictor) -> Segmenter:
+    record = run.record
+    kind = kinds.of(registry.find(record["study"]).label, record["dataset"]["classes"])
+    rules, evaluation = MaskRules.of(record["parameters"]), record.get("evaluation", {})
+    if rules.thresholds == "fixed":
+        return Segmenter(run, predict, kind, rules, [evaluation.get("threshold", 0.5)] * len(kind.scored))
+    if "thresholds" not in evaluation:
+        raise MedsegError(f"The thresholds of the run {run.id} are fitted by 3_evaluate: run that first.")
+    return Segmenter(run, predict, kind, rules, list(evaluation["thresholds"].values()))

@@ -1,7 +1,8 @@
-"""Take over the training of a run that differs only in what is done with the trained network.
+"""Take over a finished training that differs only in what is done with the trained network.
 
 Sliding windows, thresholds and the like are parameters of a run, so that their effect is compared as any other; but
-training the same network again for each of them would take the same hours and give the same weights.
+training the same network again for each of them would take the same hours and give the same weights. Every file that
+a training leaves is taken over, whichever framework wrote it.
 """
 
 from collections.abc import Mapping
@@ -15,13 +16,12 @@ from medseg.experiments.runs import Run, all_runs
 
 #: Parameters that no training depends on.
 INFERENCE_ONLY = frozenset({"window", "stride", "tta", "thresholds", "postprocess", "crf"})
-#: Folders that a training fills; validation pictures are drawn in some trainings alone.
+#: Folders and entries of the record that a training leaves.
 _FOLDERS = ("checkpoints", "validation")
-#: Entries of the record that the training leaves.
 _RESULTS = ("device", "model", "batch", "selection", "durations", "peak_memory_mb")
 
 
-def trained_twin(run: Run, parameters: Mapping[str, Any]) -> Run | None:
+def find_finished_training(run: Run, parameters: Mapping[str, Any]) -> Run | None:
     """A finished run of the same study, notebook and data whose training asked the same; None where there is none.
 
     Args:
@@ -43,18 +43,19 @@ def trained_twin(run: Run, parameters: Mapping[str, Any]) -> Run | None:
     return None
 
 
-def adopt(run: Run, twin: Run) -> pd.DataFrame:
-    """Give ``run`` all that the training of ``twin`` left: folders, history, record; returns the history.
+def take_over(run: Run, finished: Run) -> pd.DataFrame:
+    """Give ``run`` the checkpoints, the history and the record of a finished training; returns the history.
 
-    The record says from which run they come (``training_of``). Files are linked where the disk can do that.
+    The record says of which run they are (``training_of``). Files are linked where the disk can do that.
     """
-    for name in _FOLDERS:
-        for source in sorted(path for path in (twin.folder / name).glob("*") if path.is_file()):
-            atomic.link(source, run.folder / name / source.name)
-    history = twin.history()
+    for folder in _FOLDERS:
+        for source in sorted(path for path in (finished.folder / folder).rglob("*") if path.is_file()):
+            atomic.link(source, run.folder / source.relative_to(finished.folder))
+    history, record = finished.history(), finished.record
     run.write_table("history.csv", history)
-    record = twin.record
-    run.finish(training_of=record.get("training_of", twin.id), **{key: record[key] for key in _RESULTS})
+    results = {key: record[key] for key in _RESULTS if key in record}
+    results["durations"] = {k: v for k, v in record.get("durations", {}).items() if k != "evaluate_seconds"}
+    run.finish(training_of=record.get("training_of", finished.id), **results)
     return history
 
 

@@ -13,38 +13,15 @@ from medseg.masks.box import as_pixels, bounding_box
 _OUTSIDE = 2
 
 
-def fill_holes(mask: np.ndarray) -> np.ndarray:
-    """Set the empty pixels from which no path of empty pixels leads to the border of the picture.
-
-    As :func:`scipy.ndimage.binary_fill_holes` with its default structure.
-
-    Args:
-        mask: (H, W), bool or uint8 with the values 0 and 1.
-
-    Returns:
-        A new mask of the same shape and dtype.
-
-    Raises:
-        ValueError: not a binary mask.
-    """
-    return postprocess(mask, holes=True, largest=False)
-
-
-def largest_component(mask: np.ndarray) -> np.ndarray:
-    """Keep the component with the most pixels; of equal ones, the one whose first pixel comes first row by row.
-
-    Arguments, result and errors as of :func:`fill_holes`.
-    """
-    return postprocess(mask, holes=False, largest=True)
-
-
 def postprocess(mask: np.ndarray, *, holes: bool = True, largest: bool = True) -> np.ndarray:
     """Fill holes, then keep the largest component, which is thus measured without its holes.
 
     Args:
         mask: (H, W), bool or uint8 with the values 0 and 1.
-        holes: whether to fill holes.
-        largest: whether to keep the largest component alone.
+        holes: whether to set the empty pixels from which no path of empty pixels leads to the border of the picture,
+            as :func:`scipy.ndimage.binary_fill_holes` does with its default structure.
+        largest: whether to keep the component with the most pixels alone; of equal ones, the one whose first pixel
+            comes first row by row.
 
     Returns:
         A new mask of the same shape and dtype.

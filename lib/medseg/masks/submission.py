@@ -118,7 +118,7 @@ def parse(line: bytes, path: Path, number: int) -> Row:
         raise MedsegError(
             f"{project.display(path)}, line {number}: found {shown!r}, expected three fields {', '.join(HEADER)} in "
             "UTF-8 with an image name, a class and a run-length code, which is empty for an empty mask. "
-            "Mend the line or write the file again."
+            "Fix the line or write the file again."
         ) from None
     return Row(image_name, class_name, code)
 

@@ -42,7 +42,7 @@ class SubmissionIndex:
             unsorted = np.frombuffer(digests, np.uint64) if digests else np.empty(0, np.uint64)
             self._order = np.argsort(unsorted, kind="stable").astype(np.int32)
             self._digests = unsorted[self._order]
-            self._refuse_twins()
+            self._refuse_doubles()
         except BaseException:
             self._file.close()
             raise
@@ -81,7 +81,7 @@ class SubmissionIndex:
         self._file.seek(offset)
         return submission.parse(self._file.readline(), self.path, 0)
 
-    def _refuse_twins(self) -> None:
+    def _refuse_doubles(self) -> None:
         equal = np.flatnonzero(self._digests[1:] == self._digests[:-1])
         if equal.size:
             # The sort is stable: of two equal rows the earlier one stands first.

@@ -33,16 +33,6 @@ def confusion_counts(prediction: np.ndarray, truth: np.ndarray) -> Counts:
     return Counts(int(tp), int(fp), int(fn), int(truth.size - tp - fp - fn))
 
 
-def class_counts(prediction: np.ndarray, truth: np.ndarray) -> list[Counts]:
-    """Count each class of (C, H, W) masks, which may overlap; see :func:`confusion_counts`.
-
-    Class by class, so that the temporary memory is that of one mask.
-    """
-    if prediction.ndim != 3 or prediction.shape != truth.shape:
-        raise ValueError(f"expected two stacks (C, H, W) of one shape, got {prediction.shape} and {truth.shape}")
-    return [confusion_counts(predicted, true) for predicted, true in zip(prediction, truth, strict=True)]
-
-
 def _as_bool(mask: np.ndarray, name: str) -> np.ndarray:
     if mask.dtype == bool:
         return mask

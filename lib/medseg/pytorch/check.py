@@ -15,7 +15,7 @@ from medseg.datasets import sample
 from medseg.datasets.augmentation.polygon import parse_augmentation
 from medseg.datasets.augmentation.presets import build_augmentation
 from medseg.errors import MedsegError
-from medseg.evaluation.overlapping import MaskRules
+from medseg.evaluation.rules import MaskRules
 from medseg.experiments import preflight
 from medseg.pytorch import device as devices
 from medseg.pytorch import tta
@@ -55,9 +55,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     _check_model(parameters, model)
     check_windows(parameters.get("window", 0), parameters.get("stride", 0))
     tta.views(parameters.get("tta", ()))
-    MaskRules(
-        parameters.get("thresholds", "fixed"), parameters.get("postprocess", "none"), parameters.get("crf", False)
-    )
+    MaskRules.of(parameters)
 
 
 def _check_numbers(parameters: Mapping[str, Any]) -> None:

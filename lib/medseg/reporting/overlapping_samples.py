@@ -1,6 +1,6 @@
 """Pictures of samples with many overlapping classes: what goes into a network, what comes out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import cv2
@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from medseg.datasets import polygons
 from medseg.datasets.frames import read_polygons
 from medseg.datasets.index import PreparedDataset
+from medseg.evaluation.rules import Segmenter
 from medseg.metrics.counts import confusion_counts
 from medseg.metrics.overlap import dice
 from medseg.reporting import samples
@@ -58,23 +59,16 @@ def read_cases(dataset: PreparedDataset, rows: pd.DataFrame) -> list[tuple[str, 
     return cases
 
 
-def predictions(
-    cases: Sequence[tuple[str, np.ndarray, np.ndarray]],
-    predict: Callable[[np.ndarray], Sequence[np.ndarray]],
-    thresholds: Sequence[float] | None = None,
-) -> Figure:
-    """Each case with its true and its predicted classes, and the mean Dice over classes at native resolution.
+def predictions(cases: Sequence[tuple[str, np.ndarray, np.ndarray]], segment: Segmenter) -> Figure:
+    """Each case with its true and its predicted classes by the run's rules, and the mean Dice at native resolution.
 
     Args:
         cases: title, picture (H, W) uint8 and true masks (C, H, W) uint8.
-        predict: gives the probabilities (H, W) of every class of a picture.
-        thresholds: of every class; None: 0.5.
+        segment: makes masks of a picture.
     """
     rows, names = [], []
     for title, picture, true in cases:
-        maps = predict(picture)
-        limits = thresholds or [0.5] * len(true)
-        found = np.stack([(maps[number] > limit).astype(np.uint8) for number, limit in enumerate(limits)])
+        found = segment(picture, title).mask
         counts = [confusion_counts(*pair) for pair in zip(found, true, strict=True)]
         scores = [dice(c.tp, c.fp, c.fn) for c in counts]
         names.append(f"{title}\nmean Dice {np.nanmean(scores):.2f}")

@@ -1,6 +1,6 @@
 """Pictures of samples: what goes into a network, what comes out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -9,6 +9,7 @@ from medseg.datasets.augmentation.warp import Augmentation, generator
 from medseg.datasets.frames import Frames
 from medseg.datasets.images import CleanedMask
 from medseg.datasets.index import PreparedDataset
+from medseg.evaluation.rules import Segmenter
 from medseg.masks import outlines
 from medseg.masks.outlines import PREDICTED, TRUTH
 from medseg.metrics.counts import confusion_counts
@@ -54,15 +55,12 @@ def augmented(frames: Frames, augmentation: Augmentation, seed: int, draws: int 
     )
 
 
-def predictions(
-    frames: Frames, titles: Sequence[str], predict: Callable[[list[np.ndarray]], list[np.ndarray]]
-) -> Figure:
-    """Each frame with truth, probability and both outlines; Dice at threshold 0.5 and native resolution."""
+def predictions(frames: Frames, titles: Sequence[str], segment: Segmenter) -> Figure:
+    """Each frame with truth, probability and both outlines; mask by the run's rules, Dice at native resolution."""
     rows, names = [], []
     for number, title in enumerate(titles):
         picture, mask = frames[number]
-        probability = predict([picture])[0]
-        predicted = (probability > 0.5).astype(np.uint8)
+        predicted, probability = segment(picture, title)
         counts = confusion_counts(predicted, mask)
         names.append(f"{title}\nDice {dice(counts.tp, counts.fp, counts.fn):.2f}")
         small, small_mask = _small(picture, mask)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medseg.errors import MedsegError
-from medseg.evaluation.overlapping import MaskRules
+from medseg.evaluation.rules import MaskRules
 from medseg.tf_shared.prediction import check_tta
 
 
@@ -26,4 +26,4 @@ def check(parameters: Mapping[str, Any], least: Mapping[str, float]) -> None:
     if not 0 <= parameters["norm_momentum"] < 1:
         raise MedsegError(f"norm_momentum is {parameters['norm_momentum']:g}, expected 0 or more and less than 1.")
     check_tta(parameters["tta"])
-    MaskRules(parameters["thresholds"], parameters["postprocess"], parameters["crf"])
+    MaskRules.of(parameters)

@@ -8,7 +8,7 @@ from medseg import project
 from medseg.errors import MedsegError
 from medseg.experiments import runs
 from medseg.masks import rle
-from medseg.studies.gastric.evaluation import CHECKPOINTS, class_map, evaluate
+from medseg.studies.gastric.evaluation import CHECKPOINTS, evaluate
 
 
 @pytest.fixture
@@ -60,13 +60,36 @@ def test_predictions_hold_a_mask_for_each_phase(run, phase_dataset):
     assert rle.decode(mask["rle"].iloc[0], (48, 64)).sum() > 200
 
 
-def test_a_pixel_is_lesion_where_the_phases_add_up_and_has_the_likeliest():
-    def of(*probabilities):
-        return class_map(np.array(probabilities, np.float32).reshape(5, 1, 1), 0.5)[0, 0]
+def test_outlines_are_measured_and_a_miss_is_counted(run, phase_dataset):
+    cases = evaluate(run, lambda checkpoint: predictor_of("latest"), phase_dataset, tolerance=1)
+    present = cases["true_phase"] > 0
+    assert np.allclose(cases.loc[present, "hd95"], np.hypot(48, 64))
+    assert (cases.loc[present, "surface_dice"] == 0).all()
+    assert cases.loc[~present, "hd95"].isna().all()
+    assert run.record["evaluation"]["surface_tolerance_px"] == 1
 
-    assert of(0.4, 0.25, 0.35, 0, 0) == 2
-    assert of(0.6, 0.4, 0, 0, 0) == 0
-    assert of(0.3, 0.1, 0, 0, 0.6) == 4
+
+def test_thresholds_are_fitted_for_each_checkpoint(run, phase_dataset):
+    def timid(checkpoint):
+        certainty = {"best_loss": 0.3, "best_iou": 0.4, "latest": 0.8}[checkpoint]
+
+        def predict(pictures):
+            maps = [certainty * found for found in predictor_of("best_loss")(pictures)]
+            for probabilities in maps:
+                probabilities[0] = 1 - probabilities[1:].sum(0)
+            return maps
+
+        return predict
+
+    run.update(parameters={**run.record["parameters"], "thresholds": "fitted"})
+    cases = evaluate(run, timid, phase_dataset)
+    assert (cases["dice"].dropna() == 1).all()
+    table = pd.read_csv(run.folder / "checkpoints.csv")
+    thresholds = table.groupby("checkpoint")["threshold"].first()
+    assert thresholds["best_loss"] < 0.3 <= thresholds["best_iou"] < 0.4 < thresholds["latest"] == 0.5
+    evaluation = run.record["evaluation"]
+    assert evaluation["thresholds"] == {"lesion": thresholds["best_loss"]}
+    assert f"more than {thresholds['best_loss']}" in evaluation["phase_rule"]
 
 
 def test_a_network_that_diverged_is_named(run, phase_dataset):

@@ -7,13 +7,13 @@ import pandas as pd
 
 from medseg.datasets.frames import read_class_map, read_rgb
 from medseg.datasets.index import SPLITS, PreparedDataset
+from medseg.evaluation.rules import Segmenter
 from medseg.metrics.classification import class_of_mask
 from medseg.metrics.counts import confusion_counts
 from medseg.metrics.overlap import dice
 from medseg.reporting import samples
 from medseg.reporting.fragments import Figure, Fragment
 from medseg.reporting.tables import Cell, Column, Row, Table, number
-from medseg.studies.gastric.evaluation import PhasePredictor, class_map
 from medseg.studies.gastric.labels import COLOURS
 
 _OPACITY = 0.45
@@ -84,19 +84,16 @@ def augmented(
     )
 
 
-def predictions(
-    dataset: PreparedDataset, cases: pd.DataFrame, predict: PhasePredictor, threshold: float = 0.5
-) -> Figure:
-    """Each case with its true and its predicted phases, at its own size."""
+def predictions(dataset: PreparedDataset, cases: pd.DataFrame, segment: Segmenter) -> Figure:
+    """Each case with its true and its predicted phases by the run's rules, at its own size."""
     rows, names = [], []
     for _, case in cases.iterrows():
         picture, truth = read_class_map(dataset, case)
-        probabilities = predict([picture])[0]
-        found = class_map(probabilities, threshold)
+        found, probability = segment(picture, case["case_id"])
         c = confusion_counts(found > 0, truth > 0)
-        phases = f"phase {case['phase']}, predicted {class_of_mask(found, len(probabilities))}"
+        phases = f"phase {case['phase']}, predicted {class_of_mask(found, 1 + len(dataset.info['classes']))}"
         names.append(f"{case['case_id']}\n{phases}\nDice {dice(c.tp, c.fp, c.fn):.2f}")
-        heat = (255 * probabilities[1:].sum(0).clip(0, 1)).astype(np.uint8)
+        heat = (255 * probability).astype(np.uint8)
         rows.append([samples.shrunk(each) for each in (coloured(picture, truth), heat, coloured(picture, found))])
     return samples.grid(
         rows,

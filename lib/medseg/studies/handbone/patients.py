@@ -9,6 +9,8 @@ from medseg.reporting import statistics, style
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Figure, Fragment
 
+#: Columns of the index that evaluations take along into ``cases.csv``.
+FACTS = ("side", "sex", "age", "weight", "height")
 _UNITS = {"age": "age, years", "weight": "weight, kg", "height": "height, cm"}
 _FEW = 5  # patients below which a correlation says nothing
 

@@ -1,0 +1,136 @@
+"""Score a run on every test case, at each picture's own size; the same for all kinds of label and all frameworks."""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from medseg.datasets.index import PreparedDataset
+from medseg.evaluation import measures
+from medseg.evaluation.common import case_table, test_cases, write
+from medseg.evaluation.rules import Segmenter
+from medseg.experiments.progress import Progress
+from medseg.experiments.runs import Run
+from medseg.masks import rle
+from medseg.metrics.saliency import RULE, SaliencySummary
+
+#: Columns of ``medseg.metrics.saliency.MEASURES`` of a case, from its row, probability (H, W) and truth (H, W).
+TakeSaliency = Callable[[pd.Series, np.ndarray, np.ndarray], dict[str, float]]
+
+
+class ScoredCase(NamedTuple):
+    """One case, scored.
+
+    Attributes:
+        case: its row of the index.
+        mask: see :class:`medseg.evaluation.rules.Segmentation`.
+        rows: of ``cases.csv``, one for everything that is scored.
+        encoded: for each class test_set, image_name, class and rle.
+    """
+
+    case: pd.Series
+    mask: np.ndarray
+    rows: list[dict[str, Any]]
+    encoded: list[dict[str, str]]
+
+
+def scored_cases(
+    segment: Segmenter,
+    dataset: PreparedDataset,
+    cases: pd.DataFrame,
+    *,
+    tolerance: float,
+    batch_size: int = 1,
+    carry: Sequence[str] = (),
+    take_saliency: TakeSaliency | None = None,
+) -> Iterator[ScoredCase]:
+    """Segment and score cases one after the other; arguments as of :func:`evaluate`."""
+    kind = segment.kind
+    for case, label, found in segment.over(dataset, cases, batch_size):
+        rows = []
+        for number, name in enumerate(kind.scored):
+            truth = kind.truth(label, number)
+            taken = take_saliency(case, found.probability, truth) if take_saliency else None
+            predicted = kind.part(found.mask, number)
+            rows.append(
+                {
+                    **{key: case[key] for key in ("test_set", "case_id", "group")},
+                    "class": name,
+                    **measures.score(kind.name, predicted, truth, tolerance=tolerance, saliency_of=taken),
+                    **{column: _known(case[column]) for column in carry if column in case},
+                }
+            )
+        identity = {"test_set": case["test_set"], "image_name": case.get("image_name", case["case_id"])}
+        encoded = [{**identity, "class": name, "rle": rle.encode(mask)} for name, mask in kind.pieces(found.mask)]
+        yield ScoredCase(case, found.mask, rows, encoded)
+
+
+def evaluate(
+    run: Run,
+    segment: Segmenter,
+    dataset: PreparedDataset,
+    *,
+    tolerance: float = 2.0,
+    batch_size: int = 1,
+    carry: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Score every test case and write ``cases.csv``, ``predictions/TEST_SET.csv`` and the record's ``evaluation``.
+
+    Args:
+        run: finished.
+        segment: of its best checkpoint; see :func:`medseg.evaluation.rules.segmenter`.
+        dataset: the one it was trained on, with the fold held out that it was trained without.
+        tolerance: of the surface Dice, pixels of the picture.
+        batch_size: pictures through the network at a time.
+        carry: columns of the index that go along into ``cases.csv``, where the dataset has them.
+
+    Returns:
+        One row per case and class: test_set, case_id, group, class, tp, fp, fn, tn, the measures of the kind of label
+        (see :mod:`medseg.evaluation.measures`) and ``carry``. Of binary labels the record has the measures of
+        :mod:`medseg.metrics.saliency` for each test set, since not all of them are means over cases.
+
+    Raises:
+        MedsegError: the dataset has no test split or is not the run's own, or a network that gives no numbers.
+    """
+    cases = test_cases(run, dataset)
+    started = time.monotonic() - segment.fit_seconds
+    progress = Progress(run.folder)
+    summaries: dict[str, SaliencySummary] = defaultdict(SaliencySummary)
+
+    def take_saliency(case: pd.Series, probability: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+        return summaries[case["test_set"]].add(probability, truth)
+
+    rows, encoded = [], []
+    binary = segment.kind.name == "binary"
+    options = {"carry": carry, "take_saliency": take_saliency if binary else None}
+    found = scored_cases(segment, dataset, cases, tolerance=tolerance, batch_size=batch_size, **options)
+    for done, scored in enumerate(found, 1):
+        rows += scored.rows
+        encoded += scored.encoded
+        progress.update(done, len(cases), f"scored {done} of {len(cases)} test cases")
+    table = case_table(rows)
+    further = {**segment.described(), "surface_tolerance_px": tolerance}
+    if binary:
+        figures = {name: _for_json(summary.summary()) for name, summary in summaries.items()}
+        further["saliency"] = {"rule": RULE, "test_sets": figures}
+    write(run, table, encoded, cases["case_id"], started, **further)
+    return table
+
+
+def _known(value: Any) -> Any:
+    """A fact of the index: NaN for an empty field, a number where it is one."""
+    if value == "":
+        return math.nan
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _for_json(values: dict[str, float]) -> dict[str, float | None]:
+    """``values`` with None for NaN, which JSON cannot hold."""
+    return {name: None if math.isnan(value) else value for name, value in values.items()}

@@ -1,0 +1,180 @@
+"""Kinds of label: how pictures of each are read, predicted and taken apart into what is scored.
+
+What is scored of a picture are one or more masks (H, W), called by ``scored``: the class of a binary label, every class
+of labels that overlap, the foreground of a class map. Each has a probability of its own that is thresholded.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from medseg.datasets import frames, polygons
+from medseg.errors import MedsegError
+
+
+class Maps(Protocol):
+    """Probabilities of one picture, made one at a time: 29 maps of 2048 x 2048 would fill half a gigabyte."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """Probability (H, W) floating in [0, 1], at the picture's own size."""
+
+
+#: Of pictures (H, W, 3) uint8: probability maps (H, W) in [0, 1] for binary labels, (C, H, W), background first, for
+#: class maps, each at its picture's own size. For labels that overlap :class:`Maps` of one picture (H, W) uint8.
+Predictor = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Kind(ABC):
+    """A kind of label, for the classes of a dataset.
+
+    Attributes:
+        classes: names.
+        probability: what is thresholded, in words.
+        name: of the kind; see :data:`medseg.evaluation.measures.KINDS`.
+        grey: whether pictures have one channel.
+    """
+
+    classes: Sequence[str]
+    probability: str = "probability"
+    name: ClassVar[str]
+    grey: ClassVar[bool] = False
+
+    @property
+    def scored(self) -> Sequence[str]:
+        """Names of what is scored."""
+        return self.classes
+
+    @abstractmethod
+    def read(self, dataset: Any, row: Any) -> tuple[np.ndarray, Any]:
+        """Picture and label of a row of the index.
+
+        Raises:
+            MedsegError: a file cannot be read, or the two differ in size.
+        """
+
+    def maps(self, predict: Predictor, pictures: Sequence[np.ndarray]) -> list[Maps]:
+        """For each picture the probabilities of what is scored."""
+        return [[probability] for probability in predict(pictures)]
+
+    def truth(self, label: Any, number: int) -> np.ndarray:
+        """True mask (H, W), bool or uint8 of {0, 1}, of what is scored."""
+        return label
+
+    def whole(self, masks: Iterable[np.ndarray], maps: Maps) -> np.ndarray:
+        """All masks of a picture as uint8: (H, W) of {0, 1} or of classes, (C, H, W) of {0, 1} where they overlap."""
+        (mask,) = masks
+        return mask.astype(np.uint8)
+
+    def part(self, whole: np.ndarray, number: int) -> np.ndarray:
+        """Mask (H, W) bool of what is scored."""
+        return whole.astype(bool)
+
+    def pieces(self, whole: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        """Every class and its mask (H, W), as submissions want them."""
+        return ((name, self.part(whole, number)) for number, name in enumerate(self.classes))
+
+    def true_pieces(self, label: Any) -> Iterator[tuple[str, np.ndarray]]:
+        """Every class and its true mask (H, W)."""
+        return ((name, self.truth(label, number)) for number, name in enumerate(self.classes))
+
+
+class Binary(Kind):
+    """One class: labels (H, W) uint8 of {0, 1}."""
+
+    name = "binary"
+
+    def read(self, dataset: Any, row: Any) -> tuple[np.ndarray, np.ndarray]:
+        return frames.read_binary(dataset, row)
+
+
+class Overlapping(Kind):
+    """Several classes that may share pixels: labels are polygons."""
+
+    name, grey = "overlapping", True
+
+    def read(self, dataset: Any, row: Any) -> tuple[np.ndarray, polygons.PolygonSet]:
+        return frames.read_polygons(dataset, row)
+
+    def maps(self, predict: Predictor, pictures: Sequence[np.ndarray]) -> list[Maps]:
+        return [predict(picture) for picture in pictures]
+
+    def truth(self, label: polygons.PolygonSet, number: int) -> np.ndarray:
+        return polygons.draw_class(label, number)
+
+    def whole(self, masks: Iterable[np.ndarray], maps: Maps) -> np.ndarray:
+        return np.stack([mask.astype(np.uint8) for mask in masks])
+
+    def part(self, whole: np.ndarray, number: int) -> np.ndarray:
+        return whole[number].view(bool)
+
+
+@dataclass(frozen=True)
+class ClassMap(Kind):
+    """Classes of which a pixel has one or none: labels (H, W) uint8, 0 for none.
+
+    A pixel is foreground where the probabilities of all classes add up to more than the threshold; it has the likeliest
+    of the classes. The foreground is what is scored.
+    """
+
+    probability: str = "sum of the probabilities of all classes"
+    foreground: str = "foreground"
+    name = "class_map"
+
+    @property
+    def scored(self) -> Sequence[str]:
+        return (self.foreground,)
+
+    def read(self, dataset: Any, row: Any) -> tuple[np.ndarray, np.ndarray]:
+        return frames.read_class_map(dataset, row)
+
+    def maps(self, predict: Predictor, pictures: Sequence[np.ndarray]) -> list[Maps]:
+        return [_ForegroundMap(probabilities) for probabilities in predict(pictures)]
+
+    def truth(self, label: np.ndarray, number: int) -> np.ndarray:
+        return label > 0
+
+    def whole(self, masks: Iterable[np.ndarray], maps: "_ForegroundMap") -> np.ndarray:
+        (mask,) = masks
+        return np.where(mask, maps.likeliest, 0).astype(np.uint8)
+
+    def pieces(self, whole: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        return ((name, whole == number) for number, name in enumerate(self.classes, 1))
+
+    def true_pieces(self, label: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        return self.pieces(label)
+
+
+class _ForegroundMap:
+    """The probability of all classes together, from those of each (C, H, W), background first."""
+
+    def __init__(self, probabilities: np.ndarray) -> None:
+        self._classes = probabilities[1:]
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return np.minimum([self._classes.sum(0)][number], 1)  # a sum of rounded numbers may end above 1
+
+    @property
+    def likeliest(self) -> np.ndarray:
+        """The likeliest class of each pixel (H, W), from 1."""
+        return self._classes.argmax(0) + 1
+
+
+def of(name: str, classes: Sequence[str]) -> Kind:
+    """The kind of this name, for these classes.
+
+    Raises:
+        MedsegError: there is none.
+    """
+    known = {kind.name: kind for kind in (Binary, Overlapping, ClassMap)}
+    if name not in known:
+        raise MedsegError(f"There is no kind of label {name!r}. Choose one of: {', '.join(known)}.")
+    return known[name](classes)
