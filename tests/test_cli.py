@@ -103,3 +103,14 @@ def test_an_ensemble_is_combined_and_scored_beside_its_members(medseg, tmp_path,
     assert (code, errors) == (0, "")
     scores = [line.split()[2] for line in shown.splitlines() if line.startswith("average Dice")]
     assert scores == ["0.8000", "0.4000", "0.0000", "0.4000"]  # of five bones: a and b twice, c once
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [("0.3", "1 4"), ("0.5", "1 2"), ("0.7", "")])
+def test_the_mean_of_an_ensemble_takes_a_threshold(medseg, tmp_path, threshold, expected):
+    files = [tmp_path / f"{name}.csv" for name in "abc"]
+    for file, code in zip(files, ("1 4", "1 2", ""), strict=True):
+        file.write_text(f"image_name,class,rle\nhand.png,bone,{code}\n")
+    out = tmp_path / "all.csv"
+    options = ("--rule", "mean", "--threshold", threshold, "--height", "2", "--width", "4", "--out", str(out))
+    assert medseg("ensemble", *map(str, files), *options)[0] == 0
+    assert out.read_text().splitlines()[1] == f"hand.png,bone,{expected}"
