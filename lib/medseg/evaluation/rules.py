@@ -60,8 +60,12 @@ class MaskRules:
         Raises:
             MedsegError: as :class:`MaskRules`.
         """
-        asked = {name: parameters[name] for name in ("thresholds", "postprocess", "crf") if name in parameters}
-        return cls(**asked, threshold=threshold)
+        return cls(
+            parameters.get("thresholds", "fixed"),
+            parameters.get("postprocess", "none"),
+            parameters.get("crf", False),
+            threshold,
+        )
 
     def probability(self, picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
         """The probability that is thresholded."""
