@@ -1,6 +1,7 @@
 """The published learning rate: a linear warm-up, then a cosine that starts anew."""
 
 from math import log, pi
+from typing import Any
 
 from keras import KerasTensor, ops
 from keras.optimizers.schedules import LearningRateSchedule
@@ -42,7 +43,7 @@ class WarmupCosineRestarts(LearningRateSchedule):
     schedule's place.
     """
 
-    def __init__(self, steps_per_epoch: int, **options: float) -> None:
+    def __init__(self, steps_per_epoch: int, **options: Any) -> None:
         """``options`` are those of :func:`rate`."""
         self.steps_per_epoch, self.options = steps_per_epoch, options
 
@@ -50,6 +51,6 @@ class WarmupCosineRestarts(LearningRateSchedule):
         """The rate of a step, counted from 0."""
         return rate(ops.cast(step, "float32") / self.steps_per_epoch, **self.options)
 
-    def get_config(self) -> dict[str, float]:
+    def get_config(self) -> dict[str, Any]:
         """What it was made with."""
         return {"steps_per_epoch": self.steps_per_epoch, **self.options}
