@@ -8,9 +8,9 @@ from medseg.errors import MedsegError
 from medseg.keras import resnet_weights as resnet
 from medseg.keras import vit_weights as vit
 from medseg.keras.transunet import build_transunet
-from medseg.project import display, resolve
 from medseg.tf_shared.device import Device
 from medseg.tf_shared.model import BuiltModel
+from medseg.tf_shared.weights import local_file
 
 
 def build_model(
@@ -77,14 +77,7 @@ def weight_files(size: str, variant: str, resnet_weights: str, vit_weights: str)
             f"resnet_weights is {resnet_weights!r}, but TransUNet of the size {size!r} and the variant {variant!r} has "
             "no ResNet50V2. Set resnet_weights to 'none'."
         )
-    files = []
-    for name, value, suffix in (("resnet_weights", resnet_weights, ".h5"), ("vit_weights", vit_weights, ".npz")):
-        choices = ("none", "imagenet") if name == "resnet_weights" else ("none",)
-        file = None if value in choices else resolve(value)
-        if file and (file.suffix != suffix or not file.is_file()):
-            raise MedsegError(
-                f"{name} is {value!r}, which is neither {' nor '.join(map(repr, choices))} nor a {suffix} file: there "
-                f"is none at {display(file)}."
-            )
-        files.append(file)
-    return files[0], files[1]
+    return (
+        local_file("resnet_weights", resnet_weights, ("none", "imagenet"), (".h5",)),
+        local_file("vit_weights", vit_weights, ("none",), (".npz",)),
+    )

@@ -6,8 +6,7 @@ from pathlib import Path
 import keras
 
 from medseg import downloads
-from medseg.errors import MedsegError
-from medseg.project import display
+from medseg.tf_shared.weights import refusal
 
 IMAGENET = "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _SERVER = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
@@ -28,7 +27,7 @@ def load(network: keras.Model, file: Path | None) -> str:
     try:
         source = keras.applications.ResNet50V2(include_top=False, weights=str(file or _downloaded()))
     except Exception as error:  # a missing or unfitting file fails in many ways, each with an exception of its own
-        raise _refusal(file, error) from error
+        raise refusal(file, "ResNet50V2", error, "resnet_weights") from error
     ours = {layer.name: layer for layer in network.layers}
     for layer in source.layers:
         if layer.weights and layer.name in ours:
@@ -47,13 +46,3 @@ def _downloaded() -> Path:
 
 def _cache() -> Path:
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
-
-
-def _refusal(file: Path | None, error: Exception) -> MedsegError:
-    reason = downloads.told(error)
-    if file:
-        return MedsegError(
-            f"The weights in {display(file)} do not fit ResNet50V2 ({reason}). Give the weights of ResNet50V2 without "
-            "its classifier as Keras saves them, or set resnet_weights to 'none'."
-        )
-    return downloads.unavailable("ImageNet weights for ResNet50V2", reason, parameter="resnet_weights")

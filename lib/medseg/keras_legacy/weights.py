@@ -7,9 +7,7 @@ import tf_keras
 
 from medseg import downloads
 from medseg.errors import MedsegError
-from medseg.project import display, resolve
-
-SUFFIXES = (".h5", ".hdf5")
+from medseg.tf_shared.weights import local_file, refusal
 
 
 class Source:
@@ -29,15 +27,8 @@ class Source:
 
     def __init__(self, weights: str, backbone: str) -> None:
         self._weights, self._backbone = weights, backbone
-        self._file: Path | None = None
+        self._file = local_file("weights", weights, ("none", "imagenet"), (".h5", ".hdf5"))
         self.utilities = _Utilities()
-        if weights not in ("none", "imagenet"):
-            self._file = resolve(weights)
-            if self._file.suffix not in SUFFIXES or not self._file.is_file():
-                raise MedsegError(
-                    f"Weights {weights!r} for {backbone!r} are neither 'none' nor 'imagenet' nor a HDF5 file "
-                    f"({' or '.join(SUFFIXES)}): there is none at {display(self._file)}."
-                )
 
     @property
     def for_keras(self) -> str | None:
@@ -55,13 +46,7 @@ class Source:
 
     def refusal(self, error: Exception) -> MedsegError:
         """What to tell a person when the backbone could not be built with these weights."""
-        reason = downloads.told(error)
-        if self._file:
-            return MedsegError(
-                f"The weights in {display(self._file)} do not fit {self._backbone!r} ({reason}). Give the weights of "
-                "this very backbone without its classifier, or set weights to 'none'."
-            )
-        return downloads.unavailable(f"ImageNet weights for {self._backbone!r}", reason)
+        return refusal(self._file, repr(self._backbone), error, "weights")
 
 
 class _Utilities:
