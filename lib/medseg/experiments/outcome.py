@@ -15,17 +15,27 @@ from medseg.experiments.runs import Run
 class Device(Protocol):
     """Where a network was trained: its ``kind`` (cuda, mps, cpu), a person's ``name`` for it, and ``precision``."""
 
-    kind: str
-    name: str
-    precision: str
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
 
 
 class Model(Protocol):
     """What was trained: the ``weights`` it began with, and its numbers of parameters."""
 
-    weights: str
-    parameters_total: int
-    parameters_trainable: int
+    @property
+    def weights(self) -> str: ...
+
+    @property
+    def parameters_total(self) -> int: ...
+
+    @property
+    def parameters_trainable(self) -> int: ...
 
 
 def batches(parameters: Mapping[str, Any]) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
@@ -66,6 +67,8 @@ class PaddedNetwork(nn.Module):
     Raises:
         MedsegError: the encoder takes images of ``fixed_size`` (height, width) alone, and this is another.
     """
+
+    network: Any  # a module, whose own parts have names that no type knows
 
     def __init__(
         self, network: nn.Module, stride: int, minimum: int = 1, fixed_size: tuple[int, int] | None = None

@@ -3,7 +3,7 @@
 import io
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -13,6 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from medseg import atomic
 from medseg.experiments.history import History
 from medseg.experiments.runs import Run
+from medseg.pytorch.task import SegmentationTask
 
 
 class Bookkeeping(Checkpoint):
@@ -50,7 +51,7 @@ class Bookkeeping(Checkpoint):
         Raises:
             MedsegError: a loss is not finite.
         """
-        epoch, results = trainer.current_epoch + 1, pl_module.epoch_results
+        epoch, results = trainer.current_epoch + 1, cast(SegmentationTask, pl_module).epoch_results
         self._ended = trainer.should_stop or epoch >= self._max_epochs
         seconds = time.monotonic() - self._started
         for split in ("train", "validation"):

@@ -14,7 +14,14 @@ from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 
 
-class BinaryItems(Dataset):
+class Items(Dataset):
+    """What batches are made of."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
+class BinaryItems(Items):
     """Items addressed by (epoch, number) where they are augmented, and by number where they are resized alone.
 
     So a run repeats whatever the number of workers.
@@ -57,25 +64,22 @@ class EpochSampler(Sampler):
         return ((self._epoch, int(number)) for number in order)
 
 
-def batches(items: Dataset, batch_size: int, *, workers: int = 0, seed: int | None = None) -> DataLoader:
+def batches(items: Items, batch_size: int, *, workers: int = 0, seed: int | None = None) -> DataLoader:
     """Batches of ``items``: with a seed augmented and in a new order each epoch, without as they are, in their order.
 
     Where they are trained on, a last batch of a single item is left out: batch normalisation has no variance to
     measure in it.
     """
-    shuffled = {}
-    if seed is not None:
-        alone = len(items) > batch_size and len(items) % batch_size == 1
-        shuffled = {"sampler": EpochSampler(len(items), seed), "drop_last": alone}
     return DataLoader(
         items,
         batch_size=batch_size,
+        sampler=None if seed is None else EpochSampler(len(items), seed),
+        drop_last=seed is not None and len(items) > batch_size and len(items) % batch_size == 1,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
         # Forking a process in which threads of PyTorch or OpenCV already run can deadlock.
         multiprocessing_context="spawn" if workers else None,
-        **shuffled,
     )
 
 

@@ -1,6 +1,7 @@
 """Where a network computes and in which precision."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -29,9 +30,11 @@ class Device:
         return torch.device(self.kind)
 
     @property
-    def lightning_precision(self) -> str:
+    def lightning_precision(self) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
         """The name of the precision in Lightning."""
-        return {"fp32": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}[self.precision]
+        if self.precision == "fp32":
+            return "32-true"
+        return "16-mixed" if self.precision == "fp16" else "bf16-mixed"
 
     def autocast(self) -> torch.autocast:
         """Context for inference in the chosen precision."""

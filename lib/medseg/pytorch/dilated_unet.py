@@ -57,7 +57,7 @@ class DilatedResNetUNet(nn.Module):
         resnet = torchvision.models.get_model(backbone, weights=None)
         children = [(name, child) for name, child in resnet.named_children() if name not in ("avgpool", "fc")]
         self.encoder = nn.Sequential(OrderedDict(children))
-        dilate_stage(self.encoder.layer4)
+        dilate_stage(self.encoder.get_submodule("layer4"))
 
         planes = [64, 128, 256, 512]
         expansion = resnet.fc.in_features // planes[-1]

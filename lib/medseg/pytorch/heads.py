@@ -1,6 +1,7 @@
 """What comes after a decoder: how logits reach the picture's size, and heads that tell facts about the patient."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -43,12 +44,12 @@ class AuxiliaryNetwork(PaddedNetwork):
     where its second value is the likelier one.
     """
 
-    def __init__(self, network: nn.Module, facts: Sequence[str], **padding: int | tuple[int, int] | None) -> None:
+    def __init__(self, network: nn.Module, facts: Sequence[str], **padding: Any) -> None:
         super().__init__(network, **padding)
-        channels = network.encoder.out_channels[-1]
+        channels = self.network.encoder.out_channels[-1]
         self.auxiliary = nn.ModuleDict({fact: nn.Linear(channels, 1) for fact in facts})
 
-    def forward(self, images: Tensor, auxiliary: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, images: Tensor, auxiliary: bool = False) -> Any:
         """Logits B x C x H x W; with ``auxiliary`` also the logit (B,) of every fact; all float32."""
         if not auxiliary:
             return super().forward(images)

@@ -79,7 +79,7 @@ class WeightedLoss(nn.Module):
                 f"and {tuple(targets.shape)}."
             )
         logits, targets = logits.float(), targets.float()
-        return sum(weight * LOSSES[name](logits, targets) for weight, name in self.terms)
+        return sum((weight * LOSSES[name](logits, targets) for weight, name in self.terms), logits.new_zeros(()))
 
     def extra_repr(self) -> str:
         return " + ".join(f"{weight:g}*{name}" for weight, name in self.terms)

@@ -37,7 +37,7 @@ class BuiltModel:
     stride: images are padded to multiples of it, in pixels.
     """
 
-    network: nn.Module
+    network: PaddedNetwork
     normalisation: Normalisation
     weights: str
     stride: int
@@ -186,7 +186,8 @@ def _smp_model(
 ) -> BuiltModel:
     timm_name = backbone.removeprefix("tu-") if backbone.startswith("tu-") else None
     tags = ["imagenet"] if timm_name else list(smp.encoders.encoders[backbone]["pretrained_settings"])
-    normalisation, loaded, options = normalisation_of(backbone), None, {"encoder_weights": None}
+    normalisation, loaded = normalisation_of(backbone), None
+    options: dict[str, Any] = {"encoder_weights": None}
     if weights in tags and timm_name:
         # Loaded by timm itself, which knows what its older files need to be changed in.
         loaded = pretrained.from_timm(timm_name)
@@ -210,10 +211,10 @@ def _smp_model(
 
     config = timm.models.get_pretrained_cfg(timm_name) if timm_name else None
     fixed = config is not None and config.fixed_input_size and architecture != "smp-dpt"
-    padding = {
+    padding: dict[str, Any] = {
         "stride": network.encoder.output_stride * _FURTHER_STRIDE.get(architecture, 1),
         "minimum": _MINIMUM_SIZES.get(architecture, 1),
-        "fixed_size": tuple(config.input_size[1:]) if fixed else None,
+        "fixed_size": tuple(config.input_size[1:]) if config and fixed else None,
     }
     padded = AuxiliaryNetwork(network, auxiliary, **padding) if auxiliary else PaddedNetwork(network, **padding)
     return BuiltModel(padded, normalisation, loaded.label if loaded else "random", padded.stride)

@@ -4,20 +4,21 @@ Everything stays small up to the device: 29 masks of 1024 x 1024 are 4 MB as bit
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import Dataset
 
 from medseg.datasets.index import PreparedDataset
 from medseg.datasets.polygon_items import PolygonItems
+from medseg.pytorch.data import Items
 from medseg.pytorch.heads import AUXILIARY
 
 UNKNOWN = -1
 
 
-class OverlappingItems(Dataset):
+class OverlappingItems(Items):
     """Items addressed by (epoch, number) where they are augmented, and by number where they are not.
 
     Args:
@@ -30,9 +31,7 @@ class OverlappingItems(Dataset):
         MedsegError: a bad augmentation, or one that mirrors although the side is to be told.
     """
 
-    def __init__(
-        self, dataset: PreparedDataset, split: str, *, auxiliary: Sequence[str] = (), **drawn: int | str
-    ) -> None:
+    def __init__(self, dataset: PreparedDataset, split: str, *, auxiliary: Sequence[str] = (), **drawn: Any) -> None:
         rows = dataset.split(split)
         self._items = PolygonItems(dataset, rows, side_is_predicted="side" in auxiliary, **drawn)
         self._facts = torch.from_numpy(facts_of(rows, auxiliary))

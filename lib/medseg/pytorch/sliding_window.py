@@ -65,6 +65,7 @@ def slide(
             if total is None:
                 total = torch.zeros((len(predicted), *picture.shape[1:]), device=picture.device)
             total[:, top : top + window, left : left + window] += predicted.float() * weight
+    assert total is not None  # there is a window at least
     # The windows form a grid, so that the sum of their weights is a product too.
     total /= _summed(ramp, rows, picture.shape[1])[:, None] * _summed(ramp, columns, picture.shape[2])
     return total[:, :height, :width]

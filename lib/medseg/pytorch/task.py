@@ -35,6 +35,9 @@ class SegmentationTask(lightning.LightningModule):
             is longer than the one before.
     """
 
+    _mean: torch.Tensor
+    _std: torch.Tensor
+
     def __init__(
         self,
         model: BuiltModel,
@@ -163,7 +166,7 @@ class OverlappingTask(SegmentationTask):
         *,
         classes: int,
         auxiliary_weight: float = AUXILIARY_WEIGHT,
-        **options: object,
+        **options: Any,
     ) -> None:
         super().__init__(model, loss, **options)
         self._classes, self._auxiliary_weight = classes, auxiliary_weight

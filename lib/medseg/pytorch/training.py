@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from medseg.experiments.history import History, ranked
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
 from medseg.pytorch.callbacks import AtomicCheckpointIO, Bookkeeping, Checkpoints, file_of
-from medseg.pytorch.data import BinaryItems, batches, classes_overlap
+from medseg.pytorch.data import BinaryItems, Items, batches, classes_overlap
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel
 from medseg.pytorch.overlapping_data import OverlappingItems
@@ -160,6 +160,7 @@ def _task(model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, 
 
 def _loaders(dataset: PreparedDataset, parameters: Mapping[str, Any], batch_size: int) -> tuple[DataLoader, DataLoader]:
     """Batches to train on and to validate on."""
+    items: Callable[..., Items]
     if classes_overlap(dataset):
         items = partial(OverlappingItems, dataset, auxiliary=parameters["auxiliary"])
     else:
