@@ -19,7 +19,7 @@ from medseg.masks import rle
 from medseg.metrics.saliency import RULE, SaliencySummary
 
 #: Columns of ``medseg.metrics.saliency.MEASURES`` of a case, from its row, probability (H, W) and truth (H, W).
-TakeSaliency = Callable[[pd.Series, np.ndarray, np.ndarray], dict[str, float]]
+TakeSaliency = Callable[[pd.Series, Any, np.ndarray], dict[str, float]]
 
 
 class ScoredCase(NamedTuple):
@@ -101,13 +101,21 @@ def evaluate(
     progress = Progress(run.folder)
     summaries: dict[str, SaliencySummary] = defaultdict(SaliencySummary)
 
-    def take_saliency(case: pd.Series, probability: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    def take_saliency(case: pd.Series, probability: Any, truth: np.ndarray) -> dict[str, float]:
         return summaries[case["test_set"]].add(probability, truth)
 
-    rows, encoded = [], []
+    rows: list[dict[str, Any]] = []
+    encoded: list[dict[str, str]] = []
     binary = segment.kind.name == "binary"
-    options = {"carry": carry, "take_saliency": take_saliency if binary else None}
-    found = scored_cases(segment, dataset, cases, tolerance=tolerance, batch_size=batch_size, **options)
+    found = scored_cases(
+        segment,
+        dataset,
+        cases,
+        tolerance=tolerance,
+        batch_size=batch_size,
+        carry=carry,
+        take_saliency=take_saliency if binary else None,
+    )
     for done, scored in enumerate(found, 1):
         rows += scored.rows
         encoded += scored.encoded

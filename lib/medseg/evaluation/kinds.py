@@ -66,7 +66,7 @@ class Kind(ABC):
         """True mask (H, W), bool or uint8 of {0, 1}, of what is scored."""
         return label
 
-    def whole(self, masks: Iterable[np.ndarray], maps: Maps) -> np.ndarray:
+    def whole(self, masks: Iterable[np.ndarray], maps: Any) -> np.ndarray:
         """All masks of a picture as uint8: (H, W) of {0, 1} or of classes, (C, H, W) of {0, 1} where they overlap."""
         (mask,) = masks
         return mask.astype(np.uint8)
@@ -107,7 +107,7 @@ class Overlapping(Kind):
     def truth(self, label: polygons.PolygonSet, number: int) -> np.ndarray:
         return polygons.draw_class(label, number)
 
-    def whole(self, masks: Iterable[np.ndarray], maps: Maps) -> np.ndarray:
+    def whole(self, masks: Iterable[np.ndarray], maps: Any) -> np.ndarray:
         return np.stack([mask.astype(np.uint8) for mask in masks])
 
     def part(self, whole: np.ndarray, number: int) -> np.ndarray:
@@ -139,7 +139,7 @@ class ClassMap(Kind):
     def truth(self, label: np.ndarray, number: int) -> np.ndarray:
         return label > 0
 
-    def whole(self, masks: Iterable[np.ndarray], maps: "_ForegroundMap") -> np.ndarray:
+    def whole(self, masks: Iterable[np.ndarray], maps: Any) -> np.ndarray:
         (mask,) = masks
         return np.where(mask, maps.likeliest, 0).astype(np.uint8)
 

@@ -47,7 +47,7 @@ class Measure:
     Attributes:
         name: column of ``cases.csv``.
         title: for tables, without the unit.
-        of: gives the value; NaN where there is nothing to measure, which means leave out.
+        of: gives the value, a float; NaN where there is nothing to measure, which means leave out.
         lower_is_better: of two values.
         low, high: range, infinity where there is no bound.
         unit: ``""``, or such as ``px``.
@@ -57,7 +57,7 @@ class Measure:
 
     name: str
     title: str
-    of: Callable[[ScoredMask], float]
+    of: Callable[[ScoredMask], Any]
     lower_is_better: bool = False
     low: float = 0.0
     high: float = 1.0

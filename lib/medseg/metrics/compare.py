@@ -77,11 +77,11 @@ def signed_rank_p(differences: ArrayLike) -> float:
     Returns:
         p in (0, 1]; 1 where no difference is left.
     """
-    differences = np.round(np.asarray(differences, float), 12)
-    differences = differences[differences != 0]
-    if differences.size == 0:
+    rounded = np.round(np.asarray(differences, float), 12)
+    nonzero = rounded[rounded != 0]
+    if nonzero.size == 0:
         return 1.0
-    return float(stats.wilcoxon(differences, method="auto").pvalue)
+    return float(stats.wilcoxon(nonzero, method="auto").pvalue)
 
 
 def holm(p_values: Iterable[float], comparisons: int | None = None) -> np.ndarray:

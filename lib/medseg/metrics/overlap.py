@@ -169,6 +169,6 @@ def _ratio(part: np.ndarray, whole: np.ndarray, anything: np.ndarray) -> float |
 
 
 def _listed(names: Iterable[object]) -> str:
-    names = [str(name) for name in names]
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    texts = [str(name) for name in names]
+    rest = len(texts) - _NAMED
+    return ", ".join(texts[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 
@@ -66,7 +67,8 @@ def evaluate(
     started = time.monotonic()
     progress = Progress(run.folder)
     phases = 1 + len(dataset.info["classes"])
-    rows, encoded, described = [], [], {}
+    rows, encoded = [], []
+    described: dict[str, Any] = {}
     for checkpoint in CHECKPOINTS:
         segment = segmenter(run, predictor_of(checkpoint), dataset, threshold=threshold, batch_size=batch_size)
         described = described or segment.described()
