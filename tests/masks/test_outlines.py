@@ -1,4 +1,4 @@
-"""Outlines of masks: where they run, what they leave alone, whose colours they have."""
+"""Masks on pictures: where outlines run, what they leave alone, whose colours they and classes have."""
 
 import cv2
 import numpy as np
@@ -28,3 +28,18 @@ def test_a_mask_of_bytes_or_none_at_all_and_a_part_of_a_picture():
     outlines.draw(picture[:, 40:], mask, outlines.PREDICTED)
     assert not picture[:, :40].any()
     assert (picture[10, 50] == outlines.PREDICTED).all()
+
+
+def test_an_overlap_is_drawn_in_the_mean_of_its_colours():
+    masks = np.zeros((2, 1, 3), np.uint8)
+    masks[0, 0, :2] = 1
+    masks[1, 0, 1:] = 1
+    drawn = outlines.tint(np.full((1, 3), 100, np.uint8), masks)
+    first, second = outlines.class_colours(2).astype(float)
+    assert np.allclose(drawn[0, 0], 50 + first / 2, atol=1)
+    assert np.allclose(drawn[0, 1], 50 + (first + second) / 4, atol=1)
+
+
+def test_colours_of_classes_differ():
+    for count in (0, 1, 4, 5, 29):
+        assert len({tuple(colour) for colour in outlines.class_colours(count).tolist()}) == count

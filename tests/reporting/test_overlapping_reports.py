@@ -1,9 +1,13 @@
 """Reports over several classes: outlines, classes, patients."""
 
+import math
+
 import pytest
 from class_runs import CLASSES, class_run
+from synthetic_runs import bare_run
 
-from medseg.reporting import boundaries, statistics
+from medseg.evaluation import measures
+from medseg.reporting import boundaries, distributions, statistics
 from medseg.reporting import overlapping_scores as classes
 from medseg.reporting.comparison import compare
 from medseg.studies.handbone import patients
@@ -24,6 +28,34 @@ def test_a_miss_counts_in_the_mean_distance_and_is_counted(compared):
     assert cases["hd95"].mean() > 5  # 2 of 48 structures missed, at 141 px each
     assert row[-1] == "2"
     assert "within 2 px" in text
+
+
+def test_runs_without_distances_say_so(tmp_path):
+    compared = compare([bare_run(tmp_path / "a", {"ETIS": [0.5, 0.6]})])
+    assert "score them again with 3_evaluate" in repr(boundaries.measures(compared))
+
+
+def test_a_measure_appears_by_itself_in_tables_figures_and_statistics(tmp_path, monkeypatch):
+    added = measures.Measure("wander", "wander", lambda scored: 0.0, lower_is_better=True, high=math.inf, unit="px")
+    monkeypatch.setattr(measures, "MEASURES", (*measures.MEASURES, added))
+    runs = [class_run(tmp_path / name, quality, architecture=name) for name, quality in (("one", 0.95), ("two", 0.8))]
+    for run, wander in zip(runs, (1.5, 2.5), strict=True):
+        run.write_table("cases.csv", run.cases().assign(wander=wander))
+    compared = compare(runs)
+    assert "Wander, mean px" in repr(boundaries.measures(compared))
+    assert "Wander, px" in repr(classes.worst(compared))
+    row = next(line for line in repr(statistics.by_measure(compared)).splitlines() if line.startswith("Wander, px"))
+    assert [word for word in row.split() if word in ("one", "two", "1.500")] == ["one", "1.500", "two"]
+    assert "+1.000 to +1.000" in row
+    assert "right of the line the best one does better" in distributions.paired(compared, "wander").caption
+    assert "one on fold-0 median 1.50" in distributions.scores(compared, "wander").alt
+
+
+def test_the_best_by_each_measure_is_told_with_the_one_next_to_it(compared):
+    lines = repr(statistics.by_measure(compared)).splitlines()
+    names = ("IoU", "Precision", "Recall", "HD95, px", "Surface Dice")
+    assert all(any(line.startswith(name) for line in lines) for name in names)
+    assert all("512 px" in line and "256 px" in line for line in lines if line.startswith(names))
 
 
 def test_the_worst_class_comes_first_with_its_missed_area(compared):

@@ -6,11 +6,15 @@ import pytest
 
 from medseg.datasets import index
 from medseg.datasets.augmentation.presets import build_augmentation
-from medseg.datasets.frames import Frames
-from medseg.datasets.images import CleanedMask, encode_png
+from medseg.datasets.augmentation.warp import generator
+from medseg.datasets.frames import Frames, read_class_map
+from medseg.datasets.images import encode_png
+from medseg.datasets.polygon_items import PolygonItems
 from medseg.errors import MedsegError
 from medseg.evaluation.rules import Segmentation
+from medseg.masks import outlines
 from medseg.reporting import samples
+from medseg.studies.gastric import pictures
 
 
 @pytest.fixture(scope="module")
@@ -49,30 +53,36 @@ def test_a_frame_that_cannot_be_used_is_named(dataset, tmp_path):
     (dataset.folder / "broken.png").unlink()
 
 
+def perfect(picture: np.ndarray, name: str) -> Segmentation:
+    return Segmentation(np.ones(picture.shape[:2], np.uint8), np.ones(picture.shape[:2], np.float32))
+
+
 def test_pictures_and_predictions_of_all_sizes(dataset):
-    frames, names = Frames(dataset, dataset.index), list(dataset.index["case_id"])
-    shown = samples.picture_mask_overlay(frames, names)
-    assert (shown.kind, shown.mimetype) == ("photo", "image/jpeg")
-    assert "3 colonoscopy frames" in shown.alt
-    predicted = samples.predictions(
-        frames, names, lambda p, _: Segmentation(np.ones(p.shape[:2], np.uint8), np.ones(p.shape[:2], np.float32))
-    )
-    assert predicted.data != shown.data
+    frames = Frames(dataset, dataset.index)
+    predicted = samples.predictions(dataset, dataset.index, perfect, lambda case, mask: f"{mask.sum()} pixels")
+    assert (predicted.kind, predicted.mimetype) == ("photo", "image/jpeg")
+    assert predicted.alt == "3 pictures with truth and prediction."
     for name in ("none", "warp"):
-        assert "3 training frames" in samples.augmented(frames, build_augmentation(name, 32), 0).alt
+        warp = build_augmentation(name, 32)
+        shown = samples.augmented(frames, lambda e, n, warp=warp: warp(*frames[n], generator(0, e, n)), ["polyp"])
+        assert "3 training pictures" in shown.alt
+        assert "the outline is the mask" in shown.caption
 
 
-def test_cleaning_says_how_many_values_there_were():
-    before = np.zeros((60, 80), np.uint8)
-    before[20:40, 30:50] = 255
-    before[20, 30:50] = 90
-    impure = (before > 0) & (before < 255)
-    after = (before > 127).astype(np.uint8) * 255
-    shown = samples.mask_before_after(CleanedMask(before, after, impure, [(90, 20)]), "A/1")
-    assert "A/1: 1 values between 0 and 255 in 20 pixels (0.4%)" in shown.caption
-    pure = samples.mask_before_after(CleanedMask(after, after, np.zeros_like(impure), []), "A/1")
-    assert "nothing had to be cleaned" in pure.caption
+def test_overlapping_classes_are_drawn_in_colour(polygon_dataset):
+    rows = polygon_dataset.split("test")
+    nothing = Segmentation(np.zeros((3, 80, 100), np.uint8), None)
+    assert samples.predictions(polygon_dataset, rows, lambda *_: nothing).alt.startswith("2 pictures")
+    items = PolygonItems(polygon_dataset, rows, resolution=32)
+    plain = [items.plain(number) for number in range(2)]
+    shown = samples.augmented(plain, items.training, polygon_dataset.info["classes"], list(rows["case_id"]), draws=1)
+    assert "light blue: a, green: b, orange: c" in shown.caption
 
 
-def test_sizes_are_told_by_split(dataset):
-    assert "validation median 2.0 %; A median 3.0 %" in samples.size_distribution(dataset).alt
+def test_a_class_map_is_drawn_in_the_colours_of_its_classes(phase_dataset):
+    picture, label = read_class_map(phase_dataset, phase_dataset.index.iloc[0])
+    drawn = samples.labelled(picture, label, phase_dataset.info["classes"])
+    assert np.allclose(drawn[label == 1], (picture[label == 1] + np.array(outlines.FEW["light blue"])) / 2, atol=1)
+    assert (drawn[label == 0] == picture[label == 0]).all()
+    shown = pictures.predictions(phase_dataset, phase_dataset.split("test"), perfect)
+    assert "pink: phase-4" in shown.caption

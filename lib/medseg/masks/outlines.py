@@ -1,12 +1,25 @@
-"""Outlines of masks on pictures, and the colours that truth and prediction have wherever both are drawn."""
+"""Masks on pictures: their outlines, and the colours that truth, prediction and classes have wherever they are drawn.
 
+Colours are RGB; the named ones are of Okabe and Ito (2008), which colour-blind readers tell apart.
+"""
+
+import colorsys
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-#: RGB, two of the colours of Okabe and Ito (2008), which colour-blind readers tell apart: green and orange.
 TRUTH, PREDICTED = (0, 158, 115), (213, 94, 0)
+#: Of a few classes, by name.
+FEW = {"light blue": (86, 180, 233), "green": (0, 158, 115), "orange": (230, 159, 0), "pink": (204, 121, 167)}
+
+
+def class_colours(count: int) -> np.ndarray:
+    """(count, 3) uint8 RGB: those of :data:`FEW` where they suffice, else hues of which neighbours lie far apart."""
+    if count <= len(FEW):
+        return np.array(list(FEW.values())[:count], np.uint8).reshape(count, 3)
+    places = np.arange(count) * 0.381966 % 1  # golden angle
+    return np.array([[round(255 * part) for part in colorsys.hsv_to_rgb(place, 1, 1)] for place in places], np.uint8)
 
 
 def draw(picture: np.ndarray, mask: np.ndarray, colour: Sequence[int], width: int = 2) -> None:
@@ -23,3 +36,24 @@ def draw(picture: np.ndarray, mask: np.ndarray, colour: Sequence[int], width: in
     part = mask[top : top + down, left : left + across]
     contours, _ = cv2.findContours(part, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, contours, -1, tuple(map(int, colour)), width, cv2.LINE_AA, offset=(left, top))
+
+
+def tint(picture: np.ndarray, masks: np.ndarray, opacity: float = 0.5) -> np.ndarray:
+    """A picture with every mask in the colour of its class; where classes overlap, in the mean of their colours.
+
+    Args:
+        picture: (H, W) or (H, W, 3) uint8, RGB.
+        masks: (C, H, W), true where not 0.
+        opacity: of the colours, 0 to 1.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    total, count = np.zeros((*picture.shape[:2], 3), np.float32), np.zeros(picture.shape[:2], np.float32)
+    for mask, colour in zip(masks.astype(bool), class_colours(len(masks)).astype(np.float32), strict=True):
+        total[mask] += colour
+        count[mask] += 1
+    drawn = (picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)).astype(np.float32)
+    covered = count > 0
+    drawn[covered] = (1 - opacity) * drawn[covered] + opacity * total[covered] / count[covered, None]
+    return drawn.round().astype(np.uint8)

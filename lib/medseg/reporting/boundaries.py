@@ -5,7 +5,7 @@ from medseg.metrics.overlap import OVERLAP, summarise
 from medseg.metrics.saliency import MEASURES as SALIENCY
 from medseg.reporting import measure_table, sources
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Fragment
+from medseg.reporting.fragments import Fragment, sentence
 from medseg.reporting.measure_table import Shown
 
 #: Follow from the counts as Dice does, or have a table of their own.
@@ -22,10 +22,11 @@ def measures(comparison: Comparison) -> Fragment:
     """Average Dice, HD95, surface Dice, further measures of the cases, and misses, of every configuration on every test
     set; a sentence instead where the runs were scored without distances.
     """
-    found = measure_table.measured(comparison, besides=_ELSEWHERE)
+    found = further(comparison)
     if not found:
-        text = "Distances between outlines were not computed for these runs; score them again with 3_evaluate."
-        return Fragment(f"<p>{text}</p>", text)
+        return sentence(
+            "Distances between outlines were not computed for these runs; score them again with 3_evaluate."
+        )
     shown = [Shown("Average Dice", _summarised("mean_dice"), digits=4)]
     for measure in found:
         shown += _columns(measure)
@@ -43,9 +44,14 @@ def measures(comparison: Comparison) -> Fragment:
     return measure_table.table("Outlines", comparison.configurations, comparison.test_sets, shown, notes)
 
 
+def further(comparison: Comparison) -> list[Measure]:
+    """The measures of the cases that do not follow from the counts, and have no table of their own."""
+    return measure_table.measured(comparison, besides=_ELSEWHERE)
+
+
 def _columns(measure: Measure) -> list[Shown]:
     """One column; two, mean and median, for a measure without bound."""
-    title = measure.title[:1].upper() + measure.title[1:]
+    title = measure_table.capital(measure.title)
     if measure.high <= 1:
         return [Shown(title, _over_cases(measure.name, "mean"), measure.lower_is_better, 4)]
     return [

@@ -60,6 +60,10 @@ class Configuration:
         """``cases.csv`` of every run."""
         return tuple(run.cases() for run in self.runs)
 
+    def pooled(self, test_set: str) -> pd.DataFrame:
+        """The cases of a test set, those of all seeds together."""
+        return pd.concat([table[table["test_set"] == test_set] for table in self.cases])
+
 
 @dataclass(frozen=True)
 class Comparison:

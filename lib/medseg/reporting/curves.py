@@ -10,19 +10,23 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from medseg.evaluation.measures import named
-from medseg.reporting import style
+from medseg.reporting import measure_table, style
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Figure, Fragment
+from medseg.reporting.fragments import Figure, Fragment, sentence
 
 _PANELS_PER_ROW = 4
 
 
-def learning(comparison: Comparison, metric: str = "dice") -> Figure:
+def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
     """Training and validation values of ``metric``, a column of ``history.csv``, over the epochs.
 
-    One panel per configuration; its seeds share the panel. The epoch whose weights were kept is marked.
+    One panel per configuration; its seeds share the panel. The epoch whose weights were kept is marked. Where no run
+    has the column, a sentence says so instead.
     """
     histories = [[run.history() for run in c.runs] for c in comparison.configurations]
+    if not any(metric in history for group in histories for history in group):
+        return sentence(f"{_title(metric)} was not recorded over the epochs of these runs.")
+    histories = [[h if metric in h else h.assign(**{metric: np.nan}) for h in group] for group in histories]
     columns = _columns(len(histories))
     rows = math.ceil(len(histories) / columns)
     width = style.WIDTH if columns > 1 else 560
@@ -58,8 +62,7 @@ def learning_rate(comparison: Comparison) -> Figure | Fragment:
         schedules.setdefault(tuple(rates), []).append(c)
     if all(len(set(rates)) <= 1 for rates in schedules):
         rates = sorted({rates[0] for rates in schedules if rates})
-        text = f"Learning rate: {', '.join(f'{rate:g}' for rate in rates)} throughout."
-        return Fragment(f"<p>{text}</p>", text)
+        return sentence(f"Learning rate: {', '.join(f'{rate:g}' for rate in rates)} throughout.")
     with style.canvas(200, 720) as figure:
         axes = figure.subplots()
         for rates, members in schedules.items():
@@ -128,8 +131,7 @@ def _legend(figure, metric: str, alone: bool) -> None:
 
 
 def _title(metric: str) -> str:
-    title = "loss" if metric == "loss" else named(metric).title
-    return title[:1].upper() + title[1:]
+    return "Loss" if metric == "loss" else measure_table.capital(named(metric).title)
 
 
 def _split(history: pd.DataFrame, split: str) -> pd.DataFrame:

@@ -21,7 +21,7 @@ def scores(comparison: Comparison, metric: str = "dice") -> Figure:
     with style.canvas(_height(comparison)) as figure:
         for axes, test_set in _panels(figure, comparison):
             for c in comparison.configurations:
-                values = np.concatenate([t.loc[t["test_set"] == test_set, metric].dropna() for t in c.cases])
+                values = c.pooled(test_set)[metric].dropna().to_numpy()
                 if len(values) == 0:
                     continue
                 _dots(axes, c.number, values, c.colour)

@@ -40,6 +40,11 @@ class Fragment:
         return self.text
 
 
+def sentence(text: str) -> Fragment:
+    """A paragraph of plain text."""
+    return Fragment(f"<p>{html.escape(text)}</p>", text)
+
+
 @dataclass(frozen=True)
 class Figure:
     """A picture with its caption and alternative text, shown where it is the value of a cell.

@@ -1,6 +1,6 @@
-"""The best and the worst cases as pictures: both outlines, and what was found, missed and invented."""
+"""The worst and the best cases as pictures: both outlines, and what was found, missed and invented."""
 
-from html import escape
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -8,78 +8,129 @@ import pandas as pd
 
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
+from medseg.evaluation.kinds import Kind
 from medseg.experiments.runs import Run, dataset_of, predictions_of
 from medseg.masks import rle
 from medseg.reporting import overlays, statistics
 from medseg.reporting.comparison import Comparison
-from medseg.reporting.fragments import Figure, Fragment, Parts
+from medseg.reporting.fragments import Figure, Fragment, Parts, sentence
+from medseg.reporting.samples import kind_of
+
+_MARGIN = 0.35  # of the larger side of what is shown, on every side
 
 
-def extremes(comparison: Comparison, *, worst: int = 4, best: int = 2) -> Parts:
-    """Worst and best cases of the best configuration of each test set (of its first seed)."""
+def extremes(comparison: Comparison, *, worst: int = 4, best: int = 2, classes: int = 4) -> Parts:
+    """Of the best configuration of each test set (its first seed) what :func:`cases` shows, under a heading."""
     parts: list[Fragment | Figure] = [overlays.legend()]
     for test_set in comparison.test_sets:
         configuration = statistics.best(comparison, test_set)
         parts.append(overlays.heading(f"{test_set}: {configuration.label}"))
-        parts += cases(configuration.runs[0], test_set, worst=worst, best=best).parts
+        parts += cases(configuration.runs[0], test_set, worst=worst, best=best, classes=classes).parts
     return Parts(tuple(parts))
 
 
-def cases(run: Run, test_set: str, *, worst: int = 4, best: int = 2) -> Parts:
-    """Tiles of the worst and the best cases of a run on one test set, by Dice.
+def cases(run: Run, test_set: str, *, worst: int = 4, best: int = 2, classes: int = 4) -> Parts:
+    """Tiles of the worst and the best cases of a run on one test set, by Dice, all classes of a case together.
 
-    Where the pictures are gone, or the data was prepared anew since, a line says so instead.
+    Where several classes were scored, each of the worst ``classes`` comes first in the case where it is worst, seen
+    close. Where the pictures are gone, or the data was prepared anew since, a line says so instead.
     """
     try:
-        dataset = _dataset(run)
-        predictions = _predictions(run, test_set)
-        tiles = [_tile(row, dataset, predictions) for row in _chosen(run.cases(), test_set, worst, best)]
+        return Parts(tuple(_tiles(run, test_set, worst, best, classes)))
     except MedsegError as error:
-        text = f"No pictures of {test_set}: {error}"
-        return Parts((Fragment(f"<p>{escape(text)}</p>", text),))
-    return Parts(tuple(tiles))
+        return Parts((sentence(f"No pictures of {test_set}: {error}"),))
 
 
-def _dataset(run: Run) -> PreparedDataset:
-    if len(run.record["dataset"].get("classes") or []) != 1:
-        raise MedsegError("pictures are drawn for data with one class.")
-    return dataset_of(run)
+def predicted_masks(
+    predicted: dict[tuple[str, str], str], row: pd.Series, names: Iterable[str], shape: tuple[int, ...]
+) -> Iterator[np.ndarray]:
+    """Masks (H, W) uint8 of {0, 1} of some classes of a case, decoded.
+
+    Args:
+        predicted: as :func:`medseg.experiments.runs.predictions_of` gives it.
+        row: of the index.
+        names: of the classes.
+        shape: of the picture.
+
+    Raises:
+        MedsegError: one is missing.
+    """
+    image_name = row.get("image_name", row["case_id"])
+    for name in names:
+        if (image_name, name) not in predicted:
+            raise MedsegError(f"the run has no prediction of {name} for {image_name}.")
+        yield rle.decode(predicted[image_name, name], shape)
 
 
-def _predictions(run: Run, test_set: str) -> dict[str, str]:
-    """Run-length code of every case."""
-    return {image_name: code for (image_name, _), code in predictions_of(run, test_set).items()}
+def _tiles(run: Run, test_set: str, worst: int, best: int, classes: int) -> Iterator[Figure | Fragment]:
+    dataset, predicted = dataset_of(run), predictions_of(run, test_set)
+    kind = kind_of(dataset)
+    table = run.cases()
+    table = table[(table["test_set"] == test_set) & table["dice"].notna()]
+    several = table["class"].nunique() > 1
+    if several:
+        yield overlays.heading("Worst classes, each in its worst case")
+        for name in table.groupby("class")["dice"].mean().sort_values(kind="stable").index[:classes]:
+            own = table[table["class"] == name]
+            lowest = own.loc[own["dice"].idxmin()]
+            caption = f"{name}: mean Dice {own['dice'].mean():.3f}; here {lowest['dice']:.3f} ({lowest['case_id']})"
+            yield _tile(dataset, kind, predicted, lowest["case_id"], caption, [name])
+    means = table.groupby("case_id")["dice"].mean().reset_index().sort_values(["dice", "case_id"], kind="stable")
+    low = means.head(worst)
+    high = means.iloc[len(low) :].tail(best).iloc[::-1]
+    for word, part in (("worst", low), ("best", high)):
+        if several and len(part):
+            yield overlays.heading(f"{word.capitalize()} cases, all classes together")
+        for case_id, dice in part.itertuples(index=False):
+            caption = (
+                f"{case_id}: mean Dice {dice:.3f}" if several else f"{word.capitalize()}: {case_id}, Dice {dice:.3f}"
+            )
+            yield _tile(dataset, kind, predicted, case_id, caption)
 
 
-def _chosen(table: pd.DataFrame, test_set: str, worst: int, best: int) -> list[tuple[str, str, float]]:
-    """(kind, case id, Dice) of the cases to show, the worst first."""
-    scored = table[(table["test_set"] == test_set) & table["dice"].notna()]
-    scored = scored.sort_values(["dice", "case_id"], kind="stable")
-    low = scored.head(worst)
-    high = scored.iloc[len(low) :].tail(best).iloc[::-1]
-    return [
-        (kind, row.case_id, row.dice) for kind, part in (("worst", low), ("best", high)) for row in part.itertuples()
-    ]
-
-
-def _tile(chosen: tuple[str, str, float], dataset: PreparedDataset, predictions: dict[str, str]) -> Figure:
-    kind, case_id, dice = chosen
+def _tile(
+    dataset: PreparedDataset,
+    kind: Kind,
+    predicted: dict[tuple[str, str], str],
+    case_id: str,
+    caption: str,
+    only: list[str] | None = None,
+) -> Figure:
+    """A case: found where any class is rightly found, else missed or invented by some class; or ``only`` some classes,
+    cut out with a margin.
+    """
     rows = dataset.index[dataset.index["case_id"] == case_id]
-    if rows.empty or case_id not in predictions:
-        raise MedsegError(f"the case {case_id} is not in the data or has no prediction.")
-    sample = rows.iloc[0]
-    image = cv2.imread(str(dataset.path(sample["image"])), cv2.IMREAD_COLOR_RGB)
-    truth = cv2.imread(str(dataset.path(sample["label"])), cv2.IMREAD_GRAYSCALE)
-    if image is None or truth is None:
-        raise MedsegError(f"the picture or the mask of {case_id} cannot be read.")
-    prediction = rle.decode(predictions[case_id], truth.shape)
-    height = round(overlays.WIDTH * image.shape[0] / image.shape[1])
-    image = cv2.resize(image, (overlays.WIDTH, height), interpolation=cv2.INTER_AREA)
-    true, found = (_shrink(mask > 0, height) for mask in (truth, prediction))
-    caption = f"{kind.capitalize()}: {case_id}, Dice {dice:.3f}"
-    return overlays.tile(image, true, found, case_id, caption)
+    if rows.empty:
+        raise MedsegError(f"the case {case_id} is not in the data.")
+    picture, label = kind.read(dataset, rows.iloc[0])
+    names, shape = only or kind.classes, picture.shape[:2]
+    truth, found = np.zeros(shape, bool), np.zeros(shape, bool)
+    for name, mask in kind.true_pieces(label):
+        if name in names:
+            truth |= mask.astype(bool)
+    for mask in predicted_masks(predicted, rows.iloc[0], names, shape):
+        found |= mask.astype(bool)
+    if only:
+        top, left, side = _square(truth | found)
+        picture, truth, found = (a[top : top + side, left : left + side] for a in (picture, truth, found))
+    size = overlays.WIDTH, round(overlays.WIDTH * picture.shape[0] / picture.shape[1])
+    enlarged = size[0] > picture.shape[1]
+    image = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC if enlarged else cv2.INTER_AREA)
+    masks = [
+        cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA) >= 0.5
+        for mask in (truth, found)
+    ]
+    image = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    return overlays.tile(image, *masks, " of ".join([*(only or []), case_id]), caption)
 
 
-def _shrink(mask: np.ndarray, height: int) -> np.ndarray:
-    resized = cv2.resize(mask.astype(np.float32), (overlays.WIDTH, height), interpolation=cv2.INTER_AREA)
-    return resized >= 0.5
+def _square(mask: np.ndarray) -> tuple[int, int, int]:
+    """Top, left and side of a square around the ones of a mask, with a margin, inside the picture."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    side = min(*mask.shape, max(32, round(extent * (1 + 2 * _MARGIN))))
+    top, left = (
+        int(np.clip((place[0] + place[-1] + 1 - side) // 2, 0, size - side))
+        for place, size in ((rows, mask.shape[0]), (columns, mask.shape[1]))
+    )
+    return top, left, side

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from medseg.evaluation.measures import MEASURES, Measure
+from medseg.evaluation import measures
+from medseg.evaluation.measures import Measure
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment
 from medseg.reporting.tables import Cell, Column, Row, Table, number
@@ -38,7 +39,12 @@ def measured(comparison: Comparison, *, besides: Iterable[str] = ()) -> list[Mea
     """The measures that ``cases.csv`` of every compared run has values of, without those named."""
     tables = [cases.dropna(axis="columns", how="all") for c in comparison.configurations for cases in c.cases]
     columns = set.intersection(*(set(cases.columns) for cases in tables))
-    return [measure for measure in MEASURES if measure.name in columns - set(besides)]
+    return [measure for measure in measures.MEASURES if measure.name in columns - set(besides)]
+
+
+def capital(title: str) -> str:
+    """A title at the start of a line: ``Surface Dice``, but ``mDice``."""
+    return title if title[1:2].isupper() else title[:1].upper() + title[1:]
 
 
 def table(

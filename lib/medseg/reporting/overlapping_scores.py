@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from medseg.reporting import sources, statistics, style
+from medseg.reporting import boundaries, measure_table, sources, statistics, style
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Figure, Fragment
 from medseg.reporting.tables import Cell, Column, Row, Table, number
@@ -23,7 +23,7 @@ def scores(comparison: Comparison) -> Figure:
         for axes, test_set in zip(panels, test_sets, strict=True):
             lowest = 1.0
             for c in comparison.configurations:
-                means = _means(c, test_set, "dice").reindex(classes)
+                means = c.pooled(test_set).groupby("class")["dice"].mean().reindex(classes)
                 axes.scatter(means, places, 22, c.colour, label=c.label, linewidths=0, alpha=0.85, zorder=3)
                 lowest = min(lowest, float(means.min()))
                 described.append(f"{c.label} on {test_set}: lowest {means.idxmin()} {means.min():.2f}")
@@ -31,7 +31,7 @@ def scores(comparison: Comparison) -> Figure:
             axes.set_title(test_set)
             axes.set_xlabel("mean Dice")
             style.plain(axes, "both")
-        _name_rows(panels[0], classes)
+        style.name_rows(panels[0], classes)
         if len(comparison.configurations) > 1:
             columns = min(3, len(comparison.configurations))
             handles, labels = panels[0].get_legend_handles_labels()
@@ -55,7 +55,7 @@ def area_errors(comparison: Comparison) -> Figure:
         axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         axes.set_xlabel("area, % of the true area of the class")
         style.plain(axes, "x")
-        _name_rows(axes, classes)
+        style.name_rows(axes, classes)
         figure.legend(loc="outside upper left", ncols=2)
         worst = (under + over).idxmax()
         return style.finish(
@@ -70,20 +70,21 @@ def worst(comparison: Comparison, count: int = _WORST) -> Fragment:
     """Table of the classes that the best configuration finds worst."""
     test_set = comparison.test_sets[0]
     best = statistics.best(comparison, test_set)
-    cases = pd.concat([t[t["test_set"] == test_set] for t in best.cases])
-    pooled = _pooled(best, test_set)
+    cases = best.pooled(test_set)
+    pooled, further = _pooled(best, test_set), boundaries.further(comparison)
+    headings = [measure_table.capital(measure.heading) for measure in further]
     order = cases.groupby("class")["dice"].mean().sort_values(kind="stable").index[:count]
     rows = []
     for name in order:
         own, area = cases[cases["class"] == name], pooled.loc[name]
         missed = int(((own["tp"] + own["fn"] > 0) & (own["tp"] == 0)).sum())
         cells = [Cell(name), number(own["dice"].mean(), note=f"sd {own['dice'].std():.3f}")]
-        cells += [number(own["hd95"].mean(), 1), number(own["surface_dice"].mean())]
+        cells += [number(own[measure.name].mean(), 3 if measure.high <= 1 else 1) for measure in further]
         cells += [number(100 * area[k] / area["truth"], 1) for k in ("fn", "fp")]
         rows.append(Row([*cells, number(missed, 0)]))
     columns = [
         Column("Class", numeric=False),
-        *map(Column, ("Dice", "HD95, px", "Surface Dice", "Missed area, %", "Invented area, %", "Cases missed")),
+        *map(Column, ("Dice", *headings, "Missed area, %", "Invented area, %", "Cases missed")),
     ]
     notes = [f"{best.label} on {test_set}; means over the cases. Areas are shares of the true area of the class."]
     return Table(f"The {len(rows)} worst classes", columns, rows, notes + sources.notes(comparison)).fragment()
@@ -93,19 +94,6 @@ def _classes(comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(comparison.configurations[0].cases[0]["class"]))
 
 
-def _means(configuration: Configuration, test_set: str, metric: str) -> pd.Series:
-    """Mean of ``metric`` by class, over cases and seeds."""
-    cases = pd.concat([t[t["test_set"] == test_set] for t in configuration.cases])
-    return cases.groupby("class", sort=False)[metric].mean()
-
-
 def _pooled(configuration: Configuration, test_set: str) -> pd.DataFrame:
-    cases = pd.concat([t[t["test_set"] == test_set] for t in configuration.cases])
-    summed = cases.groupby("class", sort=False)[["tp", "fp", "fn"]].sum()
+    summed = configuration.pooled(test_set).groupby("class", sort=False)[["tp", "fp", "fn"]].sum()
     return summed.assign(truth=summed["tp"] + summed["fn"])
-
-
-def _name_rows(axes, classes: list[str]) -> None:
-    axes.set_yticks(range(len(classes)), classes)
-    axes.set_ylim(len(classes) - 0.4, -0.6)
-    axes.tick_params(axis="y", labelcolor=style.INK)

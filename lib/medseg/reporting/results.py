@@ -8,7 +8,7 @@ from medseg.evaluation.measures import named
 from medseg.metrics.overlap import summarise
 from medseg.reporting import published_figures, sources, statistics
 from medseg.reporting.comparison import Comparison, Configuration, readable
-from medseg.reporting.fragments import Fragment
+from medseg.reporting.fragments import Fragment, sentence
 from medseg.reporting.tables import Cell, Column, Row, Table, number
 
 METRICS = {name: named(name).title for name in ("dice", "iou")}
@@ -72,8 +72,7 @@ def left_out(comparison: Comparison) -> Fragment:
     """The given runs that are not compared, and why."""
     if not comparison.left_out:
         number = len(comparison.runs)
-        text = f"All {number} runs found are compared." if number > 1 else "One run was found; it is shown."
-        return Fragment(f"<p>{text}</p>", text)
+        return sentence(f"All {number} runs found are compared." if number > 1 else "One run was found; it is shown.")
     rows = [Row([Cell(name), Cell(reason)]) for name, reason in comparison.left_out]
     columns = [Column("Run", numeric=False), Column("Reason", numeric=False)]
     return Table("Not in this comparison", columns, rows).fragment()

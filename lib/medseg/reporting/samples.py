@@ -1,17 +1,16 @@
-"""Pictures of samples: what goes into a network, what comes out."""
+"""Pictures of samples: what goes into a network, what comes out; for every kind of label."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
+import pandas as pd
 
-from medseg.datasets.augmentation.warp import Augmentation, generator
-from medseg.datasets.frames import Frames
-from medseg.datasets.images import CleanedMask
+from medseg import registry
 from medseg.datasets.index import PreparedDataset
-from medseg.evaluation.rules import Segmenter
+from medseg.evaluation import kinds
+from medseg.evaluation.rules import Segmentation
 from medseg.masks import outlines
-from medseg.masks.outlines import PREDICTED, TRUTH
 from medseg.metrics.counts import confusion_counts
 from medseg.metrics.overlap import dice
 from medseg.reporting import style
@@ -20,108 +19,103 @@ from medseg.reporting.fragments import Figure
 _ROW = 200  # height of a row of pictures, CSS pixels
 _LONGEST = 400  # pixels kept of a picture's longer side: twice what a column is wide
 
+#: A picture (H, W) or (H, W, 3) uint8 and its label (H, W): of {0, 1}, of classes (0: none), or int32 with a bit for
+#: each class where they overlap.
+Pair = tuple[np.ndarray, np.ndarray]
 
-def picture_mask_overlay(frames: Frames, titles: Sequence[str]) -> Figure:
-    """Each frame with its mask and with the mask's outline on it, one row a frame."""
-    rows = []
-    for number in range(len(frames)):
-        picture, mask = _small(*frames[number])
-        rows.append([picture, mask * 255, _outlined(picture, (mask, TRUTH))])
+
+def augmented(
+    plain: Iterable[Pair],
+    drawn: Callable[[int, int], Pair],
+    classes: Sequence[str],
+    titles: Sequence[str] = (),
+    draws: int = 3,
+) -> Figure:
+    """Each picture with its label, as it is and as augmentation draws it in the first epochs.
+
+    Args:
+        plain: pictures and labels as they are.
+        drawn: gives picture and label of an epoch and a place in ``plain``.
+        classes: names.
+        titles: of the pictures.
+        draws: epochs shown.
+    """
+    rows = [
+        [labelled(*pair, classes), *(labelled(*drawn(epoch, place), classes) for epoch in range(draws))]
+        for place, pair in enumerate(plain)
+    ]
+    shown = "the outline is the mask, warped with its picture"
+    if len(classes) > 1:
+        shown = f"every class has its colour and moves with its picture{_legend(classes)}"
     return grid(
         rows,
-        titles,
-        ("picture", "mask", "outline on picture"),
-        "Frames with their masks; the outline is drawn where the mask ends.",
-        f"{len(rows)} colonoscopy frames, each as picture, as mask, and with the mask's outline.",
-    )
-
-
-def augmented(frames: Frames, augmentation: Augmentation, seed: int, draws: int = 3) -> Figure:
-    """Each frame with its mask's outline, as it is and as augmentation draws it in the first epochs."""
-    rows = []
-    for number in range(len(frames)):
-        picture, mask = frames[number]
-        row = [_outlined(*_small_pair(picture, mask))]
-        for epoch in range(draws):
-            warped, warped_mask = augmentation(picture, mask, generator(seed, epoch, number))
-            row.append(_outlined(warped, (warped_mask, TRUTH)))
-        rows.append(row)
-    return grid(
-        rows,
-        [""] * len(rows),
+        titles or [""] * len(rows),
         ("as it is", *(f"drawn for epoch {epoch + 1}" for epoch in range(draws))),
-        "Training frames as they are and as the network gets them; the outline is the mask, warped with its picture.",
-        f"{len(rows)} training frames beside {draws} augmented versions of each, the mask outlined.",
+        f"Training pictures as they are and as the network gets them; {shown}.",
+        f"{len(rows)} training pictures beside {draws} augmented versions of each, their labels drawn.",
     )
 
 
-def predictions(frames: Frames, titles: Sequence[str], segment: Segmenter) -> Figure:
-    """Each frame with truth, probability and both outlines; mask by the run's rules, Dice at native resolution."""
-    rows, names = [], []
-    for number, title in enumerate(titles):
-        picture, mask = frames[number]
-        predicted, probability = segment(picture, title)
-        counts = confusion_counts(predicted, mask)
-        names.append(f"{title}\nDice {dice(counts.tp, counts.fp, counts.fn):.2f}")
-        small, small_mask = _small(picture, mask)
-        _, small_predicted = _small(picture, predicted)
-        heat = cv2.resize((probability * 255).astype(np.uint8), small_mask.shape[::-1], interpolation=cv2.INTER_AREA)
-        rows.append([small, heat, _outlined(small, (small_mask, TRUTH), (small_predicted, PREDICTED))])
+def predictions(
+    dataset: PreparedDataset,
+    cases: pd.DataFrame,
+    segment: Callable[[np.ndarray, str], Segmentation],
+    words: Callable[[pd.Series, np.ndarray], str] = lambda case, mask: "",
+) -> Figure:
+    """Each case with truth and prediction, and its Dice, by the rules by which it is scored, at its own size.
+
+    Args:
+        dataset: of a study.
+        cases: rows of its index.
+        segment: gives the masks of a picture and its name; see :class:`medseg.evaluation.rules.Segmenter`.
+        words: what else to say of a case, from its row and its predicted mask.
+    """
+    kind = kind_of(dataset)
+    rows, names, heads = [], [], ()
+    for _, case in cases.iterrows():
+        picture, label = kind.read(dataset, case)
+        found = segment(picture, case["case_id"])
+        pairs = [(kind.part(found.mask, n), kind.truth(label, n)) for n in range(len(kind.scored))]
+        scores = [dice(*confusion_counts(*pair)[:3]) for pair in pairs]
+        score = f"{'mean ' if len(scores) > 1 else ''}Dice {np.nanmean(scores):.2f}"
+        names.append("\n".join(line for line in (case["case_id"], words(case, found.mask), score) if line))
+        truth, predicted = (
+            np.stack([mask for _, mask in pieces]) for pieces in (kind.true_pieces(label), kind.pieces(found.mask))
+        )
+        row = {"picture": shrunk(picture, _LONGEST)}
+        if found.probability is not None:
+            row["probability"] = shrunk((found.probability * 255).astype(np.uint8), _LONGEST)
+        if len(truth) == 1:
+            both = _outlined(picture, (truth[0], outlines.TRUTH), (predicted[0], outlines.PREDICTED))
+            row["truth (green), prediction (orange)"] = both
+        else:
+            row["truth"], row["prediction"] = (shrunk(outlines.tint(picture, m), _LONGEST) for m in (truth, predicted))
+        rows.append(list(row.values()))
+        heads = tuple(row)
     return grid(
         rows,
         names,
-        ("picture", "probability", "truth (green), prediction (orange)"),
-        "Predictions at each picture's own size. Dice of these frames alone; the means are in the tables.",
-        f"{len(rows)} frames with the predicted probability and the outlines of truth and prediction.",
+        heads,
+        f"Predictions at each picture's own size{_legend(kind.classes)}. Dice of these cases alone; the means are in "
+        "the tables.",
+        f"{len(rows)} pictures with truth and prediction.",
     )
 
 
-def mask_before_after(cleaned: CleanedMask, title: str) -> Figure:
-    """One mask before and after cleaning, with the pixels that were neither black nor white, seen close."""
-    where = np.argwhere(cleaned.impure if cleaned.impure.any() else cleaned.after)
-    middle = where[np.abs(where - np.median(where, axis=0)).sum(1).argmin()]
-    half = max(16, min(cleaned.before.shape) // 8)
-    (top, left), limits = np.maximum(middle - half, 0), cleaned.before.shape
-    part = slice(top, min(top + 2 * half, limits[0])), slice(left, min(left + 2 * half, limits[1]))
-    values = len(cleaned.impure_values)
-    found = (
-        f"{values} values between 0 and 255 in {int(cleaned.impure.sum()):,} pixels ({cleaned.impure.mean():.1%}); "
-        "above 127 counts as polyp"
-        if values
-        else "no mask held a value between 0 and 255; nothing had to be cleaned"
-    )
-    pictures = [cleaned.before, cleaned.impure * np.uint8(255), cleaned.before[part], cleaned.after[part]]
-    return grid(
-        [pictures],
-        [title],
-        ("before", "neither 0 nor 255", "before, close", "after, close"),
-        f"{title}: {found}.",
-        "A polyp mask before and after cleaning, with its impure pixels and a magnified part.",
-    )
+def kind_of(dataset: PreparedDataset) -> kinds.Kind:
+    """The kind of a dataset's labels."""
+    return kinds.of(registry.find(dataset.info["study"]).label, dataset.info["classes"])
 
 
-def size_distribution(dataset: PreparedDataset) -> Figure:
-    """Share of the picture that the polyps cover, by split and test set."""
-    parts = list(dataset.index.groupby(["split", "test_set"], sort=False)["polyp_fraction"])
-    with style.canvas(60 + 42 * len(parts), 640) as figure:
-        axes = figure.subplots()
-        generator_of_jitter = np.random.default_rng(0)
-        for place, (_, values) in enumerate(parts):
-            jitter = place + generator_of_jitter.uniform(-0.18, 0.18, len(values))
-            axes.scatter(100 * values, jitter, s=14, alpha=0.55, linewidths=0, color=style.colour(place))
-            axes.plot([100 * values.median()] * 2, [place - 0.3, place + 0.3], color=style.INK)
-        axes.set_yticks(range(len(parts)), [f"{s}: {t}" if t else s for (s, t), _ in parts])
-        axes.invert_yaxis()
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.set_xlabel("polyp's share of the picture, %")
-        style.plain(axes, "x")
-        return style.finish(
-            figure,
-            "Each dot is one frame; the bar is the median. Logarithmic axis.",
-            "Polyp size by split: "
-            + "; ".join(f"{t or s} median {100 * values.median():.1f} %" for (s, t), values in parts),
-        )
+def labelled(picture: np.ndarray, label: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """A small RGB picture with its label (see :data:`Pair`): one class outlined, several in colour."""
+    if len(classes) == 1:
+        return _outlined(picture, (label, outlines.TRUTH))
+    if label.dtype == np.int32:
+        masks = np.stack([(label >> number) & 1 for number in range(len(classes))])
+    else:
+        masks = np.stack([label == number for number in range(1, len(classes) + 1)])
+    return shrunk(outlines.tint(picture, masks), _LONGEST)
 
 
 def grid(
@@ -134,10 +128,12 @@ def grid(
 ) -> Figure:
     """Rows of pictures (H, W) or (H, W, 3) uint8, each row with a name, each column with a head.
 
-    ``row_height`` is in CSS pixels.
+    ``row_height`` is in CSS pixels, and the most that a row gets: wide pictures need less.
     """
     columns = len(rows[0])
     width = min(style.WIDTH, round(1.25 * row_height * columns) + 110)
+    tallest = max(row[0].shape[0] / row[0].shape[1] for row in rows)
+    row_height = min(row_height, round((width - 110) / columns * tallest) + 12)
     with style.canvas(row_height * len(rows) + 24, width) as figure:
         figure.set_facecolor(style.LIGHTBOX)
         grid = figure.subplots(len(rows), columns, squeeze=False)
@@ -163,26 +159,20 @@ def shrunk(pixels: np.ndarray, longest: int = 420) -> np.ndarray:
     return cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
-def _small(picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both at most ``_LONGEST`` pixels long, for the page."""
-    factor = min(1.0, _LONGEST / max(mask.shape))
-    size = max(1, round(mask.shape[1] * factor)), max(1, round(mask.shape[0] * factor))
-    return (
-        cv2.resize(picture, size, interpolation=cv2.INTER_AREA),
-        cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT),
-    )
-
-
-def _small_pair(picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, tuple[int, int, int]]]:
-    small, small_mask = _small(picture, mask)
-    return small, (small_mask, TRUTH)
+def _legend(classes: Sequence[str]) -> str:
+    """The colours of a few classes in words, after a semicolon; empty for one class and for many."""
+    if not 1 < len(classes) <= len(outlines.FEW):
+        return ""
+    return "; " + ", ".join(f"{colour}: {name}" for colour, name in zip(outlines.FEW, classes, strict=False))
 
 
 def _outlined(picture: np.ndarray, *masks: tuple[np.ndarray, tuple[int, int, int]]) -> np.ndarray:
-    """``picture`` with the outline of each mask in its colour, drawn at twice the size where it is small."""
-    factor = max(1, round(_LONGEST / max(picture.shape)))
-    drawn = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    """``picture`` as small as the page needs it, with outlines, drawn at twice the size where it is small."""
+    drawn = shrunk(picture, _LONGEST)
+    size = drawn.shape[1::-1]
+    factor = max(1, round(_LONGEST / max(size)))
+    drawn = cv2.resize(drawn, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
     for mask, colour in masks:
-        large = cv2.resize(mask, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
-        outlines.draw(drawn, large, colour)
+        small = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
+        outlines.draw(drawn, cv2.resize(small, drawn.shape[1::-1], interpolation=cv2.INTER_NEAREST), colour)
     return drawn

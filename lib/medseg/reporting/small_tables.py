@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from medseg import project
+from medseg import project, registry
 from medseg.datasets.index import PreparedDataset
+from medseg.experiments.identity import readable_weights
 from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run
 from medseg.reporting.comparison import Comparison, readable
@@ -24,36 +25,34 @@ def parameters(notebook: str, values: Mapping[str, Any]) -> Fragment:
         values: as :func:`medseg.experiments.params.of_notebook` gives them.
     """
     schema = read_schema(project.root() / "notebooks" / f"{notebook}.ipynb")
+    files = readable_weights({"parameters": values})
     rows = []
     for name, value in values.items():
-        changed = value != schema.defaults[name]
-        default = _readable(schema.defaults[name])
-        meaning = schema.meanings.get(name, "")
-        rows.append(
-            Row([Cell(name), Cell(_readable(value), mark="best" if changed else ""), Cell(default), Cell(meaning)])
-        )
+        mark = "best" if value != schema.defaults[name] else ""
+        cells = Cell(files.get(name, _readable(value)), mark=mark), Cell(_readable(schema.defaults[name]))
+        rows.append(Row([Cell(name), *cells, Cell(schema.meanings.get(name, ""))]))
     columns = [Column(title, numeric=False) for title in ("parameter", "value", "default", "meaning")]
     return Table("Parameters", columns, rows, sortable=False).fragment()
 
 
-def splits(dataset: PreparedDataset, samples: str = "frames", groups: str = "videos") -> Fragment:
-    """Samples, groups and picture sizes of every split and test set.
-
-    Args:
-        samples: what a row of the index is called.
-        groups: what a group of the index is called.
-    """
-    rows = []
+def splits(dataset: PreparedDataset) -> Fragment:
+    """Pictures, groups and picture sizes of every split and test set, in the study's words."""
+    study, rows = registry.find(dataset.info["study"]), []
     for (split, test_set), part in dataset.index.groupby(["split", "test_set"], sort=False):
         sizes = part[["width_px", "height_px"]].drop_duplicates()
         size = " x ".join(map(str, sizes.iloc[0])) if len(sizes) == 1 else f"{len(sizes)} sizes"
         name = f"{split}: {test_set}" if test_set else split
         rows.append(Row([Cell(name), _count(len(part)), _count(part["group"].nunique()), Cell(size)]))
-    columns = [Column("split", numeric=False), Column(samples), Column(groups), Column("pixels", numeric=False)]
+    columns = [
+        Column("split", numeric=False),
+        Column(study.items),
+        Column(study.groups),
+        Column("pixels", numeric=False),
+    ]
     info = dataset.info
     protocol = f"Protocol {info['protocol']}, f" if info.get("protocol") else "F"
     notes = [
-        f"{protocol}ingerprint {dataset.fingerprint[:8]}; the {groups} of any two splits are different ones.",
+        f"{protocol}ingerprint {dataset.fingerprint[:8]}; the {study.groups} of any two splits are different ones.",
         *info.get("notes", []),
     ]
     return Table(f"Prepared dataset {info['name']}", columns, rows, notes, sortable=False).fragment()

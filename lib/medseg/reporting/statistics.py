@@ -10,7 +10,7 @@ from medseg.evaluation.measures import Measure, named
 from medseg.metrics.compare import FEW_GROUPS, compare_runs
 from medseg.reporting import measure_table
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Fragment
+from medseg.reporting.fragments import Fragment, sentence
 from medseg.reporting.tables import Cell, Column, Row, Table, number, signed
 
 
@@ -29,8 +29,7 @@ def table(comparison: Comparison) -> Fragment:
     """Differences in Dice to the best configuration of each test set, with interval and corrected p value."""
     found = differences(comparison)
     if found.empty:
-        text = "There is nothing to compare yet: one configuration was scored."
-        return Fragment(f"<p>{text}</p>", text)
+        return sentence("There is nothing to compare yet: one configuration was scored.")
     rows = []
     for test_set, part in found.groupby("test_set", sort=False):
         for entry in part.sort_values("difference", ascending=False, kind="stable").itertuples():
@@ -79,7 +78,7 @@ def by_measure(comparison: Comparison) -> Fragment:
             first = next(c for c in comparison.configurations if c.label == nearest["reference"])
             mean = _mean_over_seeds(first, measure).query("test_set == @test_set")[measure.name].mean()
             cells = [
-                Cell(measure.heading[:1].upper() + measure.heading[1:]),
+                Cell(measure_table.capital(measure.heading)),
                 Cell(str(test_set)),
                 Cell(first.label),
                 number(mean),
@@ -91,8 +90,7 @@ def by_measure(comparison: Comparison) -> Fragment:
             ]
             rows.append(Row(cells))
     if not rows:
-        text = "No further measure can be compared."
-        return Fragment(f"<p>{text}</p>", text)
+        return sentence("No further measure can be compared.")
     columns = [
         *(Column(title, numeric=False) for title in ("Measure", "Test set", "Best there")),
         *map(Column, ("Mean", "Told apart from")),

@@ -1,7 +1,7 @@
 """One look for every figure: colours that colour-blind readers can tell apart, quiet axes, sharp pixels."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib as mpl
@@ -59,6 +59,13 @@ def finish(figure: Canvas, caption: str, alt: str, kind: str = "chart") -> Figur
         drawn.save(buffer, "jpeg", quality=88)
     width = round(figure.get_figwidth() * _PIXELS_PER_INCH)
     return Figure(buffer.getvalue(), "image/png" if kind == "chart" else "image/jpeg", width, caption, alt, kind)
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """A named row for each of ``names`` at 0, 1 and so on, from the top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(max(len(names), 1) - 0.4, -0.6)
+    axes.tick_params(axis="y", labelcolor=INK)
 
 
 def plain(axes: Axes, grid: str = "y") -> None:

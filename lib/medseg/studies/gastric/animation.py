@@ -8,17 +8,18 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from medseg.datasets.frames import read_class_map
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run, dataset_of, predictions_of
-from medseg.masks import rle
+from medseg.masks import outlines
 from medseg.reporting import statistics
 from medseg.reporting.comparison import Comparison
-from medseg.reporting.fragments import Fragment
-from medseg.studies.gastric import pictures as phase_samples
+from medseg.reporting.fragments import Fragment, sentence
+from medseg.reporting.gallery import predicted_masks
+from medseg.reporting.samples import kind_of
 from medseg.studies.gastric.labels import COLOURS
 
 _HEIGHT = 240  # pixels
+_NEAREST = cv2.INTER_NEAREST_EXACT
 _SECONDS = 0.9  # a picture stays
 _BAND = 24  # pixels above the pictures, for the text
 
@@ -38,8 +39,7 @@ def patient(comparison: Comparison, group: str = "") -> Fragment:
         group = group or cases["group"].value_counts(sort=True).sort_index(kind="stable").idxmax()
         frames = _frames(run, test_set, group)
     except MedsegError as error:
-        text = f"No animation: {error}"
-        return Fragment(f"<p>{escape(text)}</p>", text)
+        return sentence(f"No animation: {error}")
     alt = f"Animation of {len(frames)} pictures of patient {group}: true phases left, predicted phases right."
     data = base64.b64encode(encode(frames)).decode()
     caption = f"{configuration.label}, patient {group}: truth left, prediction right; a colour per phase."
@@ -66,15 +66,13 @@ def encode(frames: list[np.ndarray]) -> bytes:
 
 def _frames(run: Run, test_set: str, group: str) -> list[np.ndarray]:
     dataset, predicted = dataset_of(run), predictions_of(run, test_set)
+    kind = kind_of(dataset)
     rows = dataset.index[(dataset.index["group"] == group) & (dataset.index["split"] == "test")]
     frames = []
     for _, case in rows.iterrows():
-        picture, truth = read_class_map(dataset, case)
-        found = np.zeros_like(truth)
-        for phase, name in enumerate(dataset.info["classes"], 1):
-            if (case["case_id"], name) not in predicted:
-                raise MedsegError(f"the run has no prediction of {name} for {case['case_id']}.")
-            found[rle.decode(predicted[case["case_id"], name], truth.shape) > 0] = phase
+        picture, label = kind.read(dataset, case)
+        truth = np.stack([mask for _, mask in kind.true_pieces(label)])
+        found = np.stack(list(predicted_masks(predicted, case, kind.classes, label.shape)))
         frames.append(_frame(picture, truth, found, case["case_id"]))
     if not frames:
         raise MedsegError(f"there is no test picture of patient {group}.")
@@ -86,8 +84,8 @@ def _frame(picture: np.ndarray, truth: np.ndarray, found: np.ndarray, name: str)
     size = round(_HEIGHT * picture.shape[1] / picture.shape[0]), _HEIGHT
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     halves = [
-        phase_samples.coloured(small, cv2.resize(classes, size, interpolation=cv2.INTER_NEAREST_EXACT))
-        for classes in (truth, found)
+        outlines.tint(small, np.stack([cv2.resize(m.astype(np.uint8), size, interpolation=_NEAREST) for m in masks]))
+        for masks in (truth, found)
     ]
     frame = np.vstack([np.zeros((_BAND, 2 * size[0], 3), np.uint8), np.hstack(halves)])
     cv2.putText(frame, name, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (225, 225, 225), 1, cv2.LINE_AA)

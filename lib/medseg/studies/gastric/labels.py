@@ -16,11 +16,12 @@ import numpy as np
 from medseg.datasets.cvat import Geometry, PixelMask
 from medseg.datasets.folders import BadFile
 from medseg.datasets.text_encoding import utf8_or_korean
+from medseg.masks import outlines
 
 PHASES = (1, 2, 3, 4)
 CLASSES = tuple(f"phase-{phase}" for phase in PHASES)
-#: RGB of each phase, wherever one is drawn: light blue, green, orange and pink of Okabe and Ito (2008).
-COLOURS = {1: (86, 180, 233), 2: (0, 158, 115), 3: (230, 159, 0), 4: (204, 121, 167)}
+#: RGB of each phase, wherever one is drawn: in the inspector's pictures and in reports.
+COLOURS = {phase: tuple(colour) for phase, colour in zip(PHASES, outlines.class_colours(4).tolist(), strict=True)}
 
 _FARTHEST = 1e6  # pixels; more is no coordinate
 

@@ -1,23 +1,15 @@
-"""Pictures and counts of a dataset of lesion phases: what goes into a network, what comes out."""
-
-from collections.abc import Callable, Sequence
+"""Pictures and counts of a dataset of lesion phases: what was prepared, what comes out of a network."""
 
 import numpy as np
 import pandas as pd
 
-from medseg.datasets.frames import read_class_map, read_rgb
+from medseg.datasets.frames import read_rgb
 from medseg.datasets.index import SPLITS, PreparedDataset
 from medseg.evaluation.rules import Segmenter
 from medseg.metrics.classification import class_of_mask
-from medseg.metrics.counts import confusion_counts
-from medseg.metrics.overlap import dice
 from medseg.reporting import samples
-from medseg.reporting.fragments import Figure, Fragment
+from medseg.reporting.fragments import Figure, Fragment, sentence
 from medseg.reporting.tables import Cell, Column, Row, Table, number
-from medseg.studies.gastric.labels import COLOURS
-
-_OPACITY = 0.45
-_LEGEND = "light blue: phase 1, green: 2, orange: 3, pink: 4"
 
 
 def counts(dataset: PreparedDataset) -> Fragment:
@@ -40,8 +32,7 @@ def inspected(dataset: PreparedDataset) -> Figure | Fragment:
     files = pd.read_csv(dataset.folder / "files.csv", keep_default_na=False).set_index("case_id")
     cases = dataset.index[dataset.index["phase"] > 0].drop_duplicates("phase").sort_values("phase")
     if "inspector" not in files or not (files["inspector"] != "").any():
-        text = "No four-in-one pictures were asked for (outputs has no 'inspector')."
-        return Fragment(f"<p>{text}</p>", text)
+        return sentence("No four-in-one pictures were asked for (outputs has no 'inspector').")
     pictures = [read_rgb(dataset.folder / files.loc[case, "inspector"]) for case in cases["case_id"]]
     titles = [f"phase {phase}" for phase in cases["phase"]]
     reduced = [samples.shrunk(picture, 960) for picture in pictures]
@@ -58,55 +49,10 @@ def inspected(dataset: PreparedDataset) -> Figure | Fragment:
     )
 
 
-def augmented(
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
-    titles: Sequence[str],
-    augment: Callable[[int, int], tuple[np.ndarray, np.ndarray]],
-    draws: int = 3,
-) -> Figure:
-    """Each picture with its phases in colour, as it is and as augmentation draws it in the first epochs.
-
-    Args:
-        pairs: pictures (H, W, 3) uint8 and classes (H, W) uint8.
-        titles: of each pair.
-        augment: gives picture and classes of (epoch, number of the pair).
-    """
-    rows = []
-    for place, pair in enumerate(pairs):
-        drawn = [pair, *(augment(epoch, place) for epoch in range(draws))]
-        rows.append([samples.shrunk(coloured(*each)) for each in drawn])
-    return samples.grid(
-        rows,
-        titles,
-        ("as it is", *(f"drawn for epoch {epoch + 1}" for epoch in range(draws))),
-        f"Training pictures as they are and as the network gets them; {_LEGEND}.",
-        f"{len(rows)} training pictures beside {draws} augmented versions of each, lesions in colour.",
-    )
-
-
 def predictions(dataset: PreparedDataset, cases: pd.DataFrame, segment: Segmenter) -> Figure:
-    """Each case with its true and its predicted phases by the run's rules, at its own size."""
-    rows, names = [], []
-    for _, case in cases.iterrows():
-        picture, truth = read_class_map(dataset, case)
-        found, probability = segment(picture, case["case_id"])
-        c = confusion_counts(found > 0, truth > 0)
-        phases = f"phase {case['phase']}, predicted {class_of_mask(found, 1 + len(dataset.info['classes']))}"
-        names.append(f"{case['case_id']}\n{phases}\nDice {dice(c.tp, c.fp, c.fn):.2f}")
-        heat = (255 * probability).astype(np.uint8)
-        rows.append([samples.shrunk(each) for each in (coloured(picture, truth), heat, coloured(picture, found))])
-    return samples.grid(
-        rows,
-        names,
-        ("truth", "probability of a lesion", "prediction"),
-        f"Predictions at each picture's own size; {_LEGEND}. Dice of the lesion in these pictures alone.",
-        f"{len(rows)} pictures with true phases, probability and predicted phases.",
-    )
+    """As :func:`medseg.reporting.samples.predictions`, with the true and the predicted phase of each picture."""
 
+    def words(case: pd.Series, mask: np.ndarray) -> str:
+        return f"phase {case['phase']}, predicted {class_of_mask(mask, 1 + len(dataset.info['classes']))}"
 
-def coloured(picture: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """``picture`` (H, W, 3) uint8 with the pixels of every phase in ``classes`` (H, W) tinted."""
-    drawn = picture.astype(np.float32)
-    for phase, colour in COLOURS.items():
-        drawn[classes == phase] = (1 - _OPACITY) * drawn[classes == phase] + _OPACITY * np.float32(colour)
-    return drawn.round().astype(np.uint8)
+    return samples.predictions(dataset, cases, segment, words)

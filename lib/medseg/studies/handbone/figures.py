@@ -13,9 +13,9 @@ from matplotlib.patches import Rectangle
 from medseg.datasets.frames import read_outlines, read_polygons
 from medseg.datasets.index import PreparedDataset
 from medseg.datasets.polygons import PolygonSet, rasterise, rasterise_bits
+from medseg.masks.outlines import class_colours, tint
 from medseg.reporting import style
 from medseg.reporting.fragments import Figure
-from medseg.reporting.overlapping_samples import class_colours, coloured
 from medseg.studies.handbone.bones import CARPALS, CLASSES, GROUPS, anatomical_name
 
 _LONGEST = 1040  # pixels of the picture's longer side: twice what it takes on the page
@@ -75,7 +75,7 @@ def classes(dataset: PreparedDataset, row: Mapping[str, Any] | None = None) -> F
         figure.set_facecolor(style.LIGHTBOX)
         layout = [["plain", "drawn", "legend"], ["wrist", "drawn", "legend"]]
         axes = figure.subplot_mosaic(layout, width_ratios=[0.5, 1, 0.44])
-        for name, pixels in (("plain", picture), ("drawn", coloured(picture, masks)), ("wrist", picture)):
+        for name, pixels in (("plain", picture), ("drawn", tint(picture, masks)), ("wrist", picture)):
             axes[name].imshow(pixels, cmap="gray", vmin=0, vmax=255)
             axes[name].axis("off")
         _outline(axes["drawn"], masks, colours, range(len(CLASSES)), 0.6)
@@ -107,9 +107,7 @@ def class_sizes(areas: Areas) -> Figure:
             low, middle, high = np.percentile(values, (5, 50, 95))
             axes.plot([low, high], [place, place], color=style.PALETTE[4], linewidth=5, alpha=0.55)
             axes.scatter(middle, place, 26, style.PALETTE[0], zorder=3)
-        axes.set_yticks(range(len(order)), [CLASSES[number] for number in order])
-        axes.set_ylim(len(order) - 0.4, -0.6)
-        axes.tick_params(axis="y", labelcolor=style.INK)
+        style.name_rows(axes, [CLASSES[number] for number in order])
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "25" else "")
@@ -140,9 +138,7 @@ def overlaps(areas: Areas) -> Figure:
         axes = figure.subplots()
         bars = axes.barh(range(len(shown)), [100 * value for value, _, _ in shown], 0.65, color=style.PALETTE[0])
         axes.bar_label(bars, fmt="%.0f %%", padding=4, color=style.MUTED, fontsize=8.5)
-        axes.set_yticks(range(len(shown)), names)
-        axes.set_ylim(max(len(shown), 1) - 0.4, -0.6)
-        axes.tick_params(axis="y", labelcolor=style.INK)
+        style.name_rows(axes, names)
         axes.set_xlabel("share of the smaller class that lies in the larger one, %")
         axes.set_xlim(0, 108)
         style.plain(axes, "x")

@@ -5,7 +5,7 @@ import pandas as pd
 
 from medseg.datasets.index import PreparedDataset
 from medseg.reporting import style
-from medseg.reporting.fragments import Figure, Fragment
+from medseg.reporting.fragments import Figure, Fragment, sentence
 from medseg.reporting.tables import Cell, Column, Row, Table
 
 _SEXES = {"F": ("women", style.PALETTE[1]), "M": ("men", style.PALETTE[0]), "": ("sex not known", style.MUTED)}
@@ -36,8 +36,9 @@ def ages(dataset: PreparedDataset) -> Figure | Fragment:
     unknown = int(patients["age"].isna().sum())
     patients = patients.dropna(subset="age")
     if patients.empty:
-        text = "Nothing is known of the patients' ages: the data came without a table of patients, or without ages."
-        return Fragment(f"<p>{text}</p>", text)
+        return sentence(
+            "Nothing is known of the patients' ages: the data came without a table of patients, or without ages."
+        )
     split_of = dict(zip(dataset.index["fold"], dataset.index["split"], strict=True))
     present = sorted(split_of)
     with style.canvas(70 + 46 * len(present), 720) as figure:
@@ -52,9 +53,7 @@ def ages(dataset: PreparedDataset) -> Figure | Fragment:
         for place, fold in enumerate(present):
             middle = patients.loc[patients["fold"] == fold, "age"].median()
             axes.plot([middle] * 2, [place - 0.3, place + 0.3], color=style.INK)
-        axes.set_yticks(range(len(present)), [f"fold {fold}: {split_of[fold]}" for fold in present])
-        axes.set_ylim(len(present) - 0.5, -0.5)
-        axes.tick_params(axis="y", labelcolor=style.INK)
+        style.name_rows(axes, [f"fold {fold}: {split_of[fold]}" for fold in present])
         axes.set_xlabel("age, years")
         style.plain(axes, "x")
         figure.legend(loc="outside upper left", ncols=3)

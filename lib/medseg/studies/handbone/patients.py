@@ -7,7 +7,7 @@ from scipy import stats
 
 from medseg.reporting import statistics, style
 from medseg.reporting.comparison import Comparison
-from medseg.reporting.fragments import Figure, Fragment
+from medseg.reporting.fragments import Figure, Fragment, sentence
 
 #: Columns of the index that evaluations take along into ``cases.csv``.
 FACTS = ("side", "sex", "age", "weight", "height")
@@ -23,11 +23,12 @@ def errors(comparison: Comparison) -> Figure | Fragment:
     """
     test_set = comparison.test_sets[0]
     best = statistics.best(comparison, test_set)
-    cases = pd.concat([t[t["test_set"] == test_set] for t in best.cases])
+    cases = best.pooled(test_set)
     known = [name for name in ("sex", *_UNITS) if name in cases and cases[name].replace("", np.nan).notna().any()]
     if not known:
-        text = "Nothing is known of the patients: the data came without a table of sex, age, weight and height."
-        return Fragment(f"<p>{text}</p>", text)
+        return sentence(
+            "Nothing is known of the patients: the data came without a table of sex, age, weight and height."
+        )
     error = 100 * (1 - cases.groupby("group")["dice"].mean())
     patients = cases.groupby("group")[known].first().assign(error=error)
     described = []

@@ -5,7 +5,7 @@ from medseg.metrics.overlap import summarise
 from medseg.metrics.saliency import MEASURES
 from medseg.reporting import measure_table, sources
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Fragment
+from medseg.reporting.fragments import Fragment, sentence
 from medseg.reporting.measure_table import Shown
 
 _ADVICE = "scored before these measures were; score again with 3_evaluate"
@@ -21,8 +21,7 @@ def measures(comparison: Comparison) -> Fragment:
     scored = [c for c in comparison.configurations if all(_recorded(record) for record in c.records)]
     absent = "; ".join(c.label for c in comparison.configurations if c not in scored)
     if not scored:
-        text = f"The field's own measures were not computed for these runs ({_ADVICE})."
-        return Fragment(f"<p>{text}</p>", text)
+        return sentence(f"The field's own measures were not computed for these runs ({_ADVICE}).")
     thresholds = sources.distinct([record["evaluation"] for c in scored for record in c.records], "threshold")
     shown = [Shown(f"Dice at {thresholds}", _dice), *map(_column, MEASURES)]
     notes = [f"Not computed for: {absent} ({_ADVICE})."] if absent else []
