@@ -97,7 +97,7 @@ class Run:
         return self._read("history.csv", "train it first")
 
     def cases(self) -> pd.DataFrame:
-        """``cases.csv``: one row per case and class, with counts and measures; see ``evaluation.evaluate``."""
+        """``cases.csv``: one row per case and class, with counts and measures; see ``medseg.evaluation.evaluator``."""
         return self._read("cases.csv", "run 3_evaluate on it first")
 
     def lock(self) -> FileLock:
