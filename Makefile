@@ -6,7 +6,7 @@ BIN := .venv/bin
 COPIES := .test-output/notebooks
 INSTALLED := .venv/.installed
 
-.PHONY: demo test lab lock outputs clean
+.PHONY: demo test light lab lock outputs clean
 
 demo: $(INSTALLED)            ## small sweeps on sample data, then a report
 	$(BIN)/medseg demo
@@ -24,6 +24,9 @@ test: $(INSTALLED)            ## lint, unit tests, notebooks, reports in a brows
 
 notebooks-%: $(INSTALLED)     ## working notebooks of one study as they are; a thread each, for two studies run side by side
 	OMP_NUM_THREADS=1 MEDSEG_RUNS=$(CURDIR)/.test-output/runs $(BIN)/python -m pytest -q --nbval-lax $(COPIES)/$*/[123]_*.ipynb
+
+light: $(INSTALLED)           ## the tests that need neither a framework nor a browser
+	$(BIN)/python -m pytest -n 2 --dist loadscope --light tests
 
 lab: $(INSTALLED)             ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ServerApp.root_dir=.
