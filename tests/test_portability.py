@@ -71,7 +71,7 @@ def test_a_framework_room_can_be_imported(room, request):
     _run(_import(modules), take_away="import psutil, sys; sys.modules['resource'] = None\n")
 
 
-def test_a_notebook_runs_and_is_ended_with_its_sweep(tmp_path, write_notebook):
+def test_slots_memory_and_a_notebook_work(tmp_path, write_notebook):
     notebook = write_notebook(tmp_path / "toy.ipynb", "value: int = 1", "open('result', 'w').write(str(value))")
     code = f"""
 from pathlib import Path

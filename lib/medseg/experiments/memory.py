@@ -7,9 +7,10 @@ import psutil
 
 def peak_resident_mb() -> float:
     """Highest resident memory of this process so far, MB (1e6 bytes), one decimal."""
-    if sys.platform == "win32":
-        return round(psutil.Process().memory_info().peak_wset / 1e6, 1)
-    import resource  # there is none on Windows; psutil knows the peak there alone
-
+    try:
+        import resource
+    except ImportError:  # Windows, where alone psutil knows the peak
+        memory = psutil.Process().memory_info()
+        return round(getattr(memory, "peak_wset", memory.rss) / 1e6, 1)
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
