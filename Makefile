@@ -18,11 +18,11 @@ test: $(INSTALLED)            ## lint, unit tests, notebooks, reports in a brows
 	$(BIN)/python -m pytest tests/keras_legacy
 	$(BIN)/python -m pytest tests/keras
 	rm -rf .test-output
-	$(BIN)/python tests/support/committed.py $(COPIES) notebooks/*/*.ipynb
 	$(MAKE) --no-print-directory -j 2 notebooks-polyp notebooks-handbone notebooks-gastric
 	MEDSEG_RUNS=$(CURDIR)/tests/fixtures/runs $(BIN)/python -m pytest --nbval $(COPIES)/*/4_*.ipynb
 
 notebooks-%: $(INSTALLED)     ## working notebooks of one study as they are; a thread each, for two studies run side by side
+	$(BIN)/python tests/support/committed.py $(COPIES) notebooks/$*/*.ipynb
 	OMP_NUM_THREADS=1 MEDSEG_RUNS=$(CURDIR)/.test-output/runs $(BIN)/python -m pytest -q --nbval-lax $(COPIES)/$*/[123]_*.ipynb
 
 light: $(INSTALLED)           ## the tests that need neither a framework nor a browser
