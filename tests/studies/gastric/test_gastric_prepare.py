@@ -16,7 +16,6 @@ from PIL import Image
 
 from medseg.datasets import cvat, dicom, index
 from medseg.errors import MedsegError
-from medseg.studies.gastric import cases as gastric_cases
 from medseg.studies.gastric import labels as gastric_labels
 from medseg.studies.gastric import layout as gastric_layout
 from medseg.studies.gastric import prepare as gastric
@@ -269,7 +268,7 @@ def test_a_disk_that_refuses_ends_the_work_and_leaves_nothing(source, tmp_path, 
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(gastric_cases.Job, "write", fail)
+    monkeypatch.setattr(index.DatasetDraft, "write_file", fail)
     with pytest.raises(MedsegError, match="disk is full"):
         gastric.prepare(source, tmp_path / "out", workers=workers)
     assert not (tmp_path / "out").exists()

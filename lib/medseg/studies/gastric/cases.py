@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from medseg.datasets import cvat, dicom
 from medseg.datasets.folders import BadFile, relative
@@ -25,6 +26,7 @@ _KEPT = 64  # decoded frames kept from there for the one pass that follows
 _MOST_WORKERS = 8
 
 Mapper = Callable[[Callable, Sequence], Iterator]
+Read = TypeVar("Read")
 
 
 @dataclass
@@ -37,7 +39,6 @@ class Job:
     corrected: Mapping[str, Correction] = field(default_factory=dict)
     overlay_of: dict[tuple[int, int], Overlay] = field(default_factory=dict)
     published: bool = False
-    folders: set[Path] = field(default_factory=set)
     decoded: dict[str, dicom.DicomPicture] = field(default_factory=dict)
     sizes: Counter = field(default_factory=Counter)
     labels: list[dict[str, Any]] = field(default_factory=list)
@@ -73,18 +74,10 @@ class Job:
             return self.relative(at_fault), error.reason
         except Exception as error:  # whatever one file does, the others are still read
             return self.relative(at_fault), f"unexpected {type(error).__name__}: {error}"
-        self.write(made.files)  # a disk that refuses ends the whole preparation
+        for name, data in made.files.items():  # a disk that refuses ends the whole preparation
+            self.draft.write_file(name, data)
         made.files.clear()
         return {"made": made, "size": size, "read": (read.transfer_syntax, read.photometric), "lesion": lesion}
-
-    def write(self, files: Mapping[str, bytes]) -> None:
-        """Put files into the dataset; each folder is made once, which counts where there are very many files."""
-        for name, data in files.items():
-            path = self.draft.folder / name
-            if path.parent not in self.folders:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self.folders.add(path.parent)
-            path.write_bytes(data)
 
     def note(self, case: Case, result: dict[str, Any] | tuple[str, str]) -> None:
         """Enter one result into the tables; called in the order of the cases."""
@@ -148,7 +141,7 @@ def find_overlays(job: Job, cases: list[Case], mode: str, run_all: Mapper) -> No
         job.published = mode == "published"
         return
     by_size: dict[tuple[int, int], list[Case]] = {}
-    for case, size in zip(cases, run_all(_size, cases), strict=True):
+    for case, size in zip(cases, run_all(partial(_or_none, dicom.read_size), cases), strict=True):
         if size:
             by_size.setdefault(size, []).append(case)
     for size, members in by_size.items():
@@ -158,7 +151,7 @@ def find_overlays(job: Job, cases: list[Case], mode: str, run_all: Mapper) -> No
         rest = [case for case in members if case not in spread]
         pictures = []
         for batch in (spread, *([case] for case in rest)):
-            for case, read in zip(batch, run_all(_read, batch), strict=True):
+            for case, read in zip(batch, run_all(partial(_or_none, dicom.read), batch), strict=True):
                 if read is not None and read.pixels.shape[1::-1] == size:
                     pictures.append(read.pixels)
                     if len(job.decoded) < _KEPT:
@@ -168,15 +161,8 @@ def find_overlays(job: Job, cases: list[Case], mode: str, run_all: Mapper) -> No
                 break
 
 
-def _size(case: Case) -> tuple[int, int] | None:
+def _or_none(read: Callable[[Path], Read], case: Case) -> Read | None:
     try:
-        return dicom.read_size(case.image)
+        return read(case.image)
     except BadFile:
         return None  # the pass that follows says why
-
-
-def _read(case: Case) -> dicom.DicomPicture | None:
-    try:
-        return dicom.read(case.image)
-    except BadFile:
-        return None
