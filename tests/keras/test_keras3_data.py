@@ -196,4 +196,4 @@ def test_a_label_that_is_no_class_is_named(discs, tmp_path):
     with pytest.raises(tf.errors.OpError):
         list(batches.dataset)
     assert isinstance(batches.failure, MedsegError)
-    assert "holds the value 255, expected 0 to 4" in str(batches.failure)
+    assert "holds the value 255, expected 0 to 1" in str(batches.failure)

@@ -18,9 +18,7 @@ from medseg.errors import MedsegError
 from medseg.keras.augment import augment, loaded_side, sample_seed
 
 
-def items(
-    dataset: PreparedDataset, rows: pd.DataFrame, side: int, num_classes: int, budget: int = DEFAULT_BUDGET
-) -> Frames:
+def items(dataset: PreparedDataset, rows: pd.DataFrame, side: int, budget: int = DEFAULT_BUDGET) -> Frames:
     """Pictures and class maps of ``rows``, decoded and resized to a square once, and kept while there is room.
 
     Each is a picture (S, S, 3) uint8 RGB, averaged over areas where it shrinks, and a label (S, S) uint8, nearest
@@ -30,16 +28,17 @@ def items(
         dataset: where the files lie.
         rows: rows of its index.
         side: of the square, pixels; the aspect ratio is not kept.
-        num_classes: labels are below this number.
         budget: bytes kept in memory; what does not fit is decoded at each access.
     """
 
+    last = len(dataset.info["classes"])
+
     def read(dataset: PreparedDataset, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         picture, label = read_class_map(dataset, row)
-        if label.max() >= num_classes:
+        if label.max() > last:
             raise MedsegError(
-                f"{project.display(dataset.path(row['label']))} holds the value {label.max()}, expected 0 to "
-                f"{num_classes - 1}: background and classes. Prepare the dataset again."
+                f"{project.display(dataset.path(row['label']))} holds the value {label.max()}, expected 0 to {last}: "
+                "background and classes. Prepare the dataset again."
             )
         return plain_resize(picture, label, side)
 
@@ -68,7 +67,6 @@ def training_batches(
     augmentation: Sequence[str],
     batch_size: int,
     seed: int,
-    num_classes: int = 5,
     first_epoch: int = 0,
     max_epochs: int = 1,
     workers: int = 0,
@@ -85,7 +83,7 @@ def training_batches(
         replicas: devices that share a batch.
     """
     side = loaded_side(resolution, augmentation)
-    samples = items(dataset, dataset.split("train"), side, num_classes)
+    samples = items(dataset, dataset.split("train"), side)
     number = len(samples)
     rest = number % batch_size if number > batch_size else 0
     used = number - rest if 0 < rest < 2 * replicas else number
@@ -117,7 +115,6 @@ def validation_batches(
     *,
     resolution: int,
     batch_size: int,
-    num_classes: int = 5,
     workers: int = 0,
     replicas: int = 1,
 ) -> Batches:
@@ -125,7 +122,7 @@ def validation_batches(
 
     What would be too few samples for the devices that share a batch joins the batch before.
     """
-    samples = items(dataset, dataset.split("validation"), resolution, num_classes)
+    samples = items(dataset, dataset.split("validation"), resolution)
     number = len(samples)
     steps = math.ceil(number / batch_size)
     if steps > 1 and 0 < number % batch_size < replicas:

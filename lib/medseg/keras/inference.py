@@ -34,7 +34,9 @@ def load_predictor(
     parameters = run.record["parameters"]
     names = ("size", "variant", "encoder_trainable", "resolution", "norm_momentum")
     chosen = device_of(parameters, device)
-    network = build_model(chosen, **{name: parameters[name] for name in names}, num_classes=num_classes(run)).network
+    network = build_model(
+        chosen, **{name: parameters[name] for name in names}, num_classes=1 + len(run.record["dataset"]["classes"])
+    ).network
     path = run.checkpoints / checkpoints.FILES[checkpoint]
     try:
         checkpoints.restore(network, path)
@@ -54,8 +56,3 @@ def load_predictor(
 
 def _probabilities(logits: tf.Tensor) -> tf.Tensor:
     return tf.transpose(tf.nn.softmax(logits), (2, 0, 1))
-
-
-def num_classes(run: Run) -> int:
-    """Background and the classes of the data that ``run`` was trained on."""
-    return 1 + len(run.record["dataset"]["classes"])

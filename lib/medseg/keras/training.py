@@ -86,7 +86,6 @@ def _fit(
     common = {
         "resolution": parameters["resolution"],
         "batch_size": batch_size,
-        "num_classes": network.output_shape[-1],
         "workers": parameters["workers"],
         "replicas": device.count,
     }

@@ -8,6 +8,7 @@ from keras import layers
 from medseg.errors import MedsegError
 from medseg.keras import resnet_encoder, vision_transformer
 from medseg.keras.decoder import cascaded_decoder
+from medseg.tf_shared.model import check_multiple
 
 STRIDE = 16
 VARIANTS = ("hybrid", "plain")
@@ -110,9 +111,4 @@ def check_side(side: int) -> None:
     Raises:
         MedsegError: ``side`` (pixels) is no multiple of 16; the message names the nearest.
     """
-    if side < STRIDE or side % STRIDE:
-        lower = side // STRIDE * STRIDE
-        nearest = " or ".join(str(fitting) for fitting in (lower, lower + STRIDE) if fitting > 0)
-        raise MedsegError(
-            f"{side} pixels are no multiple of {STRIDE}, the side of TransUNet's patches. Take {nearest}."
-        )
+    check_multiple(side, STRIDE, "the side of TransUNet's patches")

@@ -15,6 +15,7 @@ from medseg.keras_legacy.unet import STRIDE, known_backbone
 from medseg.keras_legacy.weights import Source
 from medseg.tf_shared import device as devices
 from medseg.tf_shared import parameters as common
+from medseg.tf_shared.model import check_multiple
 
 _LEAST = {"resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "patience": 1, "workers": 0}
 
@@ -29,13 +30,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     if parameters["loss"] not in LOSSES:
         raise MedsegError(f"There is no loss {parameters['loss']!r} in Keras. Choose one of: {', '.join(LOSSES)}.")
     resolution = parameters["resolution"]
-    if resolution % STRIDE:
-        lower = resolution // STRIDE * STRIDE
-        nearest = " or ".join(str(side) for side in (lower, lower + STRIDE) if side)
-        raise MedsegError(
-            f"resolution {resolution} is no multiple of {STRIDE}, by which the encoders of segmentation_models divide "
-            f"pictures. Take {nearest}."
-        )
+    check_multiple(resolution, STRIDE, "by which the encoders of segmentation_models divide pictures")
     build_augmentation(parameters["augmentation"], resolution)
     Source(parameters["weights"], known_backbone(parameters["backbone"]))
     devices.choose(parameters["device"], parameters["precision"])
