@@ -43,7 +43,7 @@ BONES = ("disc", "bar", "dot")
 
 
 def write_bones(folder, counts=(20, 6, 4), size=(72, 96)):
-    """Write a prepared dataset of three overlapping classes as polygons; a bright mark tells the side.
+    """Write a prepared dataset of three overlapping classes as polygons, mirrored by side, which a bright mark tells.
 
     The dot is missing in every third picture; the sex is not known in every fourth.
     """
@@ -61,11 +61,13 @@ def write_bones(folder, counts=(20, 6, 4), size=(72, 96)):
                     (1, [(x, y - 6), (x + 34, y - 6), (x + 34, y + 6), (x, y + 6)]),
                 ]
                 if number % 3:
-                    shapes.append((2, np.column_stack([x - 14 + 7 * np.cos(circle), y + 20 + 7 * np.sin(circle)])))
+                    shapes.append((2, np.column_stack([x - 16 + 10 * np.cos(circle), y + 20 + 10 * np.sin(circle)])))
+                side = "LR"[number % 2]
+                if side == "R":  # as hands are
+                    shapes = [(shape, (width, 0) + np.array(corners) * (-1, 1)) for shape, corners in shapes]
                 true = polygons.PolygonSet.of(shapes, (width, height))
                 masks = polygons.rasterise(true, 3)
                 grey = 40 + np.tensordot((60, 90, 120), masks, 1) + rng.normal(0, 8, size)
-                side = "LR"[number % 2]
                 grey[2:9, slice(2, 9) if side == "L" else slice(-9, -2)] = 250
                 case = f"{split}-{number:02d}"
                 draft.write_file(f"images/{case}.png", _png(np.clip(grey, 0, 255).astype(np.uint8)))
