@@ -3,7 +3,7 @@
 pytest_plugins = ["quiet_notebooks"]
 
 #: Folders of tests that need a framework or a browser.
-HEAVY = ("pytorch", "keras", "keras_legacy", "browser")
+HEAVY = ("pytorch", "keras", "keras_legacy", "tf_shared", "browser")
 
 
 def pytest_addoption(parser):
