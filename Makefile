@@ -11,9 +11,10 @@ INSTALLED := .venv/.installed
 demo: $(INSTALLED)            ## small sweeps on sample data, then a report
 	$(BIN)/medseg demo
 
-test: $(INSTALLED)            ## lint, unit tests, notebooks, reports in a browser
+test: $(INSTALLED)            ## lint, types, unit tests, notebooks, reports in a browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadscope tests --ignore tests/keras_legacy --ignore tests/keras
 	$(BIN)/python -m pytest tests/keras_legacy
 	$(BIN)/python -m pytest tests/keras

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from medseg import registry
@@ -23,7 +23,7 @@ def answer(check_one: Callable[[Mapping[str, Any]], None]) -> None:
     print(json.dumps(messages))
 
 
-def check(jobs: list[Job]) -> list[str]:
+def check(jobs: Sequence[Job]) -> list[str]:
     """Ask the framework of each training notebook, in a process of its own, whether it can do what ``jobs`` want.
 
     The study names the module that checks; it gets the parameters as JSON on its standard input and prints a JSON

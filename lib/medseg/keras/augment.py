@@ -132,5 +132,5 @@ def preview(
     terms = parse(augmentation)
     resized = plain_resize(picture, label, loaded_side(resolution, terms))
     key = sample_seed(seed, tf.constant(epoch, tf.int64), tf.constant(index, tf.int64))
-    changed, classes = augment(*map(tf.constant, resized), key, resolution, terms)
+    changed, classes = augment(tf.constant(resized[0]), tf.constant(resized[1]), key, resolution, terms)
     return np.round(np.clip(changed.numpy(), 0, 1) * 255).astype(np.uint8), classes.numpy()

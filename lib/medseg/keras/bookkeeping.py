@@ -1,7 +1,7 @@
 """What happens at the end of each epoch besides training: history, progress, checkpoints, an early end."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -10,7 +10,7 @@ from medseg.experiments.runs import Run
 from medseg.keras import checkpoint
 
 #: By which validation figure the two best checkpoints are chosen, and whether more or less of it is better.
-BEST = {"best_loss": ("loss", "min"), "best_iou": ("binary_iou", "max")}
+BEST: dict[str, tuple[str, Literal["min", "max"]]] = {"best_loss": ("loss", "min"), "best_iou": ("binary_iou", "max")}
 
 
 class Bookkeeping:

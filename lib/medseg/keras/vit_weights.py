@@ -87,7 +87,7 @@ def targets(network: keras.Model) -> dict[str, keras.Variable]:
 
 def _block(network: keras.Model, number: int) -> dict[str, keras.Variable]:
     name, prefix = block_name(number), f"Transformer/{block_name(number)}"
-    found = {}
+    found: dict[str, keras.Variable] = {}
     for norm in ("LayerNorm_0", "LayerNorm_2"):
         layer = network.get_layer(f"{name}_{norm}")
         found |= {f"{prefix}/{norm}/scale": layer.gamma, f"{prefix}/{norm}/bias": layer.beta}

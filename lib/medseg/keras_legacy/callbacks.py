@@ -1,6 +1,7 @@
 """What happens at the end of each epoch besides training: history, progress, checkpoints, validation pictures."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -47,7 +48,7 @@ class Bookkeeping(tf_keras.callbacks.Callback):
         seed: int,
         max_epochs: int,
         others: list[tf_keras.callbacks.Callback],
-        state: dict[str, Any] | None,
+        state: Mapping[str, Any] | None,
     ) -> None:
         super().__init__()
         self._run, self._seed, self._max_epochs = run, seed, max_epochs
@@ -78,7 +79,8 @@ class Bookkeeping(tf_keras.callbacks.Callback):
         for split, prefix in (("train", ""), ("validation", "val_")):
             figures = {name: float(logs[prefix + name]) for name in ("loss", "dice", "iou")}
             self._history.add(epoch + 1, split, figures, self._learning_rate, seconds)
-        if self._history.best("iou")["epoch"] == epoch + 1:
+        best = self._history.best("iou")
+        if best and best["epoch"] == epoch + 1:
             checkpoint.save_best(self.model, self._run.checkpoints / "best.h5")
         ended = self.model.stop_training or epoch + 1 >= self._max_epochs
         places = [{name: _plain(vars(c)[name]) for name in _KEPT[type(c).__name__]} for c in self._others]

@@ -1,8 +1,9 @@
 """Batches for Keras: one ``Sequence`` for both ways to feed, each sample a function of (seed, epoch, number) alone."""
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import tf_keras
@@ -26,7 +27,7 @@ class _Batches(tf_keras.utils.Sequence):
         self._preprocess, self._batch_size = preprocess, batch_size
         # Threads: decoding and warping leave Python's lock alone, and nothing has to be copied between processes.
         self._map = ThreadPoolExecutor(workers).map if workers else map
-        self._keys: Sequence[Hashable] = ()
+        self._keys: Sequence[Any] = ()
         self.failure: Exception | None = None
 
     def __len__(self) -> int:
@@ -43,7 +44,7 @@ class _Batches(tf_keras.utils.Sequence):
         pictures, masks = (np.stack(arrays) for arrays in zip(*samples, strict=True))
         return self._preprocess(pictures), masks[..., None]
 
-    def _sample(self, key: Hashable) -> Sample:
+    def _sample(self, key: Any) -> Sample:
         raise NotImplementedError
 
 

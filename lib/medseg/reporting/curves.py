@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sized
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,8 +68,10 @@ def learning_rate(comparison: Comparison) -> Figure | Fragment:
         axes = figure.subplots()
         for rates, members in schedules.items():
             first = members[0]
-            line = {"color": first.colour, "linestyle": style.dashes(first.number)}
-            axes.step(range(1, len(rates) + 1), rates, where="mid", label=_together(members, schedules), **line)
+            axes.step(
+                range(1, len(rates) + 1), rates, where="mid", label=_together(members, schedules),
+                color=first.colour, linestyle=style.dashes(first.number),
+            )  # fmt: skip
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-"))
@@ -99,7 +102,7 @@ def _draw(panel: Axes, configuration: Configuration, histories: list[pd.DataFram
         panel.plot(train["epoch"], train[metric], color=configuration.colour, linewidth=1.2, linestyle=(0, (3, 1.5)))
         panel.plot(validation["epoch"], validation[metric], color=configuration.colour)
         kept = validation[validation["epoch"] == record.get("selection", {}).get("best_epoch")]
-        ring = {"markersize": 7, "markerfacecolor": style.PAPER, "markeredgewidth": 1.6, "zorder": 4}
+        ring: dict[str, Any] = {"markersize": 7, "markerfacecolor": style.PAPER, "markeredgewidth": 1.6, "zorder": 4}
         panel.plot(kept["epoch"], kept[metric], "o", color=configuration.colour, **ring)
     panel.set_title(configuration.name, pad=21 if configuration.details else None)
     panel.annotate(

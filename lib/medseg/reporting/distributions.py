@@ -80,7 +80,8 @@ def _panels(figure: Canvas, comparison: Comparison) -> list[tuple[Axes, str]]:
     test_sets = comparison.test_sets
     columns = min(len(test_sets), _PANELS_PER_ROW)
     grid = figure.subplots(math.ceil(len(test_sets) / columns), columns, sharex=True, sharey=True, squeeze=False)
-    figure.get_layout_engine().set(wspace=0.06)
+    if layout := figure.get_layout_engine():
+        layout.set(**{"wspace": 0.06})
     for axes in grid.ravel():
         style.plain(axes, grid="x")
         axes.tick_params(labelbottom=True)

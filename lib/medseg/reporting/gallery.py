@@ -59,7 +59,7 @@ def predicted_masks(
     for name in names:
         if (image_name, name) not in predicted:
             raise MedsegError(f"the run has no prediction of {name} for {image_name}.")
-        yield rle.decode(predicted[image_name, name], shape)
+        yield rle.decode(predicted[image_name, name], (shape[0], shape[1]))
 
 
 def _tiles(run: Run, test_set: str, worst: int, best: int, classes: int) -> Iterator[Figure | Fragment]:
@@ -121,7 +121,7 @@ def _tile(
         for mask in (truth, found)
     ]
     image = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    return overlays.tile(image, *masks, " of ".join([*(only or []), case_id]), caption)
+    return overlays.tile(image, masks[0], masks[1], " of ".join([*(only or []), case_id]), caption)
 
 
 def _square(mask: np.ndarray) -> tuple[int, int, int]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import jinja2
 import nbformat
 from bs4 import BeautifulSoup, Tag
+from bs4.element import AttributeValueList
 from markupsafe import Markup
 from nbconvert.exporters import HTMLExporter
 from traitlets.config import Config
@@ -111,11 +112,11 @@ def _make_offline(soup: BeautifulSoup) -> None:
     for tag in soup(["script", "iframe", "object", "embed", "link", "base", "meta"]):
         tag.decompose()
     for tag in soup(True):
-        remote = [name for name in _LOADING if _REMOTE.match(tag.get(name, ""))]
+        remote = [name for name in _LOADING if _REMOTE.match(str(tag.get(name, "")))]
         if remote:
             tag.replace_with(f"[not shown, it lies outside this page: {tag[remote[0]]}]")
-        elif "url(" in tag.get("style", ""):
-            tag["style"] = _REMOTE_CSS.sub("", tag["style"])
+        elif "url(" in (css := str(tag.get("style", ""))):
+            tag["style"] = _REMOTE_CSS.sub("", css)
     for style in soup("style"):
         # The style sheets of our own fragments and of pandas are for JupyterLab.
         if style.has_attr("scoped") or style.find_parent(class_="medseg"):
@@ -148,15 +149,17 @@ def _tidy_table(soup: BeautifulSoup, table: Tag, section: str) -> None:
         del table[name]
     heads = table.thead.find_all("tr") if table.thead else []
     rows = table.tbody.find_all("tr") if table.tbody else []
-    if "dataframe" in table.get("class", []):
+    if "dataframe" in (classes := table.get_attribute_list("class")):
         for row in (*heads, *rows):
             del row["style"]
         if len(heads) == 1 and len(rows) > 1:
-            table["class"] = [*table["class"], "sortable"]
+            table["class"] = AttributeValueList([*classes, "sortable"])
             for i, heading in enumerate(heads[0].find_all("th")):
                 heading["data-column"] = str(i)
         _align_numbers(heads, rows)
-    frame = table.parent if "scroll" in table.parent.get("class", []) else table.wrap(soup.new_tag("div"))
+    around = table.parent
+    framed = around is not None and "scroll" in around.get_attribute_list("class")
+    frame = around if around is not None and framed else table.wrap(soup.new_tag("div"))
     caption = table.caption.get_text(strip=True) if table.caption else f"Table in the section {section}"
     frame.attrs = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption}
 

@@ -120,10 +120,10 @@ def _described(reports: Path, run: Run) -> list[Cell]:
     name = [
         readable(parameters[k]) for k in ("architecture", "backbone") if parameters.get(k) not in (None, "", "none")
     ]
-    error = (str(record.get("error") or "").strip().splitlines() or [""])[-1]
+    last_words = (str(record.get("error") or "").strip().splitlines() or [""])[-1]
     return [
         Cell(" ".join(name) or run.id, note=run.id),
-        Cell("evaluated" if _evaluated(run) else status, note=error),
+        Cell("evaluated" if _evaluated(run) else status, note=last_words),
         Cell(str(dataset.get("name") or ""), note=str(dataset.get("fingerprint") or "")[:8]),
     ]
 
@@ -134,7 +134,7 @@ def _notebooks(reports: Path, run: Run) -> list[Cell]:
     for stage in "23":
         page = next(iter(sorted(run.folder.glob(f"{stage}_*.html"))), None)
         inside = page is not None and page.is_relative_to(reports)
-        cells.append(Cell("open", link=page.relative_to(reports).as_posix()) if inside else Cell(""))
+        cells.append(Cell("open", link=page.relative_to(reports).as_posix()) if page and inside else Cell(""))
     return cells
 
 

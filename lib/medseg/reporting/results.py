@@ -46,10 +46,11 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
         placed |= set(own.index)
         cells = [Cell(c.name, note="\n".join(word for word in (c.details, _seeds_word(c)) if word))]
         for key in shown:
-            mean, spread = means[(c.number, *key)]
+            place = (c.number, *key)
+            mean, spread = means[place]
             notes = [] if spread is None else [f"± {spread:.{digits}f}"]
             notes += [f"published {value:.{digits}f}" for value in published_figures.values(own, *key)]
-            cells.append(number(mean, digits, mark=marks.get((c.number, *key), ""), note="\n".join(notes)))
+            cells.append(number(mean, digits, mark=marks.get(place, ""), note="\n".join(notes)))
         rows.append(Row([*cells, *_cost(c)]))
     apart = figures.drop(index=list(placed))
     for (model, backbone, *others), own in apart.groupby(["model", "backbone", *further], sort=False):

@@ -71,12 +71,14 @@ def predictions(
         words: what else to say of a case, from its row and its predicted mask.
     """
     kind = kind_of(dataset)
-    rows, names, heads = [], [], ()
+    rows: list[list[np.ndarray]] = []
+    names: list[str] = []
+    heads: tuple[str, ...] = ()
     for _, case in cases.iterrows():
         picture, label = kind.read(dataset, case)
         found = segment(picture, case["case_id"])
         pairs = [(kind.part(found.mask, n), kind.truth(label, n)) for n in range(len(kind.scored))]
-        scores = [dice(*confusion_counts(*pair)[:3]) for pair in pairs]
+        scores = np.array([dice(*confusion_counts(*pair)[:3]) for pair in pairs], float)
         score = f"{'mean ' if len(scores) > 1 else ''}Dice {np.nanmean(scores):.2f}"
         names.append("\n".join(line for line in (case["case_id"], words(case, found.mask), score) if line))
         truth, predicted = (

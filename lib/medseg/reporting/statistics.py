@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -181,7 +182,7 @@ def _seed_warning(comparison: Comparison) -> list[str]:
     ]
 
 
-def _interval(entry: object) -> str:
+def _interval(entry: Any) -> str:
     return "none" if entry.low != entry.low else f"{signed(entry.low)} to {signed(entry.high)}"
 
 

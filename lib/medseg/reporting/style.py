@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib import font_manager
@@ -33,7 +34,7 @@ def colour(number: int) -> str:
     return PALETTE[number % len(PALETTE)]
 
 
-def dashes(number: int) -> object:
+def dashes(number: int) -> Any:
     """Line style that keeps runs of the same colour apart; the first six are solid."""
     return _DASHES[number // len(PALETTE) % len(_DASHES)]
 
@@ -68,7 +69,7 @@ def name_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.tick_params(axis="y", labelcolor=INK)
 
 
-def plain(axes: Axes, grid: str = "y") -> None:
+def plain(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
     """Leave the axes without a frame, with a faint grid along ``grid`` (``x``, ``y`` or ``both``)."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(True, axis=grid)
@@ -76,7 +77,7 @@ def plain(axes: Axes, grid: str = "y") -> None:
     axes.tick_params(length=0)
 
 
-def _settings() -> dict[str, object]:
+def _settings() -> dict[Any, Any]:
     known = set(font_manager.get_font_names())
     return {
         "font.family": [*(name for name in _SANS if name in known), "DejaVu Sans"],

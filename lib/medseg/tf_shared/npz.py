@@ -21,9 +21,9 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]
     Raises:
         MedsegError: the disk is full, read-only or closed to this user; ``path`` is as it was.
     """
-    extra = {} if state is None else {STATE: np.array(json.dumps(state))}
+    content: dict[str, Any] = {**arrays, **({} if state is None else {STATE: np.array(json.dumps(state))})}
     with atomic.replacing_file(path) as temporary:
-        np.savez(temporary, **arrays, **extra)
+        np.savez(temporary, **content)
 
 
 def read_state(path: Path) -> dict[str, Any] | None:

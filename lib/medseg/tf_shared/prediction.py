@@ -44,7 +44,9 @@ class Predictor:
         small = np.stack([resize_image(picture, self._resolution) for picture in pictures])
         seen = [self._logits(np.ascontiguousarray(small[:, :, ::step]))[:, :, ::step] for step in self._views]
         return [
-            np.mean([self._activation(resized(view[number], picture.shape[:2])) for view in seen], 0, np.float32)
+            np.asarray(
+                np.mean([self._activation(resized(view[number], picture.shape[:2])) for view in seen], 0, np.float32)
+            )
             for number, picture in enumerate(pictures)
         ]
 

@@ -54,6 +54,8 @@ def train(
                 raise
             raise outcome.out_of_memory(device, parameters) from error
         state = npz.read_state(last)
+    if state is None:
+        raise RuntimeError(f"the training of {run.id} ended without {npz.LAST}")
     if run.record.get("status") != "finished":
         history = pd.DataFrame(state["rows"])
         run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table

@@ -73,7 +73,7 @@ def classes(dataset: PreparedDataset, row: Mapping[str, Any] | None = None) -> F
     colours = class_colours(len(CLASSES)) / 255
     with style.canvas(530) as figure:
         figure.set_facecolor(style.LIGHTBOX)
-        layout = [["plain", "drawn", "legend"], ["wrist", "drawn", "legend"]]
+        layout: list[Any] = [["plain", "drawn", "legend"], ["wrist", "drawn", "legend"]]
         axes = figure.subplot_mosaic(layout, width_ratios=[0.5, 1, 0.44])
         for name, pixels in (("plain", picture), ("drawn", tint(picture, masks)), ("wrist", picture)):
             axes[name].imshow(pixels, cmap="gray", vmin=0, vmax=255)
@@ -81,9 +81,10 @@ def classes(dataset: PreparedDataset, row: Mapping[str, Any] | None = None) -> F
         _outline(axes["drawn"], masks, colours, range(len(CLASSES)), 0.6)
         carpals = [CLASSES.index(name) for name in CARPALS]
         _outline(axes["wrist"], masks, colours, carpals, 1.2)
-        _look_at(axes["wrist"], masks[carpals].any(axis=0))
-        _legend(axes["legend"], colours, masks.any(axis=(1, 2)))
-        shown = int(masks.any(axis=(1, 2)).sum())
+        present = np.asarray(masks.any(axis=(1, 2)))
+        _look_at(axes["wrist"], np.asarray(masks[carpals].any(axis=0)))
+        _legend(axes["legend"], colours, present)
+        shown = int(present.sum())
         return style.finish(
             figure,
             f"{row['case_id']}: the picture, its outlined bones, and the carpals seen close. Where bones overlap, "
@@ -175,8 +176,14 @@ def _outline(axes: Axes, masks: np.ndarray, colours: np.ndarray, shown: Iterable
         depth, own = _depth(masks[number]), _depth(masks[number] & alone)
         if own.max() >= max(_ROOM, depth.max() / 3):
             depth = own
-        y, x = np.unravel_index(depth.argmax(), depth.shape)
-        style_of_text = {"color": "white", "fontsize": 6.5, "ha": "center", "va": "center", "clip_on": True}
+        y, x = map(float, np.unravel_index(depth.argmax(), depth.shape))
+        style_of_text: dict[str, Any] = {
+            "color": "white",
+            "fontsize": 6.5,
+            "ha": "center",
+            "va": "center",
+            "clip_on": True,
+        }
         axes.text(x, y, _short(number), path_effects=_RIM, **style_of_text)
 
 
@@ -206,7 +213,7 @@ def _legend(axes: Axes, colours: np.ndarray, present: np.ndarray) -> None:
             number = CLASSES.index(name)
             strength = 1.0 if present[number] else 0.3
             axes.add_patch(Rectangle((0, place - 0.38), 1.5, 0.76, color=colours[number], alpha=0.75 * strength))
-            text = {"va": "center", "fontsize": 7.5, "alpha": strength}
+            text: dict[str, Any] = {"va": "center", "fontsize": 7.5, "alpha": strength}
             axes.text(0.75, place, _short(number), color="white", ha="center", path_effects=_RIM, **text)
             axes.text(1.8, place, name, color=style.ON_LIGHTBOX, **text)
             words = anatomical_name(name).rpartition(", ")[2] if group not in ("carpals", "forearm") else ""

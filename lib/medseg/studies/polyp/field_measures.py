@@ -1,5 +1,7 @@
 """The table of the measures that the polyp field reports, beside Dice at the fixed threshold."""
 
+import math
+
 from medseg.evaluation.measures import named
 from medseg.metrics.overlap import summarise
 from medseg.metrics.saliency import MEASURES
@@ -41,8 +43,9 @@ def _dice(configuration: Configuration, test_set: str) -> list[float]:
 def _column(name: str) -> Shown:
     measure = named(name)
 
-    def of(configuration: Configuration, test_set: str) -> list[float | None]:
-        return [_recorded(record)[test_set][name] for record in configuration.records]
+    def of(configuration: Configuration, test_set: str) -> list[float]:
+        found = (_recorded(record)[test_set][name] for record in configuration.records)
+        return [math.nan if value is None else value for value in found]
 
     return Shown(measure.title, of, measure.lower_is_better)
 
