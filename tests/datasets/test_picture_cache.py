@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 from medseg.datasets import index, picture_cache
-from medseg.datasets.augmentation.fit import fit_matrix, fit_picture
+from medseg.datasets.augmentation.warp import fit_matrix, fit_picture
 from medseg.datasets.picture_cache import PictureCache
 from medseg.errors import MedsegError
 

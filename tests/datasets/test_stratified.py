@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from medseg.datasets.stratified import stratified_groups
+from medseg.datasets.splits import stratified_groups
 from medseg.errors import MedsegError
 
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}

@@ -10,7 +10,7 @@ from medseg.datasets import dicom
 from medseg.datasets.folders import BadFile
 from medseg.errors import MedsegError
 from medseg.studies.gastric import labels as gastric_labels
-from medseg.studies.gastric.masks import draw
+from medseg.studies.gastric.outputs import draw
 from phantoms.gastric import sample as gastric
 from phantoms.gastric.frames import PAL, VGA, film, outline
 from phantoms.gastric.sample import sample_faults, sample_oddities, write_gastric_sample

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medseg.datasets import polygons
-from medseg.datasets.augmentation.fit import fit_matrix
+from medseg.datasets.augmentation.warp import fit_matrix
 from medseg.datasets.frames import read_polygons
 from medseg.errors import MedsegError
 from medseg.pytorch.data import batches

@@ -7,7 +7,7 @@ DOCTYPE is refused.
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -26,13 +26,7 @@ _COUNT = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class PixelMask:
-    """A region as pixels.
-
-    Attributes:
-        left: column of its first pixel in the picture.
-        top: row of its first pixel.
-        pixels: uint8 (h, w) of 0 and 1.
-    """
+    """A region as pixels uint8 (h, w) of 0 and 1; its first pixel lies in column ``left`` and row ``top``."""
 
     left: int
     top: int
@@ -61,11 +55,7 @@ class AnnotatedImage:
 
 
 def read(path: Path) -> list[AnnotatedImage]:
-    """Read an annotation file; see :func:`parse`.
-
-    Raises:
-        MedsegError: it cannot be read, or as :func:`parse`.
-    """
+    """Read an annotation file: :func:`parse`; MedsegError also where it cannot be read."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -74,14 +64,10 @@ def read(path: Path) -> list[AnnotatedImage]:
 
 
 def parse(data: bytes, where: str) -> list[AnnotatedImage]:
-    """Read the bytes of an annotation file; a fault of one picture is noted in its ``problem``.
+    """Read the bytes of an annotation file, ``where`` in messages; a picture's fault is noted in its ``problem``.
 
     Polygons, and masks in the run-length code of newer CVAT: counts of zeros and ones in turn, zeros first, row by row
     within the box ``left top width height``. Tags and attributes are passed over.
-
-    Args:
-        data: the file.
-        where: its name, for messages.
 
     Raises:
         MedsegError: not well-formed XML, a DOCTYPE, tracks of a video, or no CVAT annotations.
@@ -105,22 +91,20 @@ def parse(data: bytes, where: str) -> list[AnnotatedImage]:
 
 
 def dump(images: Sequence[AnnotatedImage], labels: Mapping[str, str], task: str) -> str:
-    """The text of an annotation file.
+    """The text of an annotation file of the task called ``task``; points have two decimals, as CVAT writes them.
 
     Args:
-        images: in the order of their ids; points are written with two decimals, as CVAT does.
+        images: in the order of their ids.
         labels: colour (``#rrggbb``) of each label.
-        task: its name.
     """
-    lines = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>", "  <meta><task>"]
-    lines.append(
-        f"    <name>{escape(task)}</name><size>{len(images)}</size><mode>annotation</mode><overlap>0</overlap>"
-    )
-    lines.append("    <labels>")
-    lines += [
-        f"      <label><name>{escape(name)}</name><color>{colour}</color><attributes></attributes></label>"
-        for name, colour in labels.items()
+    lines = [
+        *('<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>", "  <meta><task>"),
+        f"    <name>{escape(task)}</name><size>{len(images)}</size><mode>annotation</mode><overlap>0</overlap>",
+        "    <labels>",
     ]
+    for name, colour in labels.items():
+        attributes = f"<name>{escape(name)}</name><color>{colour}</color><attributes></attributes>"
+        lines.append(f"      <label>{attributes}</label>")
     lines += ["    </labels>", "  </task></meta>"]
     for number, image in enumerate(images):
         lines.append(
@@ -143,7 +127,7 @@ def decode_mask(code: str, width: int, height: int) -> np.ndarray:
     """Reverse of :func:`encode_mask`: uint8 (height, width) of 0 and 1; zeros at the end may be left out.
 
     Raises:
-        ValueError: a count is not a whole number, or they add up to more than the box; the text says so.
+        ValueError: a count is not a whole number, or they add up to more than the box.
     """
     tokens = code.replace(",", " ").split()
     wrong = next((token for token in tokens if not _COUNT.fullmatch(token)), None)
@@ -176,15 +160,14 @@ def _image(element: Element) -> AnnotatedImage:
 
 
 def _shape(name: str, attributes: dict[str, str], image: AnnotatedImage) -> tuple[str, Geometry]:
-    readers: dict[str, Callable[[dict[str, str], AnnotatedImage], Geometry]] = {"polygon": _polygon, "mask": _mask}
-    if name not in readers:
+    if name not in ("polygon", "mask"):
         raise ValueError(f"a <{name[:40]}>; only polygons and masks are read")
     if "label" not in attributes:
         raise ValueError(f"a {name} without a label")
-    return attributes["label"], readers[name](attributes, image)
+    return attributes["label"], _polygon(attributes) if name == "polygon" else _mask(attributes, image)
 
 
-def _polygon(attributes: dict[str, str], image: AnnotatedImage) -> np.ndarray:
+def _polygon(attributes: dict[str, str]) -> np.ndarray:
     points = []
     for pair in filter(None, attributes.get("points", "").split(";")):
         try:

@@ -19,12 +19,10 @@ MAX_PIXELS = 100_000_000  # more is no camera frame, but a damaged header
 
 @dataclass(frozen=True)
 class DicomPicture:
-    """A decoded picture.
+    """Pixels uint8 (H, W, 3), RGB, and how they were stored.
 
-    Attributes:
-        pixels: uint8 (H, W, 3), RGB.
-        transfer_syntax: its name as in the standard, such as ``Explicit VR Little Endian``.
-        photometric: its photometric interpretation as stored, such as ``RGB`` or ``MONOCHROME2``.
+    ``transfer_syntax`` is its name in the standard, such as ``Explicit VR Little Endian``; ``photometric`` the
+    photometric interpretation, such as ``RGB`` or ``MONOCHROME2``.
     """
 
     pixels: np.ndarray
@@ -49,11 +47,7 @@ def read(path: Path) -> DicomPicture:
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Width and height (pixels) from the header alone; the picture is not read.
-
-    Raises:
-        BadFile: no DICOM, or a header without size.
-    """
+    """Width and height (pixels) from the header alone; BadFile where that is no DICOM, or tells no size."""
     with _explained(path):
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
         return int(dataset.Columns), int(dataset.Rows)
@@ -114,16 +108,13 @@ def _to_rgb(path: Path, dataset: Dataset) -> np.ndarray:
 
 def _to_8_bits(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
     bits = int(dataset.BitsStored)
-    low, high = (
-        (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if np.issubdtype(pixels.dtype, np.signedinteger) else (0, 2**bits - 1)
-    )
+    low = -(2 ** (bits - 1)) if np.issubdtype(pixels.dtype, np.signedinteger) else 0
+    high = low + 2**bits - 1
     if pixels.ndim == 2 and ("WindowCenter" in dataset or "VOILUTSequence" in dataset):
-        values = apply_voi_lut(apply_modality_lut(pixels, dataset), dataset)
-        if "VOILUTSequence" not in dataset:
-            # A window's output spans the values that the stored bits can hold, rescaled.
-            low, high = (float(v) for v in apply_modality_lut(np.array([low, high], pixels.dtype), dataset))
-        else:
-            low, high = 0, float(max(int(values.max()), 1))
-        pixels = values
+        stored, pixels = pixels.dtype, apply_voi_lut(apply_modality_lut(pixels, dataset), dataset)
+        if "VOILUTSequence" in dataset:
+            low, high = 0, max(int(pixels.max()), 1)
+        else:  # a window's output spans the values that the stored bits can hold, rescaled
+            low, high = apply_modality_lut(np.array([low, high], stored), dataset).tolist()
     scaled = (pixels.astype(np.float32) - low) * (255 / max(high - low, 1))
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

@@ -31,15 +31,9 @@ class BadFile(MedsegError):
 
 
 def check_source(source: Path, out: Path, expected: str) -> None:
-    """Refuse a source that is not there, and an output whose replacement would destroy it.
+    """Refuse a source that is not there, and an output whose replacement would destroy it; both are absolute.
 
-    Args:
-        source: absolute.
-        out: absolute; the prepared dataset.
-        expected: the layout, in words.
-
-    Raises:
-        MedsegError: as said.
+    ``expected`` is the layout, in words.
     """
     if not source.is_dir():
         raise MedsegError(
@@ -77,10 +71,9 @@ def files_by_patient(
     problems: list[Problem],
     files_of: Callable[[Path], list[Path]] = entries,
 ) -> dict[tuple[str, str], Path]:
-    """Files by patient and name, from trees with a folder for each patient.
+    """Files by patient and name, from ``trees`` whose folders are the patients'.
 
     Args:
-        trees: the folders that hold the patients' folders.
         suffix: extension of the files, lower case.
         expected: the layout, in words.
         problems: receives what does not belong, cannot be listed or is there twice.
@@ -93,7 +86,7 @@ def files_by_patient(
             continue
         try:
             for entry in files_of(patient):
-                if not _is_utf8(entry):
+                if any("\ud800" <= letter <= "\udfff" for letter in str(entry)):  # bytes of an old Korean archive
                     problems.append((entry, "its name, or its patient's, is not in UTF-8; rename it"))
                 elif entry.is_dir() or entry.suffix.casefold() != suffix:
                     problems.append((entry, f"not a file with the extension {suffix}"))
@@ -115,11 +108,7 @@ def only_once(found: Mapping[Key, list[Path]], problems: list[Problem]) -> dict[
 
 
 class CaseNames:
-    """Finds the cases that a name in a list or an annotation file stands for.
-
-    Args:
-        cases: with ``patient``, ``name`` and ``case_id``.
-    """
+    """Finds the cases (``patient``, ``name``, ``case_id``) that a name in a list or an annotation file stands for."""
 
     def __init__(self, cases: Iterable[Any]) -> None:
         self._ids: dict[str, set[str]] = {}
@@ -162,12 +151,3 @@ def plain_name(name: str) -> str:
 def natural_key(name: str) -> list[str | int]:
     """Sort key by which 2 comes before 10."""
     return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", name))]
-
-
-def _is_utf8(path: Path) -> bool:
-    """False for names from old Korean archives, which no table could hold."""
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

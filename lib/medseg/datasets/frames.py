@@ -1,6 +1,7 @@
 """Pictures and labels of a prepared dataset: read for each kind of label, and kept in memory while there is room.
 
-A row of the index (or any mapping with its columns ``image`` and ``label``) says what is read.
+A row of the index (or any mapping with its columns ``image`` and ``label``) says what is read. All readers raise
+MedsegError where a file cannot be read, or picture and label differ in size.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,41 +23,25 @@ Reader = Callable[[PreparedDataset, Mapping[str, Any]], tuple[np.ndarray, np.nda
 
 
 def read_binary(dataset: PreparedDataset, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Picture (H, W, 3) uint8 RGB and mask (H, W) uint8 of {0, 1}.
-
-    Raises:
-        MedsegError: a file cannot be read, or the two differ in size.
-    """
+    """Picture (H, W, 3) uint8 RGB and mask (H, W) uint8 of {0, 1}."""
     picture, label = _read_pair(dataset, row, "mask")
     return picture, (label > 127).astype(np.uint8)
 
 
 def read_class_map(dataset: PreparedDataset, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Picture (H, W, 3) uint8 RGB and classes (H, W) uint8, 0 for the background.
-
-    Raises:
-        MedsegError: a file cannot be read, or the two differ in size.
-    """
+    """Picture (H, W, 3) uint8 RGB and classes (H, W) uint8, 0 for the background."""
     return _read_pair(dataset, row, "label")
 
 
 def read_polygons(dataset: PreparedDataset, row: Mapping[str, Any]) -> tuple[np.ndarray, polygons.PolygonSet]:
-    """Grey picture (H, W) uint8 and true polygons.
-
-    Raises:
-        MedsegError: a file cannot be read, or the two differ in size.
-    """
+    """Grey picture (H, W) uint8 and true polygons."""
     picture, true = read_grey(dataset.path(row["image"])), read_outlines(dataset, row["label"])
     _check_sizes(dataset.path(row["image"]), picture.shape[1::-1], "polygons", true.size)
     return picture, true
 
 
 def read_outlines(dataset: PreparedDataset, label: str) -> polygons.PolygonSet:
-    """Polygons of an entry of the column ``label``.
-
-    Raises:
-        MedsegError: they cannot be read.
-    """
+    """Polygons of an entry of the column ``label``."""
     file = dataset.path(label)
     try:
         text = file.read_text("utf-8")
@@ -66,20 +51,12 @@ def read_outlines(dataset: PreparedDataset, label: str) -> polygons.PolygonSet:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """A picture of a prepared dataset: (H, W, 3) uint8 RGB.
-
-    Raises:
-        MedsegError: it cannot be read.
-    """
+    """A picture of a prepared dataset: (H, W, 3) uint8 RGB."""
     return cv2.cvtColor(_decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def read_grey(path: Path) -> np.ndarray:
-    """A grey picture, a mask or a class map of a prepared dataset: (H, W) uint8.
-
-    Raises:
-        MedsegError: it cannot be read.
-    """
+    """A grey picture, a mask or a class map of a prepared dataset: (H, W) uint8."""
     return _decoded(path, cv2.IMREAD_GRAYSCALE)
 
 
@@ -94,11 +71,7 @@ class Frames:
     """
 
     def __init__(
-        self,
-        dataset: PreparedDataset,
-        rows: pd.DataFrame,
-        budget: int = DEFAULT_BUDGET,
-        read: Reader = read_binary,
+        self, dataset: PreparedDataset, rows: pd.DataFrame, budget: int = DEFAULT_BUDGET, read: Reader = read_binary
     ) -> None:
         self._dataset, self._read = dataset, read
         self._rows = rows[["image", "label"]].to_dict("records")
@@ -109,11 +82,6 @@ class Frames:
         return len(self._rows)
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Picture and label, as ``read`` gives them.
-
-        Raises:
-            MedsegError: a file cannot be read, or the two differ in size.
-        """
         if number in self._kept:
             return self._kept[number]
         pair = self._read(self._dataset, self._rows[number])

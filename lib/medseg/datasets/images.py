@@ -32,8 +32,7 @@ class CleanedMask:
     """One mask before and after cleaning.
 
     Attributes:
-        before: uint8 (height, width), the values as they were.
-        after: uint8 (height, width), 0 or 255.
+        before, after: uint8 (height, width), the values as they were, and 0 or 255.
         impure: bool (height, width), where ``before`` was neither 0 nor 255.
         impure_values: those values and how many pixels have each, the one nearest to the threshold first.
     """
@@ -45,10 +44,7 @@ class CleanedMask:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """Read a picture of any common kind.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    """Read a picture of any common kind: uint8 (height, width, 3), RGB.
 
     Raises:
         BadFile: empty, truncated, damaged, no picture, several pictures, too large, or of a kind not supported.
@@ -58,10 +54,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """Read a mask as it is, before cleaning; of a coloured one the brightest channel counts.
-
-    Returns:
-        uint8 (height, width).
+    """Read a mask as it is, before cleaning: uint8 (height, width); of a coloured one the brightest channel counts.
 
     Raises:
         BadFile: as :func:`read_picture`.
@@ -71,24 +64,13 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def clean_mask(values: np.ndarray) -> np.ndarray:
-    """Apply :data:`CLEANING_RULE`.
-
-    Args:
-        values: uint8 (height, width), impure (TIFF edges, JPEG noise) or labels 0 and 1.
-
-    Returns:
-        uint8 (height, width), 0 or 255.
-    """
+    """Apply :data:`CLEANING_RULE` to uint8 (height, width), giving 0 or 255."""
     polyp = values > (THRESHOLD if values.max(initial=0) > 1 else 0)
     return polyp.astype(np.uint8) * 255
 
 
 def before_after(mask: Path) -> CleanedMask:
-    """What cleaning does to one mask file, for a figure.
-
-    Raises:
-        BadFile: as :func:`read_picture`.
-    """
+    """What cleaning does to one mask file, for a figure; BadFile as :func:`read_mask`."""
     before = read_mask(Path(mask))
     impure = (before != 0) & (before != 255)
     values, counts = np.unique(before[impure], return_counts=True)
@@ -104,7 +86,6 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 
 def _read_pixels(path: Path) -> np.ndarray:
-    """uint8 (height, width) or (height, width, 3)."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -154,20 +135,17 @@ def _from_wide_integers(values: np.ndarray) -> np.ndarray:
 
 
 def _read_unusual_tiff(data: bytes) -> np.ndarray:
-    """A TIFF whose tags Pillow refuses.
+    """A TIFF whose tags Pillow refuses, such as CVC-ClinicDB's own pictures: three channels described as grey.
 
-    CVC-ClinicDB's own pictures are such: three channels described as grey. OpenCV reads them without complaint, as the
-    red channel alone.
+    OpenCV reads them without complaint, as the red channel alone.
     """
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page = file.pages.first
-            orientation = page.tags.get("Orientation")
-            kind = (page.photometric, page.dtype, orientation.value if orientation else 1)
             supported = (
-                kind[0] in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
-                and kind[1] in (np.uint8, np.uint16)
-                and kind[2] == 1
+                page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
+                and page.dtype in (np.uint8, np.uint16)
+                and page.tags.valueof("Orientation", 1) == 1
                 and page.axes in ("YX", "YXS", "SYX")
             )
             if len(file.pages) > 1 or not supported or page.imagelength * page.imagewidth > _MOST_PIXELS:

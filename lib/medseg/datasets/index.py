@@ -147,8 +147,7 @@ def load(folder: str | Path) -> PreparedDataset:
     if missing:
         raise MedsegError(f"{project.display(folder)} lacks {', '.join(missing)}. Prepare it again.")
     check_index(index)
-    lost = [p for column in ("image", "label") for p in index[column] if not (folder / p).is_file()]
-    if lost:
+    if lost := [p for column in ("image", "label") for p in index[column] if not (folder / p).is_file()]:
         raise MedsegError(
             f"{project.display(folder)} lacks {len(lost)} of its files, first {lost[0]}. Prepare it again."
         )
@@ -161,8 +160,7 @@ def check_index(index: pd.DataFrame) -> None:
     Raises:
         MedsegError: an unknown split, a case twice within its test set, or a group (patient, sequence) in two splits.
     """
-    unknown = sorted(set(index["split"]) - set(SPLITS))
-    if unknown:
+    if unknown := sorted(set(index["split"]) - set(SPLITS)):
         raise MedsegError(f"Unknown split {unknown[0]!r} in the index; expected {', '.join(SPLITS)}.")
     twice = index[index.duplicated("case_id")]
     if len(twice):

@@ -1,6 +1,6 @@
 """The pictures of a dataset, shrunk once to the size that training needs and shared by every process that needs them.
 
-A picture is fitted into a square; see :mod:`medseg.datasets.augmentation.fit`.
+A picture is fitted into a square; see :mod:`medseg.datasets.augmentation.warp`.
 """
 
 import errno
@@ -15,7 +15,7 @@ import numpy as np
 from filelock import FileLock
 
 from medseg import atomic, project
-from medseg.datasets.augmentation.fit import fit_picture
+from medseg.datasets.augmentation.warp import fit_picture
 from medseg.datasets.frames import read_grey
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
@@ -25,21 +25,13 @@ _FORMAT = 1  # to be raised when the same dataset and size would give other pixe
 
 
 class PictureCache:
-    """Every picture of a dataset at one size, as a file that is mapped into memory.
+    """Every picture of a grey dataset as a square of side ``size`` (pixels), in one file mapped into memory.
 
-    The file is made by the first process that asks for it, under a lock, in the folder ``.cache`` of the dataset, or in
-    the system's temporary folder where the dataset cannot be written. It has its name only when it is whole. Its name
-    carries the dataset's fingerprint: another dataset in the same place never gets these pictures.
+    The file (``path``) is made by the first process that asks for it, under a lock, in the folder ``.cache`` of the
+    dataset, or in the system's temporary folder where the dataset cannot be written. It has its name only when it is
+    whole. Its name carries the dataset's fingerprint: another dataset in the same place never gets these pictures.
 
     A cache is cheap to send to another process, which maps the same file.
-
-    Args:
-        dataset: a prepared dataset of grey pictures.
-        size: side of the squares, in pixels.
-
-    Attributes:
-        path: the file.
-        size: side of the squares, in pixels.
 
     Raises:
         MedsegError: a picture cannot be read, or the disk refused.

@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from medseg.datasets.augmentation.fit import fit_matrix
-from medseg.datasets.augmentation.polygon import parse_augmentation
-from medseg.datasets.augmentation.warp import generator
+from medseg.datasets.augmentation.presets import parse_augmentation
+from medseg.datasets.augmentation.warp import fit_matrix, generator
 from medseg.datasets.frames import read_outlines
 from medseg.datasets.index import PreparedDataset
 from medseg.datasets.picture_cache import PictureCache
@@ -41,9 +40,8 @@ class PolygonItems:
         dataset: a prepared dataset whose labels are polygons.
         rows: rows of its index.
         resolution: side of the training pictures, in pixels.
-        augmentation: see :mod:`medseg.datasets.augmentation.polygon`.
+        augmentation, side_is_predicted: see :func:`medseg.datasets.augmentation.presets.parse_augmentation`.
         seed: of the augmentation.
-        side_is_predicted: whether the model also tells left hands from right ones; mirroring is then refused.
 
     Raises:
         MedsegError: a bad augmentation, a label that cannot be read, or one whose size is not that of its picture.
@@ -65,9 +63,8 @@ class PolygonItems:
         self._polygons = [read_outlines(dataset, label) for label in rows["label"]]
         _check_sizes(rows, self._polygons)
         sizes = {polygons.size for polygons in self._polygons}
-        zoom = (
-            max((self._augmentation.zoom(size) for size in sizes), default=0.0) if self._augmentation.geometric else 0.0
-        )
+        moves = bool(self._augmentation.geometric)
+        zoom = max((self._augmentation.zoom(size) for size in sizes if moves), default=0.0)
         largest = max((max(size) for size in sizes), default=resolution)
         self._pictures = PictureCache(dataset, cache_size(resolution, zoom, largest))
 
@@ -104,10 +101,9 @@ class PolygonItems:
 
 
 def cache_size(resolution: int, zoom: float, largest: int) -> int:
-    """Side of the cached pictures, in pixels.
+    """Side of the cached pictures, in pixels, for training pictures of side ``resolution``.
 
     Args:
-        resolution: side of the training pictures, in pixels.
         zoom: greatest usual magnification of the augmentation; 0 where it moves nothing.
         largest: longer side of the largest picture, in pixels; more than that is never kept.
     """

@@ -61,11 +61,9 @@ class PolygonSet:
         return cls(points, starts, np.array(classes, np.int64), (int(width), int(height)))
 
     def transformed(self, matrix: np.ndarray, size: tuple[int, int]) -> "PolygonSet":
-        """Moved by an affine map into a picture of ``size`` (width, height).
+        """Moved by an affine map into a picture of ``size`` (width, height), in pixels.
 
-        Args:
-            matrix: (2, 3), from continuous points (x, y, 1) of this picture to those of the other.
-            size: of the other picture, in pixels.
+        ``matrix`` is (2, 3), from continuous points (x, y, 1) of this picture to those of the other.
         """
         moved = self.points @ matrix[:, :2].T + matrix[:, 2]
         return PolygonSet(moved, self.starts, self.classes, size)
@@ -77,12 +75,11 @@ class PolygonSet:
 
 
 def parse(text: str, classes: Sequence[str], source: str = "a label file") -> PolygonSet:
-    """Read the polygons of a label file of the prepared dataset.
+    """Read the polygons of a label file of the prepared dataset, called ``source`` in messages.
 
     Args:
         text: ``{"size": [width, height], "polygons": [{"class": name, "points": [[x, y], ...]}, ...]}``.
         classes: names of the classes; the position of a name is its class index.
-        source: what the messages call the file.
 
     Raises:
         MedsegError: not of that form, a class that is not among ``classes``, or points that are not finite.
@@ -109,11 +106,7 @@ def parse(text: str, classes: Sequence[str], source: str = "a label file") -> Po
 
 
 def dump(polygons: PolygonSet, classes: Sequence[str]) -> str:
-    """The label file of a picture; :func:`parse` reads exactly the same numbers from it.
-
-    Raises:
-        IndexError: a polygon's class has no name in ``classes``.
-    """
+    """The label file of a picture; :func:`parse` reads exactly the same numbers from it."""
     listed: list[dict[str, Any]] = [
         {"class": classes[index], "points": points.tolist()} for index, points in polygons.outlines()
     ]
@@ -121,10 +114,7 @@ def dump(polygons: PolygonSet, classes: Sequence[str]) -> str:
 
 
 def rasterise(polygons: PolygonSet, num_classes: int) -> np.ndarray:
-    """Draw every class into a mask of its own.
-
-    Returns:
-        uint8 (num_classes, height, width) of {0, 1}.
+    """Draw every class into a mask of its own: uint8 (num_classes, height, width) of {0, 1}.
 
     Raises:
         ValueError: a polygon has a class of ``num_classes`` or above.
@@ -132,8 +122,19 @@ def rasterise(polygons: PolygonSet, num_classes: int) -> np.ndarray:
     width, height = polygons.size
     _check_classes(polygons, num_classes)
     masks = np.zeros((num_classes, height, width), np.uint8)
-    for index, rows, columns, filled in _boxes(polygons):
-        masks[index, rows, columns] |= filled
+    owners, rows, columns = _crossings(polygons)
+    bounds = np.searchsorted(owners, np.arange(len(polygons.classes) + 1))
+    for index, start, stop in zip(polygons.classes, bounds, bounds[1:], strict=False):
+        if start == stop:
+            continue
+        of_row, of_column = rows[start:stop], columns[start:stop]
+        top, bottom, left, right = of_row.min(), of_row.max() + 1, of_column.min(), of_column.max()
+        # Drawn in its bounding box, and one column more: the last crossing of a row switches off there.
+        box = np.zeros((bottom - top, right - left + 1), np.uint8)
+        np.bitwise_xor.at(box.reshape(-1), (of_row - top) * box.shape[1] + of_column - left, np.uint8(1))
+        # Every row ends switched off, so that one pass over all rows on end does for all of them.
+        np.bitwise_xor.accumulate(box.reshape(-1), out=box.reshape(-1))
+        masks[index, top:bottom, left:right] |= box[:, :-1]
     return masks
 
 
@@ -144,10 +145,7 @@ def draw_class(polygons: PolygonSet, class_index: int) -> np.ndarray:
 
 
 def rasterise_bits(polygons: PolygonSet) -> np.ndarray:
-    """Draw all classes into the bits of one picture.
-
-    Returns:
-        int32 (height, width); bit k says whether the pixel belongs to class k.
+    """Draw all classes into the bits of one picture: int32 (height, width); bit k for class k.
 
     Raises:
         ValueError: a class is too high for an int32.
@@ -158,7 +156,8 @@ def rasterise_bits(polygons: PolygonSet) -> np.ndarray:
     seen = columns < width  # what a scan line enters or leaves beyond the right edge has no pixel
     owners, places = owners[seen], rows[seen] * width + columns[seen]
     flags = np.left_shift(1, polygons.classes).astype(np.int32)
-    turns = _turns(polygons.classes)
+    kinds = polygons.classes.tolist()
+    turns = [kinds[:place].count(kind) for place, kind in enumerate(kinds)]  # the earlier ones of the same class
     bits = np.zeros((height, width), np.int32)
     for turn in range(max(turns, default=0) + 1):
         # Polygons of one class must be united, not cancel each other out: the second of a class is drawn apart.
@@ -174,16 +173,6 @@ def rasterise_bits(polygons: PolygonSet) -> np.ndarray:
 def _check_classes(polygons: PolygonSet, limit: int) -> None:
     if len(polygons.classes) and not 0 <= polygons.classes.min() <= polygons.classes.max() < limit:
         raise ValueError(f"the classes must be 0 to {limit - 1}, got {sorted(set(polygons.classes.tolist()))}")
-
-
-def _turns(classes: np.ndarray) -> list[int]:
-    """For each polygon the number of earlier ones of its class."""
-    seen: dict[int, int] = {}
-    turns = []
-    for index in classes.tolist():
-        turns.append(seen.get(index, 0))
-        seen[index] = turns[-1] + 1
-    return turns
 
 
 def _crossings(polygons: PolygonSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -214,20 +203,3 @@ def _crossings(polygons: PolygonSet) -> tuple[np.ndarray, np.ndarray, np.ndarray
     crossing = x[upper] + share * (x[lower] - x[upper])
     columns = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
     return owners[edges], rows, columns
-
-
-def _boxes(polygons: PolygonSet) -> Iterable[tuple[int, slice, slice, np.ndarray]]:
-    """Each polygon drawn inside its bounding box: class index, rows, columns and uint8 {0, 1} of that box."""
-    owners, rows, columns = _crossings(polygons)
-    bounds = np.searchsorted(owners, np.arange(len(polygons.classes) + 1))
-    for index, start, stop in zip(polygons.classes, bounds, bounds[1:], strict=False):
-        if start == stop:
-            continue
-        of_row, of_column = rows[start:stop], columns[start:stop]
-        top, bottom, left, right = of_row.min(), of_row.max() + 1, of_column.min(), of_column.max()
-        # One column more than the box: the last crossing of a row switches off there.
-        box = np.zeros((bottom - top, right - left + 1), np.uint8)
-        np.bitwise_xor.at(box.reshape(-1), (of_row - top) * box.shape[1] + of_column - left, np.uint8(1))
-        # Every row ends switched off, so that one pass over all rows on end does for all of them.
-        np.bitwise_xor.accumulate(box.reshape(-1), out=box.reshape(-1))
-        yield int(index), slice(top, bottom), slice(left, right), box[:, :-1]

@@ -1,14 +1,18 @@
-"""Splits that never tear a group (a patient, a video sequence) apart."""
+"""Splits that never tear a group (a patient, a video sequence) apart: by size, in folds, or stratified."""
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from medseg import project
 from medseg.datasets.index import SPLITS, PreparedDataset
 from medseg.errors import MedsegError
+
+_STARTS = 20
 
 
 def split_groups(groups: Sequence[str], fraction: float, seed: int) -> set[str]:
@@ -18,12 +22,9 @@ def split_groups(groups: Sequence[str], fraction: float, seed: int) -> set[str]:
     between equals. At least one group stays on each side.
 
     Args:
-        groups: the group of every picture.
+        groups: the group of every picture; their order does not matter.
         fraction: share of the pictures wanted for validation, in (0, 1).
-        seed: of the choice between equals; the order of ``groups`` does not matter.
-
-    Returns:
-        The groups for validation.
+        seed: of the choice between equals.
 
     Raises:
         MedsegError: there are fewer than two groups, or the fraction is not between 0 and 1.
@@ -58,12 +59,11 @@ def split_groups(groups: Sequence[str], fraction: float, seed: int) -> set[str]:
 
 
 def group_folds(groups: Sequence[str], folds: int, seed: int) -> list[int]:
-    """Cross-validation folds of whole groups, drawn at random (scikit-learn's GroupKFold).
+    """Cross-validation folds of whole groups, drawn at random from ``seed`` (scikit-learn's GroupKFold).
 
     Args:
         groups: the group of every picture; their order does not matter.
         folds: how many, at least 3: one to test on, one to validate on, the rest to train on.
-        seed: of the draw.
 
     Returns:
         The fold of every picture, 0 to ``folds - 1``; the numbers of groups in any two folds differ by one at most.
@@ -99,13 +99,9 @@ def fold_split(fold: int, held_out: int, folds: int) -> tuple[str, str]:
 
 
 def hold_out(dataset: PreparedDataset, fold: int) -> PreparedDataset:
-    """The same dataset, split for another test fold; validation is the fold after it, training the others.
+    """The same dataset, split for another test ``fold``, from 0; validation is the fold after it, training the others.
 
     Only ``split``, ``test_set`` and the counts change; files and fingerprint are those of ``dataset``.
-
-    Args:
-        dataset: a prepared dataset with cross-validation folds.
-        fold: to test on, from 0.
 
     Raises:
         MedsegError: the dataset has no folds, or not this one.
@@ -124,3 +120,90 @@ def hold_out(dataset: PreparedDataset, fold: int) -> PreparedDataset:
     counts["test_sets"] = {f"fold-{fold}": counts["test"]}
     info = {**dataset.info, "counts": {**dataset.info.get("counts", {}), **counts}}
     return replace(dataset, info=info, index=table)
+
+
+def stratified_groups(
+    groups: Sequence[str], strata: Sequence[int], shares: Mapping[str, float], seed: int
+) -> dict[str, str]:
+    """Give every group to one split; each split of a share above 0 has at least one.
+
+    What is made small is the sum over splits and strata of (pictures - share * all pictures of the stratum)^2 / all
+    pictures of the stratum: greedily, rare strata first (after Sechidis, Tsoumakas and Vlahavas 2011, "On the
+    stratification of multi-label data"), then by moving groups; the best of several starts, drawn from ``seed``.
+
+    Args:
+        groups, strata: the group (patient) and the stratum (phase) of every picture, in any order.
+        shares: split to its share of the pictures; they add up to 1.
+
+    Raises:
+        MedsegError: shares that are no shares, or fewer groups than splits.
+    """
+    names = [name for name, share in shares.items() if share > 0]
+    if any(not 0 <= share <= 1 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
+        text = ", ".join(f"{name} {share}" for name, share in shares.items())
+        raise MedsegError(f"The shares of the splits are {text}; expected numbers from 0 to 1 that add up to 1.")
+    members = sorted(set(groups))
+    if len(members) < len(names):
+        raise MedsegError(
+            f"There are usable images of {len(members)} patient(s), but {len(names)} splits ({', '.join(names)}) need "
+            "one each at least. Add patients, or give a split the share 0."
+        )
+    kinds = sorted(set(strata))
+    counts = np.zeros((len(members), len(kinds)))
+    place, kind_of = ({value: i for i, value in enumerate(values)} for values in (members, kinds))
+    for group, stratum in zip(groups, strata, strict=True):
+        counts[place[group], kind_of[stratum]] += 1
+    wanted = np.array([shares[name] for name in names])
+    draw = random.Random(seed)
+    best = min((_start(counts, wanted, draw) for _ in range(_STARTS)), key=lambda found: found[0])[1]
+    return {group: names[split] for group, split in zip(members, best, strict=True)}
+
+
+def _start(counts: np.ndarray, shares: np.ndarray, draw: random.Random) -> tuple[float, list[int]]:
+    """One greedy assignment, improved; its cost and the split of every group."""
+    totals = counts.sum(axis=0)
+    targets = shares[:, None] * totals
+    held = np.zeros_like(targets)
+
+    def cost(table: np.ndarray) -> float:
+        return float((np.square(table - targets) / totals).sum())
+
+    order = list(range(len(counts)))
+    draw.shuffle(order)
+    rarity = [min(totals[row > 0]) for row in counts]
+    order.sort(key=lambda i: (rarity[i], -counts[i].max()))
+    chosen = [-1] * len(counts)
+
+    def put(group: int, split: int) -> None:
+        if chosen[group] >= 0:
+            held[chosen[group]] -= counts[group]
+        chosen[group] = split
+        held[split] += counts[group]
+
+    for position, group in enumerate(order):
+        empty = [split for split in range(len(shares)) if split not in chosen]
+        must_fill = len(order) - position <= len(empty)
+        options = empty if must_fill else range(len(shares))
+        put(group, min(options, key=lambda split: _with(held, split, counts[group], cost)))
+    improved = True
+    while improved:
+        improved = False
+        for group in order:
+            if chosen.count(chosen[group]) < 2:
+                continue  # would leave its split empty
+            before, at = cost(held), chosen[group]
+            held[at] -= counts[group]
+            after = {split: _with(held, split, counts[group], cost) for split in range(len(shares)) if split != at}
+            held[at] += counts[group]
+            target = min(after, key=lambda split: after[split]) if after else at
+            if target != at and after[target] < before - 1e-9:
+                put(group, target)
+                improved = True
+    return cost(held), chosen
+
+
+def _with(held: np.ndarray, split: int, extra: np.ndarray, cost) -> float:
+    held[split] += extra
+    value = cost(held)
+    held[split] -= extra
+    return value

@@ -12,8 +12,7 @@ import torch
 
 from medseg import project
 from medseg.datasets import sample
-from medseg.datasets.augmentation.polygon import parse_augmentation
-from medseg.datasets.augmentation.presets import build_augmentation
+from medseg.datasets.augmentation.presets import build_augmentation, parse_augmentation
 from medseg.errors import MedsegError
 from medseg.evaluation.rules import MaskRules
 from medseg.experiments import preflight

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import torch
 
-from medseg.datasets.augmentation.fit import fit_matrix, fit_picture
+from medseg.datasets.augmentation.warp import fit_matrix, fit_picture
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices

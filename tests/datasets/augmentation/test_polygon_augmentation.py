@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from medseg.datasets.augmentation.fit import fit_matrix
-from medseg.datasets.augmentation.polygon import PRESETS, parse_augmentation
+from medseg.datasets.augmentation.presets import POLYGON_PRESETS, parse_augmentation
 from medseg.datasets.augmentation.transforms import AFFINE, TONE
-from medseg.datasets.augmentation.warp import generator
+from medseg.datasets.augmentation.warp import fit_matrix, generator
 from medseg.errors import MedsegError
 
 SIZE = 120, 80
@@ -207,7 +206,7 @@ def test_the_base_preset_is_the_plain_resize(name):
 
 
 def test_presets_hold_what_they_say():
-    kinds = {name: [type(t).__name__ for t in parse_augmentation(name).geometric] for name in PRESETS}
+    kinds = {name: [type(t).__name__ for t in parse_augmentation(name).geometric] for name in POLYGON_PRESETS}
     assert kinds["crop"] == ["RandomResizedCrop"]
     assert kinds["crop_rotate"] == kinds["intensity"] == ["RandomResizedCrop", "Rotate"]
     crop, turn = parse_augmentation("crop_rotate").geometric
@@ -266,7 +265,7 @@ def test_mirroring_is_refused_where_the_side_is_predicted(name):
         parse_augmentation(f"Rotate() + {name}()", side_is_predicted=True)
 
 
-@pytest.mark.parametrize("specification", [*PRESETS, "RandomRotate90() + SafeRotate() + HorizontalFlip(p=0)"])
+@pytest.mark.parametrize("specification", [*POLYGON_PRESETS, "RandomRotate90() + SafeRotate() + HorizontalFlip(p=0)"])
 def test_no_preset_mirrors(specification):
     parse_augmentation(specification, side_is_predicted=True)
 

@@ -9,10 +9,10 @@ from medseg.datasets.cvat import PixelMask
 from medseg.datasets.folders import BadFile
 from medseg.datasets.polygons import PolygonSet, draw_class
 from medseg.errors import MedsegError
-from medseg.studies.gastric import issues as gastric_issues
 from medseg.studies.gastric import labels as gastric_labels
+from medseg.studies.gastric.corrections import parse_issues
 from medseg.studies.gastric.labels import Lesion
-from medseg.studies.gastric.masks import dilated, draw
+from medseg.studies.gastric.outputs import dilated, draw
 
 SQUARE = [[2, 2], [8, 2], [8, 6], [2, 6]]
 
@@ -198,9 +198,9 @@ def test_an_issue_list_names_files_actions_and_remarks():
     text = 'issue,file,action\n"흐림, 번짐",P001/a,drop\n,P001/b,KEEP\n\nx,P001/c,\n'
     expected = [("P001/a", "drop", "흐림, 번짐"), ("P001/b", "keep", ""), ("P001/c", "drop", "x")]
     for encoding in ("utf-8", "utf-8-sig", "euc-kr"):
-        issues = gastric_issues.parse(text.encode(encoding), "i.csv")
+        issues = parse_issues(text.encode(encoding), "i.csv")
         assert [(issue.file, issue.action, issue.issue) for issue in issues] == expected
-    assert gastric_issues.parse(b"file\nP001/a\n", "i.csv")[0].action == "drop"
+    assert parse_issues(b"file\nP001/a\n", "i.csv")[0].action == "drop"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_an_issue_list_names_files_actions_and_remarks():
 )
 def test_a_faulty_issue_list_is_refused(data, message):
     with pytest.raises(MedsegError, match=message):
-        gastric_issues.parse(data, "i.csv")
+        parse_issues(data, "i.csv")
 
 
 @settings(max_examples=200, deadline=None)
@@ -227,7 +227,7 @@ def test_a_faulty_issue_list_is_refused(data, message):
 )
 def test_whatever_an_issue_list_holds_it_is_refused_or_read_right(data):
     try:
-        issues = gastric_issues.parse(data, "i.csv")
+        issues = parse_issues(data, "i.csv")
     except MedsegError:
         return
     assert all(issue.file and issue.action in ("drop", "keep") for issue in issues)

@@ -132,9 +132,9 @@ def test_discovery_names_everything_that_it_leaves_out(tree):
     root = tree(
         "ColonDB/images/1.png", "ColonDB/masks/1.png", "Kvasir/images/1.png", "other/1.png", "loose.png", "a.txt"
     )
-    found = discover(root, ["ColonDB", "ETIS"])
-    assert list(found.centres) == ["ColonDB"]
-    ignored = {path.name: reason for path, reason in found.ignored}
+    centres, others = discover(root, ["ColonDB", "ETIS"])
+    assert list(centres) == ["ColonDB"]
+    ignored = {path.name: reason for path, reason in others}
     assert "not recognised by its name" in ignored["other"]
     assert "not part of this protocol" in ignored["Kvasir"]
     assert "outside" in ignored["loose.png"]

@@ -1,8 +1,8 @@
 """Geometric augmentation as matrices: Albumentations' transforms that have an affine form.
 
 Names, parameters, defaults and meaning are those of Albumentations 2.0.8. Each transform draws a matrix from continuous
-points (x, y, 1) of a frame (width, height) to those of the next frame; the matrices are multiplied, and the picture and
-the corners of its polygons are moved once, by the product. What comes from outside is black.
+points (x, y, 1) of a frame (width, height) to those of the next frame; picture and polygons are moved once, by the
+product. What comes from outside is black.
 """
 
 import math
@@ -20,7 +20,7 @@ Frame = tuple[float, float]
 
 @dataclass(frozen=True)
 class AffineTransform(Transform):
-    """A transform with an affine form; ``p`` is the probability that it happens."""
+    """A transform with an affine form."""
 
     mirrors: ClassVar[bool] = False
     """Whether it can turn a left hand into a right one."""
@@ -35,51 +35,51 @@ class AffineTransform(Transform):
 
 
 @dataclass(frozen=True)
-class HorizontalFlip(AffineTransform):
-    p: float = 0.5
-    mirrors = True
-
-    def step(self, rng, frame, resolution):
-        return rows_of((-1, 0, frame[0]), (0, 1, 0)), frame
-
-
-@dataclass(frozen=True)
-class VerticalFlip(AffineTransform):
-    p: float = 0.5
-    mirrors = True
-
-    def step(self, rng, frame, resolution):
-        return rows_of((1, 0, 0), (0, -1, frame[1])), frame
-
-
-@dataclass(frozen=True)
-class Transpose(AffineTransform):
-    p: float = 0.5
-    mirrors = True
-
-    def step(self, rng, frame, resolution):
-        return rows_of((0, 1, 0), (1, 0, 0)), frame[::-1]
-
-
-@dataclass(frozen=True)
-class RandomRotate90(AffineTransform):
-    p: float = 1.0
-
-    def step(self, rng, frame, resolution):
-        return _quarter_turns(int(rng.integers(4)), frame)
-
-
-@dataclass(frozen=True)
 class D4(AffineTransform):
+    """A symmetry of the square, out of equally likely ``elements``: quarter turns, from 4 on mirrored after them."""
+
     p: float = 1.0
     mirrors = True
+    elements: ClassVar[tuple[int, ...]] = tuple(range(8))
 
     def step(self, rng, frame, resolution):
-        element = int(rng.integers(8))
-        matrix, turned = _quarter_turns(element % 4, frame)
+        element = self.elements[int(rng.integers(len(self.elements)))]
+        width, height = frame
+        quarter_turns = (  # counter-clockwise, as numpy.rot90
+            ((1, 0, 0), (0, 1, 0)),
+            ((0, 1, 0), (-1, 0, width)),
+            ((-1, 0, width), (0, -1, height)),
+            ((0, -1, height), (1, 0, 0)),
+        )
+        matrix = rows_of(*quarter_turns[element % 4])
+        turned = frame[::-1] if element % 2 else frame
         if element < 4:
             return matrix, turned
         return rows_of((-1, 0, turned[0]), (0, 1, 0)) @ matrix, turned
+
+
+@dataclass(frozen=True)
+class RandomRotate90(D4):
+    mirrors = False
+    elements = (0, 1, 2, 3)
+
+
+@dataclass(frozen=True)
+class HorizontalFlip(D4):
+    p: float = 0.5
+    elements = (4,)
+
+
+@dataclass(frozen=True)
+class VerticalFlip(D4):
+    p: float = 0.5
+    elements = (6,)
+
+
+@dataclass(frozen=True)
+class Transpose(D4):
+    p: float = 0.5
+    elements = (7,)
 
 
 @dataclass(frozen=True)
@@ -202,15 +202,3 @@ def _about_centre(frame, *, rotate, scale=(1, 1), shear=(0, 0), shift=(0, 0)) ->
         turn = np.array([[1, math.tan(math.radians(shear[0]))], [math.tan(math.radians(shear[1])), 1]]) @ turn
     (a, b), (c, d) = turn.tolist()
     return rows_of((a, b, x - a * x - b * y + shift[0]), (c, d, y - c * x - d * y + shift[1]))
-
-
-def _quarter_turns(turns: int, frame: Frame) -> tuple[np.ndarray, Frame]:
-    """Counter-clockwise, as ``numpy.rot90``."""
-    width, height = frame
-    matrix = (
-        ((1, 0, 0), (0, 1, 0)),
-        ((0, 1, 0), (-1, 0, width)),
-        ((-1, 0, width), (0, -1, height)),
-        ((0, -1, height), (1, 0, 0)),
-    )[turns]
-    return rows_of(*matrix), frame[::-1] if turns % 2 else frame

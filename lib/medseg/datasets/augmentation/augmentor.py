@@ -16,16 +16,13 @@ class AugmentorPipeline:
     """Resize, rotation without crop, shear and flips of picture and mask; contrast and brightness of the picture.
 
     Each quantity but the flips (probability 1/2) changes every time; the angles are whole degrees. What rotation
-    brings in from outside is 0 in both arrays; Augmentor crops what shear brings in and resizes the rest.
-
-    Only one thread of a process augments at a time; parallel work belongs into worker processes.
+    brings in from outside is 0 in both arrays; Augmentor crops what shear brings in and resizes the rest. Only one
+    thread of a process augments at a time; parallel work belongs into worker processes.
 
     Args:
         resolution: side of the square, or (height, width), in pixels.
-        rotation: greatest angle to either side, degrees; published runs used 10 or 25.
-        shear: greatest angle to either side, degrees, 1 to 25.
-        brightness: factor within 1 +- this.
-        contrast: factor about the picture's mean grey within 1 +- this.
+        rotation, shear: greatest angles to either side, degrees; published runs rotated by 10 or 25.
+        brightness, contrast: factors within 1 +- this; contrast is about the picture's mean grey.
     """
 
     def __init__(
@@ -42,17 +39,7 @@ class AugmentorPipeline:
         self.brightness, self.contrast = brightness, contrast
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Augment one item; the process's global random state is afterwards what it was before.
-
-        Args:
-            image: uint8 (H, W, 3).
-            mask: uint8 (H, W).
-            rng: see :func:`medseg.datasets.augmentation.warp.generator`.
-
-        Returns:
-            The picture uint8 (height, width, 3) and the mask uint8 (height, width), whose values all come from
-            ``mask`` or are 0.
-        """
+        """As of :class:`medseg.datasets.augmentation.warp.Warp`; the process's global random state stays as it was."""
         check_same_size(image, mask)
         geometry, tone = self._operations()
         # Augmentor asks for bicubic interpolation, which PIL never applies to the indices of a palette.

@@ -64,23 +64,19 @@ class CenterCrop(AffineTransform):
     readers: ClassVar = dict.fromkeys(("height", "width"), lambda value, what: _pixels(value, what))
 
     def step(self, rng, frame, resolution):
-        corner = self._corner(rng, *self._room(frame))
-        return _crop(corner, (self.width, self.height), (self.width, self.height))
-
-    def zoom(self, frame):
-        return max(1.0, max(frame) / max(self.width, self.height))
-
-    def _corner(self, rng: np.random.Generator, x: float, y: float) -> Frame:
-        return x / 2, y / 2
-
-    def _room(self, frame: Frame) -> Frame:
         room = frame[0] - self.width, frame[1] - self.height
         if min(room) < 0:
             raise MedsegError(
                 f"{type(self).__name__}(height={self.height}, width={self.width}) does not fit into a picture of "
                 f"{frame[0]:.0f} x {frame[1]:.0f} pixels (width x height). Choose a smaller crop."
             )
-        return room
+        return _crop(self._corner(rng, *room), (self.width, self.height), (self.width, self.height))
+
+    def zoom(self, frame):
+        return max(1.0, max(frame) / max(self.width, self.height))
+
+    def _corner(self, rng: np.random.Generator, x: float, y: float) -> Frame:
+        return x / 2, y / 2
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The augmentations of a picture with its mask: presets by name, or transforms as an expression."""
+"""The augmentations of a picture with its mask, or with its polygons: presets by name, or transforms."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,34 @@ import numpy as np
 
 from medseg.datasets.augmentation.augmentor import AugmentorPipeline
 from medseg.datasets.augmentation.transforms import Transforms, read_transforms
-from medseg.datasets.augmentation.warp import Augmentation, Resize, Resolution, Warp, check_same_size, moved, size_of
+from medseg.datasets.augmentation.warp import (
+    Augmentation,
+    Resize,
+    Resolution,
+    Warp,
+    check_same_size,
+    fit_matrix,
+    moved,
+    size_of,
+)  # fmt: skip
+from medseg.errors import MedsegError
 
 PRESETS: dict[str, Callable[[Resolution], Augmentation]] = {
     "none": Resize, "warp": Warp, "augmentor": AugmentorPipeline,
 }  # fmt: skip
-"""Augmentations by the name that a notebook's parameter gives."""
+"""Augmentations of a picture with its mask, by the name that a notebook's parameter gives."""
+
+_CROP = "RandomResizedCrop(scale=(0.8, 1.0))"
+_CROP_ROTATE = f"{_CROP} + Rotate(limit=10, p=0.5)"
+POLYGON_PRESETS = {
+    "none": "",
+    "base": "",
+    "crop": _CROP,
+    "crop_rotate": _CROP_ROTATE,
+    "intensity": f"{_CROP_ROTATE} + RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=0.5)"
+    " + RandomGamma(gamma_limit=(80, 120), p=0.5) + GaussNoise(std_range=(0.01, 0.05), p=0.3)",
+}
+"""Specifications, for a picture with its polygons; ``base`` is the published one: the plain resize, as ``none``."""
 
 _CENTRE = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # from pixels to continuous points
 _PIXEL = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
@@ -36,7 +58,7 @@ class TransformedPair(Transforms):
 
 
 def build_augmentation(specification: str, resolution: Resolution) -> Augmentation:
-    """The augmentation of that name, or of those transforms, to the given resolution.
+    """The augmentation of that name, or of those transforms.
 
     Args:
         specification: a name of :data:`PRESETS`, or transforms; see :mod:`medseg.datasets.augmentation.transforms`.
@@ -47,3 +69,42 @@ def build_augmentation(specification: str, resolution: Resolution) -> Augmentati
     """
     preset = PRESETS.get(specification.strip() or "none")
     return preset(resolution) if preset else TransformedPair(specification, resolution)
+
+
+class PolygonAugmentation(Transforms):
+    """Transforms of a picture that is fitted into a square."""
+
+    def matrix(self, rng: np.random.Generator, size: tuple[int, int], resolution: int) -> np.ndarray:
+        """Draw the geometric part; the arguments are those of :meth:`Transforms.draw`.
+
+        Returns:
+            float64 (2, 3), from continuous points (x, y, 1) of the picture to those of the training picture. What no
+            crop has made square is fitted as by :func:`medseg.datasets.augmentation.warp.fit_matrix`.
+        """
+        matrix, frame = self.draw(rng, size, resolution)
+        if frame == (resolution, resolution):
+            return matrix[:2]
+        fit = fit_matrix((max(1, round(frame[0])), max(1, round(frame[1]))), resolution)
+        return fit[:, :2] @ matrix[:2]
+
+
+def parse_augmentation(specification: str, *, side_is_predicted: bool = False) -> PolygonAugmentation:
+    """Read a specification: a name of :data:`POLYGON_PRESETS`, or transforms.
+
+    Args:
+        specification: see :mod:`medseg.datasets.augmentation.transforms`.
+        side_is_predicted: whether the model also tells left hands from right ones; mirroring is then refused.
+
+    Raises:
+        MedsegError: as :func:`medseg.datasets.augmentation.transforms.read_transforms`, or mirroring is refused.
+    """
+    augmentation = PolygonAugmentation(read_transforms(specification, POLYGON_PRESETS))
+    mirrors = [
+        type(transform).__name__ for transform in augmentation.geometric if transform.mirrors and transform.p > 0
+    ]
+    if side_is_predicted and mirrors:
+        raise MedsegError(
+            f"{' and '.join(mirrors)} would turn left hands into right ones while the model predicts the side. Take "
+            "them out of the augmentation, or switch the prediction of the side off."
+        )
+    return augmentation

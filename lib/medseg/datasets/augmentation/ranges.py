@@ -1,4 +1,7 @@
-"""How the parameters of augmentation transforms are read: numbers and ranges in Albumentations' conventions."""
+"""How the parameters of transforms are read, in Albumentations' conventions; a bad value raises MedsegError.
+
+``what`` is the parameter's name, for messages.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -13,11 +16,7 @@ Span = tuple[float, float]
 
 
 def number(value: Any, what: str, low: float = -math.inf, high: float = math.inf) -> float:
-    """A finite number within [low, high].
-
-    Raises:
-        MedsegError: it is not; ``what`` names the parameter.
-    """
+    """A finite number within [low, high]."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not good or not low <= value <= high:
         raise MedsegError(f"{what} must be a number{_within(low, high)}, got {value!r}.")
@@ -25,17 +24,10 @@ def number(value: Any, what: str, low: float = -math.inf, high: float = math.inf
 
 
 def span(value: Any, what: str, *, start: float | None = None, low: float = -math.inf, high: float = math.inf) -> Span:
-    """A range (from, to), as Albumentations reads it from one number or two.
+    """A range (from, to) within [low, high], as Albumentations reads it.
 
     Args:
-        value: two numbers, or one number v: (-v, v), or (start, v) where ``start`` is given, in rising order.
-        what: names the parameter in messages.
-        start: the other end of a single number.
-        low: least allowed bound.
-        high: greatest allowed bound.
-
-    Raises:
-        MedsegError: no such range, or out of bounds.
+        value: two numbers in rising order, or one number v: (-v, v), or ``start`` and v, sorted, where that is given.
     """
     if isinstance(value, tuple | list):
         if len(value) != 2:
@@ -45,9 +37,7 @@ def span(value: Any, what: str, *, start: float | None = None, low: float = -mat
             raise MedsegError(f"{what} must go from the smaller number to the greater, got {value!r}.")
     else:
         end = number(value, what)
-        bounds = sorted((-end if start is None else start, end))
-        for bound in bounds:
-            number(bound, what, low, high)
+        bounds = [number(bound, what, low, high) for bound in sorted((-end if start is None else start, end))]
     return bounds[0], bounds[1]
 
 
@@ -57,9 +47,6 @@ def span_per_axis(
     """Ranges for x and y from one number, a pair, or a mapping with ``x`` and ``y``; a single number is itself.
 
     An axis that a mapping leaves out has ``default``.
-
-    Raises:
-        MedsegError: as :func:`span`, or a mapping with other keys.
     """
     if isinstance(value, dict) and (not value or set(value) - {"x", "y"}):
         raise MedsegError(f"{what} as a mapping has the keys 'x' and 'y', got {value!r}.")
@@ -71,21 +58,13 @@ def span_per_axis(
 
 
 def grid(value: Any, what: str) -> tuple[int, int]:
-    """Two whole numbers of at least 1 in rising order, from one number or two.
-
-    Raises:
-        MedsegError: as :func:`span`.
-    """
+    """Two whole numbers of at least 1 in rising order, from one number or two."""
     low, high = span(value if isinstance(value, tuple | list) else (value, value), what, low=1)
     return int(low), int(high)
 
 
 def flag(value: Any, what: str) -> bool:
-    """True or False.
-
-    Raises:
-        MedsegError: something else.
-    """
+    """True or False."""
     if not isinstance(value, bool):
         raise MedsegError(f"{what} must be True or False, got {value!r}.")
     return value

@@ -1,8 +1,7 @@
 """Augmentation of grey values: Albumentations' transforms that leave every pixel in its place.
 
 Names, parameters, defaults and meaning are those of Albumentations 2.0.8, for pictures that are grey or RGB. Those that
-map each grey value to another are composed, unrounded, into one look-up table; the others work on the picture between
-two tables.
+map each grey value to another are composed, unrounded, into one look-up table; the others need the picture itself.
 """
 
 import math
@@ -18,10 +17,9 @@ from medseg.datasets.augmentation.ranges import Span, Transform, drawn, grid, od
 
 @dataclass(frozen=True)
 class ToneTransform(Transform):
-    """A transform of the picture alone; ``p`` is the probability that it happens."""
+    """A transform of the picture alone."""
 
 
-@dataclass(frozen=True)
 class TableTransform(ToneTransform):
     """Maps each grey value to another."""
 
@@ -30,7 +28,6 @@ class TableTransform(ToneTransform):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
 class PictureTransform(ToneTransform):
     """Needs the picture itself."""
 

@@ -1,7 +1,6 @@
 """Augmentation said in Albumentations' names: geometric transforms that are affine, and changes of grey values.
 
-A specification is the name of a preset, or transforms joined by `` + ``, each written as a call with literal keyword
-arguments::
+A specification is a preset's name, or transforms joined by `` + ``, each a call with literal keyword arguments::
 
     RandomResizedCrop(scale=(0.8, 1.0)) + Rotate(limit=10, p=0.5) + RandomGamma(gamma_limit=(80, 120))
 
@@ -9,6 +8,8 @@ All geometric transforms become one matrix, in their order; the grey values chan
 interpolated linearly within a constant black border: reflected structures would need labels of their own.
 """
 
+import ast
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -19,7 +20,6 @@ import numpy as np
 from medseg.datasets.augmentation import affine, crops, tone
 from medseg.datasets.augmentation.affine import AffineTransform, Frame
 from medseg.datasets.augmentation.crops import CenterCrop, RandomScale
-from medseg.datasets.augmentation.expression import Term, read_terms
 from medseg.datasets.augmentation.tone import PictureTransform, TableTransform, ToneTransform
 from medseg.errors import MedsegError
 from medseg.names import did_you_mean
@@ -52,12 +52,7 @@ _SETTLED = {
 
 
 class Transforms:
-    """Transforms, ready to be drawn from; see :func:`read_transforms`.
-
-    Attributes:
-        geometric: the geometric transforms, in order.
-        tonal: the transforms of grey values, in order.
-    """
+    """Transforms, ready to be drawn from: those that are ``geometric`` and those of grey values, each in order."""
 
     def __init__(self, transforms: list[AffineTransform | ToneTransform]) -> None:
         self.geometric = [transform for transform in transforms if isinstance(transform, AffineTransform)]
@@ -98,18 +93,11 @@ class Transforms:
 
     def zoom(self, size: tuple[int, int]) -> float:
         """Greatest usual magnification over the plain resize of a picture of ``size`` (width, height), at least 1."""
-        zoom = 1.0
-        for transform in self.geometric:
-            zoom *= transform.zoom(size)
-        return zoom
+        return math.prod(transform.zoom(size) for transform in self.geometric)
 
 
 def read_transforms(specification: str, presets: Mapping[str, str]) -> list[AffineTransform | ToneTransform]:
-    """Read a specification.
-
-    Args:
-        specification: a name of ``presets`` or transforms, as this module describes.
-        presets: specifications by name.
+    """Read a specification; ``presets`` are specifications by name.
 
     Raises:
         MedsegError: an unknown transform or parameter (with the nearest), a value of the wrong kind or range, or a
@@ -120,20 +108,73 @@ def read_transforms(specification: str, presets: Mapping[str, str]) -> list[Affi
         "'RandomResizedCrop(scale=(0.8, 1.0)) + Rotate(limit=10, p=0.5)'."
     )
     transforms: list[AffineTransform | ToneTransform] = []
-    for term in read_terms(specification, presets, how):
-        if term.arguments is None:
+    for name, arguments in read_terms(specification, presets, how):
+        if arguments is None:
             raise MedsegError(
-                f"There is no augmentation {specification!r}: {term.name!r} is neither a preset nor a transform with "
-                "its parentheses."
-                f"{did_you_mean(term.name, [*presets, *AFFINE, *TONE])} {how}"
+                f"There is no augmentation {specification!r}: {name!r} is neither a preset nor a transform with "
+                f"its parentheses.{did_you_mean(name, [*presets, *AFFINE, *TONE])} {how}"
             )
-        transforms.append(_transform(term, term.arguments))
-    _check_scales(transforms)
+        transforms.append(_transform(name, arguments))
+    for position, transform in enumerate(transforms):
+        crops_follow = any(isinstance(later, CenterCrop) for later in transforms[position:])
+        if isinstance(transform, RandomScale) and not crops_follow:
+            raise MedsegError(
+                "RandomScale changes nothing unless RandomCrop or CenterCrop follows: the picture is resized to the "
+                "training resolution in the end. To vary the size of what is shown write "
+                "Affine(scale=(0.9, 1.1), keep_ratio=True)."
+            )
     return transforms
 
 
-def _transform(term: Term, arguments: dict[str, Any]) -> AffineTransform | ToneTransform:
-    name, kind = term.name, _kind(term.name)
+def read_terms(specification: str, presets: Mapping[str, str], how: str) -> list[tuple[str, dict[str, Any] | None]]:
+    """Name and keyword arguments (None for a bare name, without parentheses) of each term of a specification.
+
+    Args:
+        specification: a name of ``presets``, or terms.
+        presets: what a name stands for.
+        how: a sentence that says how to write it, put at the end of messages.
+
+    Raises:
+        MedsegError: it is no such expression, an argument has no name or is no literal, or is there twice.
+    """
+    written = presets.get(specification.strip(), specification.strip())
+    if not written:
+        return []
+    try:
+        tree = ast.parse(written, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise MedsegError(f"The augmentation {specification!r} cannot be read: {error}. {how}") from error
+    terms = []
+    while isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add):  # a + b + c is (a + b) + c
+        terms.append(tree.right)
+        tree = tree.left
+    return [_term(term, specification, how) for term in (tree, *terms[::-1])]
+
+
+def _term(term: ast.expr, specification: str, how: str) -> tuple[str, dict[str, Any] | None]:
+    if isinstance(term, ast.Name):
+        return term.id, None
+    if not (isinstance(term, ast.Call) and isinstance(term.func, ast.Name)):
+        raise MedsegError(f"{ast.unparse(term)!r} in the augmentation {specification!r} is not a transform. {how}")
+    name = term.func.id
+    values: dict[str, Any] = {}
+    for keyword in (*term.args, *term.keywords):
+        if not isinstance(keyword, ast.keyword) or keyword.arg is None:
+            raise MedsegError(f"{name} takes its parameters by name, as in Rotate(limit=10, p=0.5).")
+        if keyword.arg in values:
+            raise MedsegError(f"{name} has {keyword.arg!r} twice.")
+        try:
+            values[keyword.arg] = ast.literal_eval(keyword.value)
+        except (ValueError, TypeError) as error:
+            raise MedsegError(
+                f"{name}({keyword.arg}={ast.unparse(keyword.value)}) is not a plain value; write numbers, pairs or "
+                "True and False."
+            ) from error
+    return name, values
+
+
+def _transform(name: str, arguments: dict[str, Any]) -> AffineTransform | ToneTransform:
+    kind = _kind(name)
     known = [field.name for field in fields(kind)]
     for parameter in arguments:
         if parameter in _SETTLED and parameter not in known:
@@ -159,17 +200,6 @@ def _kind(name: str) -> type[AffineTransform] | type[ToneTransform]:
             f"affine form or change grey values alone. {offered}"
         )
     return kind
-
-
-def _check_scales(transforms: list[AffineTransform | ToneTransform]) -> None:
-    for position, transform in enumerate(transforms):
-        crops_follow = any(isinstance(later, CenterCrop) for later in transforms[position:])
-        if isinstance(transform, RandomScale) and not crops_follow:
-            raise MedsegError(
-                "RandomScale changes nothing unless RandomCrop or CenterCrop follows: the picture is resized to the "
-                "training resolution in the end. To vary the size of what is shown write "
-                "Affine(scale=(0.9, 1.1), keep_ratio=True)."
-            )
 
 
 def _mapped(picture: np.ndarray, table: np.ndarray | None) -> np.ndarray:

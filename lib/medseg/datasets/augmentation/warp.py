@@ -1,4 +1,4 @@
-"""Training augmentation and plain resizing of a picture with its mask.
+"""Training augmentation and plain resizing of a picture with its mask, and pictures fitted into a square.
 
 One affine warp does rotation, shear, scale, flips, shift and the resize together, so that a picture is interpolated
 once; one look-up table does brightness and contrast. Positions follow pixel centres: the centre of pixel i lies at
@@ -10,8 +10,6 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-
-from medseg.datasets.augmentation.fit import resized
 
 Resolution = int | tuple[int, int]
 Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -25,16 +23,9 @@ def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 
 def resize_image(image: np.ndarray, resolution: Resolution) -> np.ndarray:
-    """Resize a picture: averaged over areas where it shrinks, interpolated linearly otherwise.
+    """Picture uint8 (H, W, 3) averaged over areas where it shrinks, interpolated linearly otherwise.
 
-    The aspect ratio is not kept.
-
-    Args:
-        image: uint8 (H, W, 3).
-        resolution: side of the square, or (height, width), in pixels.
-
-    Raises:
-        ValueError: the resolution is not positive.
+    The aspect ratio is not kept; ``resolution`` is the side of the square, or (height, width), in pixels.
     """
     return resized(image, size_of(resolution)[::-1])
 
@@ -42,12 +33,7 @@ def resize_image(image: np.ndarray, resolution: Resolution) -> np.ndarray:
 def plain_resize(image: np.ndarray, mask: np.ndarray, resolution: Resolution) -> tuple[np.ndarray, np.ndarray]:
     """Resize without augmentation, for validation: :func:`resize_image`, and the mask with it.
 
-    The mask takes the nearest pixel centre, so that no new value appears.
-
-    Args:
-        image: uint8 (H, W, 3).
-        mask: uint8 (H, W).
-        resolution: side of the square, or (height, width), in pixels.
+    The mask, uint8 (H, W), takes the nearest pixel centre, so that no new value appears.
 
     Raises:
         ValueError: picture and mask differ in size, or the resolution is not positive.
@@ -76,13 +62,11 @@ class Warp:
 
     Args:
         resolution: side of the square, or (height, width), in pixels.
-        rotation: greatest angle to either side, degrees.
-        shear: greatest angle to either side, degrees.
+        rotation, shear: greatest angles to either side, degrees.
         scale: smallest and greatest magnification.
         shift: greatest displacement along each axis, as a fraction of the picture's size.
         flip: mirror left-right and up-down, each with probability 1/2.
-        brightness: factor within 1 +- this.
-        contrast: factor about mid-grey within 1 +- this.
+        brightness, contrast: factors within 1 +- this; contrast is about mid-grey.
     """
 
     def __init__(
@@ -102,12 +86,7 @@ class Warp:
         self.flip, self.brightness, self.contrast = flip, brightness, contrast
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Warp one item.
-
-        Args:
-            image: uint8 (H, W, 3).
-            mask: uint8 (H, W).
-            rng: see :func:`generator`.
+        """Warp one picture uint8 (H, W, 3) and its mask uint8 (H, W); ``rng`` as of :func:`generator`.
 
         Returns:
             The picture uint8 (height, width, 3) and the mask uint8 (height, width), whose values all come from
@@ -154,17 +133,12 @@ class Warp:
 def moved(
     image: np.ndarray, mask: np.ndarray, matrix: np.ndarray, size: tuple[int, int], factor: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move a picture and its mask by one map.
+    """Move a picture uint8 (H, W, 3) and its mask uint8 (H, W) by one map, into new arrays; 0 comes from outside.
 
     Args:
-        image: uint8 (H, W, 3).
-        mask: uint8 (H, W).
         matrix: (3, 3), from pixels (x, y, 1) to pixels of the result.
         size: (height, width) of the result.
         factor: by which the picture is averaged down before; a whole number, as large as the map shrinks.
-
-    Returns:
-        New arrays; what comes from outside is 0.
     """
     source, (height, width) = mask.shape, size
     # Linear interpolation reads 2 x 2 pixels: a picture at least twice too large is averaged down first, by a whole
@@ -182,12 +156,45 @@ def moved(
     return image, cv2.warpAffine(mask, matrix[:2], (width, height), flags=cv2.INTER_NEAREST)
 
 
-def size_of(resolution: Resolution) -> tuple[int, int]:
-    """(height, width) of a resolution.
+def fit_matrix(size: tuple[int, int], resolution: int) -> np.ndarray:
+    """Where :func:`fit_picture` puts the points of a picture of ``size`` (width, height).
 
-    Raises:
-        ValueError: it is not positive.
+    Returns:
+        float64 (2, 3), from continuous points (x, y, 1) of the picture to those of the square of side ``resolution``.
+        The two scales differ a little, because the fitted picture has a whole number of pixels.
     """
+    width, height = _fitted_size(size, resolution)
+    return np.array([[width / size[0], 0.0, 0.0], [0.0, height / size[1], 0.0]])
+
+
+def fit_picture(picture: np.ndarray, resolution: int) -> np.ndarray:
+    """Picture uint8 (H, W) fitted into a square of side ``resolution``, uint8."""
+    width, height = _fitted_size(picture.shape[::-1], resolution)
+    fitted = resized(picture, (width, height))
+    if fitted.shape == (resolution, resolution):
+        return fitted
+    square = np.zeros((resolution, resolution), np.uint8)
+    square[:height, :width] = fitted
+    return square
+
+
+def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Picture uint8 (H, W) or (H, W, 3) at another size (width, height), its aspect ratio not kept.
+
+    Averaged over areas where it shrinks, else interpolated linearly.
+    """
+    shrinks = size[1] <= picture.shape[0] and size[0] <= picture.shape[1]
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _fitted_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
+    """(width, height) after fitting the longer side."""
+    longest = max(size)
+    return max(1, round(size[0] * resolution / longest)), max(1, round(size[1] * resolution / longest))
+
+
+def size_of(resolution: Resolution) -> tuple[int, int]:
+    """(height, width) of a resolution; ValueError where it is not positive."""
     height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
     if height < 1 or width < 1:
         raise ValueError(f"the resolution must be positive, got {resolution}")

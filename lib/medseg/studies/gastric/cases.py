@@ -1,7 +1,6 @@
 """The cases of the gastric study on their way through: from one DICOM file to all its files and table rows."""
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -110,14 +109,6 @@ class Job:
         )
         self.annotations.append(made.annotation)
         self.sizes[result["size"]] += 1
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Without pydicom's warnings on odd files; set once, because filters are shared by all threads."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @contextmanager

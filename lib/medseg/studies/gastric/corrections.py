@@ -1,11 +1,19 @@
-"""Annotations of the gastric study that were corrected in CVAT, on their way back in."""
+"""What a user says of single pictures of the gastric study: annotations corrected in CVAT, and an issue list.
+
+An issue list is a CSV that says which pictures are to be dropped, and which may stay. Columns: ``file`` (a case id, a
+path or a file name), ``action`` (``drop`` or ``keep``; empty or absent means drop) and ``issue`` (a remark), in any
+order; others are passed over.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg import project
 from medseg.datasets import cvat
 from medseg.datasets.folders import BadFile, CaseNames
+from medseg.datasets.texts import parse_list
+from medseg.errors import MedsegError
 from medseg.studies.gastric.labels import CLASSES, Lesion
 
 
@@ -20,8 +28,7 @@ class Correction:
         """The lesion, for a picture of ``size`` (width, height).
 
         Raises:
-            BadFile: the annotations are of a picture of another size, are faulty, have a label that is no phase, or
-                several phases.
+            BadFile: annotated on another size, faulty, a label that is no phase, or several phases.
         """
         image = self.image
         if image.problem:
@@ -59,3 +66,39 @@ def read_corrections(path: Path, names: CaseNames, reject: Callable[[str, str], 
         else:
             found[case_id] = Correction(path.name, image)
     return found
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One line of an issue list."""
+
+    file: str
+    action: str
+    issue: str
+
+
+def read_issues(path: Path) -> list[Issue]:
+    """Read an issue list: :func:`parse_issues`; MedsegError also where it cannot be read."""
+    try:
+        return parse_issues(path.read_bytes(), project.display(path))
+    except OSError as error:
+        raise MedsegError(f"{project.display(path)} cannot be read: {error.strerror or error}.") from error
+
+
+def parse_issues(data: bytes, where: str) -> list[Issue]:
+    """Read the bytes of an issue list, in UTF-8 or EUC-KR; ``where`` is its name for messages.
+
+    Raises:
+        MedsegError: another encoding, no CSV, no column ``file``, a line without file, or an unknown action.
+    """
+    issues: dict[str, Issue] = {}
+    for number, cells in parse_list(data, ("file",), where, optional=("action", "issue"), aliases={"case_id": "file"}):
+        file, action = cells["file"], cells["action"].casefold() or "drop"
+        if not file:
+            raise MedsegError(f"{where}, row {number}: no file is named.")
+        if action not in ("drop", "keep"):
+            raise MedsegError(f"{where}, row {number}: the action is {action[:40]!r}; expected drop or keep.")
+        if file in issues and issues[file].action != action:
+            raise MedsegError(f"{where}, row {number}: {file[:80]!r} is to be kept and to be dropped. Decide.")
+        issues[file] = Issue(file, action, cells["issue"])
+    return list(issues.values())

@@ -6,7 +6,6 @@ a fault, and so are a phase that is missing and any other number.
 """
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 
 from medseg.datasets.cvat import Geometry, PixelMask
 from medseg.datasets.folders import BadFile
-from medseg.datasets.text_encoding import utf8_or_korean
+from medseg.datasets.texts import utf8_or_korean
 from medseg.masks import outlines
 
 PHASES = (1, 2, 3, 4)
@@ -51,11 +50,7 @@ class Lesion:
 
 
 def read(path: Path) -> Lesion:
-    """Read a label file.
-
-    Raises:
-        BadFile: it cannot be read, or as :func:`parse`.
-    """
+    """Read a label file: :func:`parse`; BadFile also where it cannot be read."""
     try:
         return parse(path.read_bytes())
     except OSError as error:
@@ -71,9 +66,13 @@ def parse(data: bytes) -> Lesion:
         BadFile: another encoding, no JSON, a missing key, a phase other than 1 to 4, no polygon, or a polygon of
             fewer than three distinct points.
     """
-    text, encoding = _decoded(data)
+    if not data.strip():
+        raise BadFile("the file is empty")
     try:
-        content = json.loads(text, parse_constant=lambda name: _not_a_number(name))
+        text, encoding = utf8_or_korean(data)
+        content = json.loads(text, parse_constant=_not_a_number)
+    except UnicodeError as error:
+        raise BadFile("the text is neither in EUC-KR nor in UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise BadFile(f"no valid JSON: {str(error)[:120].rstrip('.')}") from error
     image = _member(content, "image", dict, "the file")
@@ -85,15 +84,6 @@ def parse(data: bytes) -> Lesion:
         raise BadFile(f"no polygon: phase_id is {phase}, but the list of annotations is empty")
     shapes = [_polygon(entry, number) for number, entry in enumerate(annotations, 1)]
     return Lesion(phase, tuple(shapes), encoding)
-
-
-def _decoded(data: bytes) -> tuple[str, str]:
-    if not data.strip():
-        raise BadFile("the file is empty")
-    try:
-        return utf8_or_korean(data)
-    except UnicodeError as error:
-        raise BadFile("the text is neither in EUC-KR nor in UTF-8") from error
 
 
 def _not_a_number(name: str) -> None:
@@ -141,7 +131,5 @@ def _polygon(entry: Any, number: int) -> np.ndarray:
 
 
 def _is_number(value: Any) -> bool:
-    """A finite coordinate within all bounds; true and false are none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return -_FARTHEST <= value <= _FARTHEST and math.isfinite(value)
+    """A coordinate within all bounds; true, false and NaN are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_FARTHEST <= value <= _FARTHEST

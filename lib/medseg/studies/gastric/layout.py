@@ -37,11 +37,8 @@ def discover(source: Path) -> tuple[list[Case], list[Problem]]:
     problems: list[Problem] = []
     images = _files(_top(source, "DICOM"), ".dcm", problems)
     labels = _files(_top(source, "LABELS"), ".json", problems)
-    problems += [
-        (path, "label without image: no usable DICOM of this patient and name")
-        for key, path in labels.items()
-        if key not in images
-    ]
+    reason = "label without image: no usable DICOM of this patient and name"
+    problems += [(path, reason) for key, path in labels.items() if key not in images]
     cases = [Case(*key, path, labels.get(key)) for key, path in images.items()]
     return sorted(cases, key=lambda case: (natural_key(case.patient), natural_key(case.name), case.case_id)), problems
 
@@ -55,8 +52,6 @@ def _top(source: Path, name: str) -> Path:
 
 
 def _files(top: Path, suffix: str, problems: list[Problem]) -> dict[tuple[str, str], Path]:
-    """Files by patient and name; what does not belong goes to ``problems``."""
-
     def in_endo(patient: Path) -> list[Path]:
         content = [(entry, entry.is_dir()) for entry in entries(patient)]
         endo = [entry for entry, is_folder in content if is_folder and entry.name.casefold() == "endo"]

@@ -6,11 +6,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from medseg.datasets.augmentation.fit import resized
-from medseg.datasets.cvat import AnnotatedImage
+from medseg.datasets.augmentation.warp import resized
+from medseg.datasets.cvat import AnnotatedImage, PixelMask
 from medseg.datasets.folders import BadFile
+from medseg.datasets.polygons import PolygonSet, draw_class
 from medseg.masks import outlines
-from medseg.studies.gastric import masks
 from medseg.studies.gastric.labels import CLASSES, COLOURS, Lesion
 from medseg.studies.gastric.overlay import Overlay
 
@@ -20,6 +20,7 @@ OUTPUTS = ("originals", "masks", "rois", "rois_by_phase", "inspector")
 _PNG = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 _REGION = ("pixels", "left", "top", "box_width", "box_height")
+_ROI_MARGIN = np.ones((15, 15), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,7 @@ class Recipe:
     outputs: tuple[str, ...] = OUTPUTS
 
     def check(self, size: tuple[int, int]) -> None:
-        """Refuse a picture of ``size`` (width, height) that the crop does not fit into.
-
-        Raises:
-            BadFile: it does not.
-        """
+        """Refuse (BadFile) a picture of ``size`` (width, height) that the crop does not fit into."""
         left, top, width, height = self.crop or (0, 0, *size)
         if left + width > size[0] or top + height > size[1]:
             raise BadFile(
@@ -80,16 +77,15 @@ def make(
     Args:
         case_id: ``PATIENT/NAME``.
         picture: uint8 (H, W, 3), RGB, as it is in the DICOM file.
-        lesion: its lesion; coordinates are those of ``picture``, or of the cleaned one if ``corrected``.
+        lesion: coordinates are those of ``picture``, or of the cleaned one if ``corrected`` (in CVAT).
         overlay: what to take out.
         recipe: what to make; its crop fits.
-        corrected: the shapes come from a corrected annotation file.
 
     Raises:
         BadFile: a shape covers no pixel, or nothing of the lesion is left in the result.
     """
     height, width = picture.shape[:2]
-    classes = masks.draw(lesion, (width, height))
+    classes = draw(lesion, (width, height))
     picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)  # once, for all encoders below
     cleaned = overlay.clean(picture)
     classes = overlay.blank(classes) if corrected else overlay.clean(classes)
@@ -122,7 +118,7 @@ def make(
     if "masks" in recipe.outputs:
         _add(made, "mask", f"masks/{case_id}.png", _png((classes > 0) * np.uint8(255)))
     if lesion.phase and {"rois", "rois_by_phase"} & set(recipe.outputs):
-        roi = _png(cv2.bitwise_and(cleaned, cleaned, mask=masks.dilated(classes)))
+        roi = _png(cv2.bitwise_and(cleaned, cleaned, mask=dilated(classes)))
         if "rois" in recipe.outputs:
             _add(made, "roi", f"rois/{case_id}.png", roi)
         if "rois_by_phase" in recipe.outputs:
@@ -131,6 +127,31 @@ def make(
         tiles = _inspector(picture, cleaned, classes, lesion.phase)
         _add(made, "inspector", f"inspector/{case_id}.jpg", _encoded(".jpg", tiles, _JPEG))
     return made
+
+
+def draw(lesion: Lesion, size: tuple[int, int]) -> np.ndarray:
+    """The class map uint8 (height, width) of a lesion: its phase where it is, else 0; ``size`` is (width, height).
+
+    Raises:
+        BadFile: a shape covers no pixel of the picture.
+    """
+    classes = np.zeros(size[::-1], np.uint8)
+    for number, shape in enumerate(lesion.shapes, 1):
+        if isinstance(shape, PixelMask):
+            inside = _placed(shape, size)
+        else:
+            inside = draw_class(PolygonSet.of([(0, shape)], size), 0) > 0
+        if not inside.any():
+            if not isinstance(shape, PixelMask) and _is_outside(shape, size):
+                raise BadFile(f"polygon {number} lies outside the picture of {size[0]} x {size[1]} pixels")
+            raise BadFile(f"shape {number} covers no pixel of the picture")
+        classes[inside] = lesion.phase
+    return classes
+
+
+def dilated(mask: np.ndarray) -> np.ndarray:
+    """Region of interest, uint8 (H, W) of 0 and 1: the lesion and 7 pixels round it (a square of 15 x 15)."""
+    return cv2.dilate((mask > 0).astype(np.uint8), _ROI_MARGIN)
 
 
 def _inspector(picture: np.ndarray, cleaned: np.ndarray, classes: np.ndarray, phase: int) -> np.ndarray:
@@ -176,3 +197,20 @@ def _png(pixels: np.ndarray) -> bytes:
 
 def _encoded(suffix: str, pixels: np.ndarray, settings: tuple[int, ...]) -> bytes:
     return cv2.imencode(suffix, np.ascontiguousarray(pixels), settings)[1].tobytes()
+
+
+def _placed(shape: PixelMask, size: tuple[int, int]) -> np.ndarray:
+    inside = np.zeros(size[::-1], bool)
+    height, width = shape.pixels.shape
+    left, top = max(shape.left, 0), max(shape.top, 0)  # a shifted mask may reach beyond the picture
+    target = inside[top : max(shape.top + height, 0), left : max(shape.left + width, 0)]
+    if target.size:
+        from_row, from_column = top - shape.top, left - shape.left
+        rows, columns = target.shape
+        target[:] = shape.pixels[from_row : from_row + rows, from_column : from_column + columns] != 0
+    return inside
+
+
+def _is_outside(points: np.ndarray, size: tuple[int, int]) -> bool:
+    low, high = points.min(axis=0), points.max(axis=0)
+    return bool((high <= 0).any() or (low >= size).any())

@@ -67,16 +67,11 @@ def published(size: tuple[int, int]) -> Overlay:
 
 
 def detect(pictures: Sequence[np.ndarray]) -> Overlay:
-    """Find the endoscope's window in frames of one size; all outside of it is blanked.
+    """Find the endoscope's window in a few frames, uint8 (H, W, 3), of one size; all outside of it is blanked.
 
     The window is the largest bright region after thin strokes (text) have been opened away, made convex so that a
-    dark lumen at its edge stays inside. Text written over the window itself is not found.
-
-    Args:
-        pictures: uint8 (H, W, 3) each, a few frames, better of several patients.
-
-    Returns:
-        An overlay without shift; it keeps everything where no window stands out.
+    dark lumen at its edge stays inside. Text written over the window itself is not found. Where no window stands out,
+    everything is kept.
     """
     brightest = np.stack([picture.max(axis=2) for picture in pictures])
     # The upper quartile over the frames: a lumen is seldom at the same place, text and border always are.

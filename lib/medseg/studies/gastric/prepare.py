@@ -1,5 +1,6 @@
 """Preparation of the gastric study: DICOM files and their labels in, one prepared dataset out, split by patient."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,12 @@ from medseg import project
 from medseg.datasets import cvat, index
 from medseg.datasets.folders import CaseNames, check_source
 from medseg.datasets.index import DatasetDraft, PreparedDataset
-from medseg.datasets.stratified import stratified_groups
+from medseg.datasets.splits import stratified_groups
 from medseg.errors import MedsegError
-from medseg.studies.gastric import issues as listed
 from medseg.studies.gastric import layout
 from medseg.studies.gastric import overlay as overlays
-from medseg.studies.gastric.cases import Job, find_overlays, pool, quietly
-from medseg.studies.gastric.corrections import read_corrections
+from medseg.studies.gastric.cases import Job, find_overlays, pool
+from medseg.studies.gastric.corrections import read_corrections, read_issues
 from medseg.studies.gastric.labels import CLASSES, COLOURS, PHASES
 from medseg.studies.gastric.layout import Case
 from medseg.studies.gastric.outputs import OUTPUTS, Recipe
@@ -64,7 +64,7 @@ def prepare(
         outputs: which of :data:`OUTPUTS` to write beside pictures and labels.
         corrections: annotation file that came back from CVAT; what it says of a picture replaces the picture's label.
             Its coordinates are those of ``originals/`` under the same ``overlay``. Without a shape: no lesion.
-        issues: CSV of pictures to drop or keep; see :mod:`medseg.studies.gastric.issues`.
+        issues: CSV of pictures to drop or keep; see :mod:`medseg.studies.gastric.corrections`.
         shares: of training, validation and test, by whole patients and stratified by phase; add up to 1.
         seed: of the split.
         workers: threads; 0 for one a core, at most 8.
@@ -111,7 +111,8 @@ def prepare(
         if corrections:
             job.corrected = read_corrections(project.resolve(corrections), names, draft.reject)
         usable = _without_dropped(cases, issues, names, job)
-        with quietly(), pool(workers) as run_all:
+        with warnings.catch_warnings(), pool(workers) as run_all:
+            warnings.simplefilter("ignore")  # pydicom's on odd files; set once, as all threads share the filters
             find_overlays(job, usable, overlay, run_all)
             total = len(usable)
             for done, (case, result) in enumerate(zip(usable, run_all(job.run, usable), strict=True), 1):
@@ -138,7 +139,7 @@ def _recipe(crop: Sequence[int], size: Sequence[int], outputs: Sequence[str]) ->
 def _without_dropped(cases: list[Case], issues: str | Path, names: CaseNames, job: Job) -> list[Case]:
     """The cases that the issue list leaves; the others are rejected."""
     dropped: dict[str, str] = {}
-    for issue in listed.read(project.resolve(issues)) if issues else []:
+    for issue in read_issues(project.resolve(issues)) if issues else []:
         found = names.find(issue.file)
         if len(found) != 1:
             job.draft.reject(issue.file, f"named in {Path(issues).name}, but there is no such picture, or several")

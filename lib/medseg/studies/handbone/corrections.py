@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg import project
-from medseg.datasets import lists
 from medseg.datasets.folders import CaseNames
+from medseg.datasets.texts import read_list
 from medseg.errors import MedsegError
 from medseg.studies.handbone.bones import CLASSES
 from medseg.studies.handbone.labels import Annotation, nearest_class
@@ -81,15 +81,11 @@ def read(path: Path) -> list[Correction]:
     """
     what = f"The corrections {project.display(path)}"
     corrections = []
-    for number, line in lists.read(path, COLUMNS, what):
-        cells = {name: line[name] for name in COLUMNS}
+    for number, line in read_list(path, COLUMNS, what):
         where = f"Line {number} of the corrections {project.display(path)}"
-        if empty := [name for name in COLUMNS if not cells[name]]:
+        if empty := [name for name in COLUMNS if not line[name]]:
             raise MedsegError(f"{where} has no {empty[0]}; expected {','.join(COLUMNS)} in every line.")
-        if cells["new_label"] not in CLASSES:
-            raise MedsegError(
-                f"{where} has the new label {cells['new_label']!r}, which is none of the 29 bones"
-                f"{nearest_class(cells['new_label'])}."
-            )
-        corrections.append(Correction(cells["file"], cells["annotation"], cells["old_label"], cells["new_label"]))
+        if (new := line["new_label"]) not in CLASSES:
+            raise MedsegError(f"{where} has the new label {new!r}, which is none of the 29 bones{nearest_class(new)}.")
+        corrections.append(Correction(line["file"], line["annotation"], line["old_label"], new))
     return corrections

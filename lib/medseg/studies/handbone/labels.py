@@ -16,7 +16,7 @@ import numpy as np
 from medseg import names
 from medseg.datasets.folders import BadFile
 from medseg.datasets.polygons import PolygonSet, rasterise
-from medseg.datasets.text_encoding import decoded
+from medseg.datasets.texts import decoded
 from medseg.studies.handbone.bones import CLASSES
 
 _FARTHEST = 1e6  # pixels; what lies farther out is no coordinate
@@ -42,21 +42,11 @@ class Annotation:
         return f"annotation {self.number}" + (f" ({self.label[:40]})" if self.label else "")
 
 
-@dataclass(frozen=True)
-class Label:
-    """A label file.
-
-    Attributes:
-        size: (width, height) of the picture that it was made on, pixels; None where it does not say.
-        annotations: in the order of the file.
-    """
-
-    size: tuple[int, int] | None
-    annotations: tuple[Annotation, ...]
-
-
-def read(path: Path) -> Label:
+def read(path: Path) -> tuple[tuple[int, int] | None, list[Annotation]]:
     """Read a label file of any common encoding.
+
+    Returns:
+        (width, height) of the picture that it was made on, in pixels, where it says that; and the annotations in order.
 
     Raises:
         BadFile: it cannot be read, is no JSON, or holds no list of annotations.
@@ -73,26 +63,16 @@ def read(path: Path) -> Label:
     annotations = []
     for number, entry in enumerate(entries):
         entry = entry if isinstance(entry, dict) else {}
-        identifier, label = entry.get("id"), entry.get("label")
-        annotations.append(
-            Annotation(
-                number,
-                "" if identifier is None else str(identifier),
-                label if isinstance(label, str) else None,
-                entry.get("points"),
-            )
-        )
-    return Label(_size(content.get("metadata")), tuple(annotations))
+        identifier = "" if entry.get("id") is None else str(entry["id"])
+        label = entry["label"] if isinstance(entry.get("label"), str) else None
+        annotations.append(Annotation(number, identifier, label, entry.get("points")))
+    return _size(content.get("metadata")), annotations
 
 
 def usable(annotations: Sequence[Annotation], size: tuple[int, int]) -> tuple[PolygonSet, list[tuple[Annotation, str]]]:
     """The annotations that name a bone and outline pixels of the picture, and the others with the reason.
 
-    Several polygons of one bone are all kept.
-
-    Args:
-        annotations: of a label file.
-        size: (width, height) of the picture, pixels.
+    Several polygons of one bone are all kept; ``size`` is (width, height) of the picture, pixels.
     """
     shapes, faulty = [], []
     for annotation in annotations:
@@ -117,7 +97,6 @@ def _class(label: str | None) -> int:
 
 
 def _outline(points: Any, size: tuple[int, int]) -> np.ndarray:
-    """float64 (n, 2)."""
     if not isinstance(points, list):
         raise ValueError("has no list of points")
     for place, point in enumerate(points):

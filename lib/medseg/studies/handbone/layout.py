@@ -23,14 +23,10 @@ SIDE_RULE = (
 
 @dataclass(frozen=True)
 class Case:
-    """A picture and its label.
+    """A picture and its label, by their name.
 
-    Attributes:
-        patient: name of the patient's folder, such as ``ID001``.
-        group: patient; the same where two folders name one patient differently (``ID001``, ``ID1``).
-        name: file name without extension.
-        image, label: the files.
-        side: ``R``, ``L`` or "", by :data:`SIDE_RULE`.
+    ``group`` is the patient, the same where two folders name one patient differently (``ID001``, ``ID1``); ``side`` is
+    ``R``, ``L`` or "", by :data:`SIDE_RULE`.
     """
 
     patient: str
@@ -47,11 +43,7 @@ class Case:
 
 
 def roots(source: Path) -> list[Path]:
-    """Folders that hold the two trees: ``source``, its folder ``train``, or both.
-
-    Raises:
-        MedsegError: neither holds both trees.
-    """
+    """Folders that hold the two trees: ``source``, its folder ``train``, or both; MedsegError where neither does."""
     candidates = [source, *_trees(source, "train")]
     found = [folder for folder in candidates if _trees(folder, "dcm") and _trees(folder, "outputs_json")]
     if not found:
@@ -65,18 +57,15 @@ def discover(folders: Sequence[Path]) -> tuple[list[Case], list[Problem]]:
 
     Returns:
         The cases in natural order, and what else lies there with the reason why it is not read.
-
-    Raises:
-        MedsegError: a folder cannot be listed.
     """
     problems: list[Problem] = []
     trees = {name: [tree for root in folders for tree in _trees(root, name)] for name in ("dcm", "outputs_json")}
     images = files_by_patient(trees["dcm"], ".png", EXPECTED, problems)
     labels = files_by_patient(trees["outputs_json"], ".json", EXPECTED, problems)
-    problems += [(path, "image without label: no JSON of this patient and name") for key, path in
-                 images.items() if key not in labels]  # fmt: skip
-    problems += [(path, "label without image: no PNG of this patient and name") for key, path in
-                 labels.items() if key not in images]  # fmt: skip
+    for have, lack, what in (
+        (images, labels, "image without label: no JSON"), (labels, images, "label without image: no PNG"),
+    ):  # fmt: skip
+        problems += [(have[key], f"{what} of this patient and name") for key in have if key not in lack]
     keys = sorted(images, key=lambda key: (*map(natural_key, key), key))
     sides = _sides(keys)
     group_of: dict[str, str] = {}

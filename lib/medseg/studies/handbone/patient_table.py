@@ -9,7 +9,7 @@ from typing import Any
 
 from medseg import project
 from medseg.datasets.folders import entries, plain_name
-from medseg.datasets.spreadsheet import read_rows
+from medseg.datasets.texts import read_rows
 from medseg.errors import MedsegError
 
 FACTS = ("sex", "age", "weight", "height")
@@ -37,14 +37,7 @@ _UNKNOWN = ("", "-", "--", "?", "nan", "na", "n/a", "none", "null", "unknown", "
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient; "" where a fact is not known.
-
-    Attributes:
-        sex: ``F``, ``M`` or "".
-        age: in years.
-        weight: in kg.
-        height: in cm.
-    """
+    """One patient: sex (``F``, ``M``), age in years, weight in kg, height in cm; "" where not known."""
 
     sex: str = ""
     age: float | str = ""
@@ -54,12 +47,9 @@ class Patient:
 
 @dataclass(frozen=True)
 class PatientTable:
-    """A table as read.
+    """A table as read, from ``file`` (None where there is none): the patients by :func:`patient_key`.
 
-    Attributes:
-        file: its path; None where there is no table.
-        patients: by :func:`patient_key`.
-        problems: cells and lines that could not be read, with the reason.
+    ``problems`` are cells and lines that could not be read, with the reason.
     """
 
     file: Path | None = None

@@ -1,13 +1,15 @@
-"""X-ray pictures from files of any common kind, as 8-bit grey PNG."""
+"""X-ray pictures from files of any common kind, as 8-bit grey PNG, and square crops around one bone."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
 from medseg.datasets import images
+from medseg.datasets.polygons import PolygonSet, rasterise
 
 _DEPTHS = (255, 4095, 65535)  # full scale of 8, 12 and 16 bits
 _ORIENTATION = 0x0112  # EXIF
@@ -19,12 +21,9 @@ CONVERSION_RULE = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture and its file.
+    """A picture, uint8 (height, width), and its file, 8-bit grey PNG.
 
-    Attributes:
-        pixels: uint8 (height, width).
-        png: the file, 8-bit grey; byte for byte the original where that is one.
-        converted: whether it is not.
+    ``converted``: whether the file is not, byte for byte, the original.
     """
 
     pixels: np.ndarray
@@ -33,11 +32,7 @@ class Picture:
 
 
 def read(path: Path) -> Picture:
-    """Read a picture; see :data:`CONVERSION_RULE`.
-
-    Raises:
-        BadFile: as :func:`images.read_picture`.
-    """
+    """Read a picture by :data:`CONVERSION_RULE`; BadFile as :func:`images.read_picture`."""
     pixels = images.read_mask(path)  # of grey pictures the values; raises on whatever is damaged
     with Image.open(path) as image:
         mode, turned = image.mode, image.getexif().get(_ORIENTATION, 1) != 1
@@ -50,6 +45,67 @@ def read(path: Path) -> Picture:
     return Picture(pixels, images.encode_png(pixels), True)
 
 
+class Window(NamedTuple):
+    """A square part of a picture, in whole pixels."""
+
+    left: int
+    top: int
+    side: int
+
+
+def window_around(polygons: PolygonSet, class_index: int, margin: float) -> Window | None:
+    """The square around a bone; None where the bone is absent.
+
+    It is centred on the bone's bounding box (of all its polygons, as far as they lie in the picture), is 1 + 2
+    ``margin`` times as long as the box's longer side, and is moved into the picture where it juts out. It is never
+    longer than the picture's shorter side.
+    """
+    points = [outline for index, outline in polygons.outlines() if index == class_index]
+    if not points:
+        return None
+    corners = np.clip(np.concatenate(points), 0, polygons.size)
+    low, high = corners.min(0), corners.max(0)
+    side = int(np.clip(np.ceil((1 + 2 * margin) * (high - low).max()), 1, min(polygons.size)))
+    left, top = (int(v) for v in np.clip(np.round((low + high - side) / 2), 0, np.array(polygons.size) - side))
+    return Window(left, top, side)
+
+
+def cropped(polygons: PolygonSet, window: Window) -> PolygonSet:
+    """Polygons moved and clipped to a window; those without a pixel in it are left out."""
+    size = (window.side, window.side)
+    shapes = []
+    for index, outline in polygons.outlines():
+        clipped = _clipped(outline - (window.left, window.top), window.side)
+        if len(clipped) >= 3 and rasterise(PolygonSet.of([(0, clipped)], size), 1).any():
+            shapes.append((index, clipped))
+    return PolygonSet.of(shapes, size)
+
+
 def _from_wide(values: np.ndarray) -> np.ndarray:
     full = next(limit for limit in _DEPTHS if values.max(initial=0) <= limit)
     return ((values.astype(np.uint32) * 255 + full // 2) // full).astype(np.uint8)
+
+
+def _clipped(points: np.ndarray, side: int) -> np.ndarray:
+    """The part of a polygon in [0, side] x [0, side] (Sutherland and Hodgman 1974), (n, 2) float64.
+
+    Of a concave polygon that falls into parts, the parts stay joined by edges along the border; these enclose nothing,
+    so that the pixels inside are the same.
+    """
+    for axis in (0, 1):
+        for limit, sign in ((0.0, 1.0), (float(side), -1.0)):
+            inside = sign * (points[:, axis] - limit) >= 0
+            kept = []
+            for here, next_, is_in, next_in in zip(
+                points, np.roll(points, -1, axis=0), inside, np.roll(inside, -1), strict=True
+            ):
+                if is_in:
+                    kept.append(here)
+                if is_in != next_in:
+                    crossing = here + (limit - here[axis]) / (next_[axis] - here[axis]) * (next_ - here)
+                    crossing[axis] = limit
+                    kept.append(crossing)
+            if not kept:
+                return np.empty((0, 2))
+            points = np.array(kept)
+    return points

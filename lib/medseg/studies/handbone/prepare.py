@@ -17,10 +17,9 @@ from medseg.studies.handbone import corrections as bone_corrections
 from medseg.studies.handbone import labels, patient_table, pictures
 from medseg.studies.handbone.bones import CLASSES
 from medseg.studies.handbone.corrections import Corrections
-from medseg.studies.handbone.crops import cropped, window_around
 from medseg.studies.handbone.layout import EXPECTED, SIDE_RULE, Case, discover, roots
 from medseg.studies.handbone.patient_table import PatientTable, patient_key
-from medseg.studies.handbone.pictures import CONVERSION_RULE, Picture
+from medseg.studies.handbone.pictures import CONVERSION_RULE, Picture, cropped, window_around
 
 
 def prepare(
@@ -126,16 +125,15 @@ class _Job:
         """Write one picture and its polygons; None, and a line in the list of rejected files, if it is of no use."""
         at_fault = case.label
         try:
-            label = labels.read(case.label)
-            annotations = self.corrections.applied(case, label.annotations)
+            told, annotations = labels.read(case.label)
+            annotations = self.corrections.applied(case, annotations)
             if not annotations:
                 raise BadFile("holds no annotation")
             at_fault = case.image
             picture = pictures.read(case.image)
             at_fault, size = case.label, picture.pixels.shape[::-1]
-            if label.size not in (None, size):
-                sizes = [f"{width} x {height}" for width, height in (label.size, size)]
-                raise BadFile(f"made on a picture of {sizes[0]} pixels, this one has {sizes[1]}")
+            if told and told != size:
+                raise BadFile(f"made on a picture of {told[0]} x {told[1]} pixels, this one has {size[0]} x {size[1]}")
             polygons, faulty = labels.usable(annotations, size)
             for annotation, reason in faulty:
                 draft.reject(f"{relative(case.label, self.source)}: {annotation}", reason)

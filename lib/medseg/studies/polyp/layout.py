@@ -4,7 +4,7 @@ Nothing is opened here. A name is the whole file name without its extension, nev
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from medseg import project
@@ -42,7 +42,6 @@ class Centre:
 
     Attributes:
         name: a key of :data:`CENTRES`, or ``TrainDataset``.
-        folder: its folder.
         table: its ``sequences.csv``, in its folder or beside the pictures, or None.
         layout: how images and masks are told apart, in words.
         pairs: in natural order of their names (2 before 10).
@@ -57,41 +56,37 @@ class Centre:
     problems: list[Problem]
 
 
-@dataclass(frozen=True)
-class Discovery:
-    """Centres by name, and what else lies in the folder, with the reason why it is not read."""
-
-    centres: dict[str, Centre] = field(default_factory=dict)
-    ignored: list[Problem] = field(default_factory=list)
-
-
-def discover(folder: Path, wanted: Sequence[str]) -> Discovery:
+def discover(folder: Path, wanted: Sequence[str]) -> tuple[dict[str, Centre], list[Problem]]:
     """Find the ``wanted`` centres among the subfolders of ``folder``, by name, whatever its case and punctuation.
+
+    Returns:
+        Centres by name, and what else lies in the folder, with the reason why it is not read.
 
     Raises:
         MedsegError: two subfolders are the same centre.
     """
-    found = Discovery()
+    centres: dict[str, Centre] = {}
+    ignored: list[Problem] = []
     for entry in entries(folder):
         if not entry.is_dir():
             if is_picture(entry):
-                found.ignored.append((entry, "lies outside the folders of the centres"))
+                ignored.append((entry, "lies outside the folders of the centres"))
             continue
         name = centre_named(entry.name)
         if name is None:
             known = ", ".join(CENTRES)
-            found.ignored.append((entry, f"folder not recognised by its name; known centres: {known}"))
+            ignored.append((entry, f"folder not recognised by its name; known centres: {known}"))
         elif name not in wanted:
-            found.ignored.append((entry, f"{name} is not part of this protocol, which reads {', '.join(wanted)}"))
-        elif name in found.centres:
-            other = found.centres[name].folder
+            ignored.append((entry, f"{name} is not part of this protocol, which reads {', '.join(wanted)}"))
+        elif name in centres:
+            other = centres[name].folder
             raise MedsegError(
                 f"{project.display(folder)} holds {name} twice: {other.name} and {entry.name}. "
                 "Move one of them out of this folder."
             )
         else:
-            found.centres[name] = read_centre(name, entry)
-    return found
+            centres[name] = read_centre(name, entry)
+    return centres, ignored
 
 
 def centre_named(folder_name: str) -> str | None:
@@ -161,16 +156,10 @@ def _pair_folders(image_folder: Path, mask_folder: Path, problems: list[Problem]
             if name not in mask_of and candidate in masks and candidate not in taken:
                 mask_of[name] = candidate
                 taken.add(candidate)
-    problems.extend(
-        (path, f"no usable mask {name!r} in {mask_folder.name!r}")
-        for name, path in images.items()
-        if name not in mask_of
-    )
-    problems.extend(
-        (path, f"no usable image for this mask in {image_folder.name!r}")
-        for name, path in masks.items()
-        if name not in taken
-    )
+    lone = [name for name in images if name not in mask_of]
+    problems += [(images[name], f"no usable mask {name!r} in {mask_folder.name!r}") for name in lone]
+    lone = [name for name in masks if name not in taken]
+    problems += [(masks[name], f"no usable image for this mask in {image_folder.name!r}") for name in lone]
     return [Pair(name, images[name], masks[mask_of[name]]) for name in images if name in mask_of]
 
 
@@ -183,9 +172,6 @@ def _pair_in_one_folder(folder: Path, problems: list[Problem]) -> list[Pair]:
         if mask is not None:
             pairs.append(Pair(name, pictures[name], pictures[mask]))
             used |= {name, mask, f"c{name}", f"s{name}"}
-    problems.extend(
-        (path, f"no usable mask beside it (p{name} or {name}_mask)")
-        for name, path in pictures.items()
-        if name not in used
-    )
+    lone = [name for name in pictures if name not in used]
+    problems += [(pictures[name], f"no usable mask beside it (p{name} or {name}_mask)") for name in lone]
     return pairs

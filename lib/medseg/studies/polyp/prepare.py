@@ -14,7 +14,7 @@ from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.errors import MedsegError
 from medseg.studies.polyp import protocols, sequences
 from medseg.studies.polyp.layout import Centre, Pair
-from medseg.studies.polyp.protocols import TRAIN_DATASET, Protocol
+from medseg.studies.polyp.protocols import TRAIN_DATASET
 
 _GUESS_NOTE = (
     "The videos of {centres} are not known, so frames were grouped by their numbers: neighbours may lie in two groups, "
@@ -63,14 +63,21 @@ def prepare(
     """
     source, out = project.resolve(source), project.resolve(out)
     chosen = protocols.named(protocol)
-    _check_folders(source, out, chosen)
+    check_source(source, out, chosen.layout)
+    if not entries(source):
+        raise MedsegError(f"The source folder {project.display(source)} is empty. Expected {chosen.layout}.")
     centres, ignored = protocols.find_centres(source, chosen)
     groupings = _group(centres, _tables(sequences), clinicdb_numbers=protocol == "pranet")
     guessed = [name for name, grouping in groupings.items() if grouping.guessed]
     notes = [_GUESS_NOTE.format(centres=", ".join(guessed))] if guessed else []
     if groups := [*groupings[chosen.train].group.values()]:
         splits.split_groups(groups, validation_fraction, seed)  # refuses here already, before the work
-    step = _counter(sum(len(centre.pairs) for centre in centres), progress)
+    done, total = itertools.count(1), sum(len(centre.pairs) for centre in centres)
+
+    def step() -> None:
+        if progress:
+            progress(next(done), total)
+
     with index.writing(
         out,
         study="polyp",
@@ -98,12 +105,6 @@ def prepare(
     return index.load(out)
 
 
-def _check_folders(source: Path, out: Path, protocol: Protocol) -> None:
-    check_source(source, out, protocol.layout)
-    if not entries(source):
-        raise MedsegError(f"The source folder {project.display(source)} is empty. Expected {protocol.layout}.")
-
-
 def _group(
     centres: list[Centre], tables: Mapping[str, Path], *, clinicdb_numbers: bool
 ) -> dict[str, sequences.Grouping]:
@@ -120,7 +121,6 @@ def _group(
 
 
 def _tables(folder: str | Path) -> dict[str, Path]:
-    """The tables of a folder by the dataset that their name says."""
     if not folder:
         return {}
     folder = project.resolve(folder)
@@ -128,11 +128,6 @@ def _tables(folder: str | Path) -> dict[str, Path]:
     if not tables:
         raise MedsegError(f"{project.display(folder)} holds no CSV file; expected DATASET.csv, such as ETIS.csv.")
     return tables
-
-
-def _counter(total: int, progress: Callable[[int, int], None] | None) -> Callable[[], None]:
-    done = itertools.count(1)
-    return lambda: progress(next(done), total) if progress else None
 
 
 def _convert_centre(
@@ -166,8 +161,7 @@ def _convert(draft: DatasetDraft, centre: str, pair: Pair, source: Path, allow_e
         values = images.read_mask(pair.mask)
         height, width = picture.shape[:2]
         if values.shape != (height, width):
-            sizes = f"the mask is {values.shape[1]} x {values.shape[0]} pixels, its image {width} x {height}"
-            raise BadFile(sizes)
+            raise BadFile(f"the mask is {values.shape[1]} x {values.shape[0]} pixels, its image {width} x {height}")
         mask = images.clean_mask(values)
         if not (allow_empty or mask.any()):
             raise BadFile(f"the mask is empty: its highest value is {values.max()}")
@@ -191,9 +185,8 @@ def _convert(draft: DatasetDraft, centre: str, pair: Pair, source: Path, allow_e
 
 
 def _nothing_usable(centre: Centre, draft: DatasetDraft, source: Path) -> MedsegError:
-    reasons = [f"{entry['file']}: {entry['reason']}" for entry in draft.rejected]
     inside = f"{relative(centre.folder, source)}/"
-    reasons = [reason for reason in reasons if reason.startswith(inside)]
+    reasons = [f"{entry['file']}: {entry['reason']}" for entry in draft.rejected if entry["file"].startswith(inside)]
     return MedsegError(
         f"None of the {len(centre.pairs)} images of {centre.name} in {project.display(centre.folder)} can be used "
         f"({'; '.join(reasons[:3])}{'; ...' if len(reasons) > 3 else ''}). Fix or replace the files and run again; "

@@ -6,7 +6,7 @@ from pathlib import Path
 from medseg import project
 from medseg.datasets.folders import Problem, entries, plain_name
 from medseg.errors import MedsegError
-from medseg.studies.polyp.layout import EXPECTED, Centre, Discovery, centre_named, discover, read_centre
+from medseg.studies.polyp.layout import EXPECTED, Centre, centre_named, discover, read_centre
 
 TRAIN_DATASET = "TrainDataset"  # PraNet's mixture of Kvasir-SEG and CVC-ClinicDB
 
@@ -22,9 +22,7 @@ class Protocol:
 
 
 _COLONDB = Protocol(
-    "colondb",
-    "ColonDB",
-    ("ClinicDB", "ETIS"),
+    *("colondb", "ColonDB", ("ClinicDB", "ETIS")),
     "one subfolder per dataset: CVC-ColonDB, CVC-ClinicDB, ETIS-LaribPolypDB",
 )
 _PRANET = Protocol(
@@ -38,11 +36,7 @@ PROTOCOLS = {protocol.name: protocol for protocol in (_COLONDB, _PRANET)}
 
 
 def named(name: str) -> Protocol:
-    """The protocol of this name.
-
-    Raises:
-        MedsegError: there is none.
-    """
+    """The protocol of this name; MedsegError where there is none."""
     if name not in PROTOCOLS:
         raise MedsegError(f"There is no protocol {name!r}. There are: {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[name]
@@ -55,40 +49,39 @@ def find_centres(source: Path, protocol: Protocol) -> tuple[list[Centre], list[P
         MedsegError: a dataset that the protocol needs is not there.
     """
     wanted = (protocol.train, *protocol.tests)
-    found = _discover_pranet(source, protocol.tests) if protocol is _PRANET else discover(source, wanted)
-    usable = [found.centres[name] for name in wanted if name in found.centres and found.centres[name].pairs]
+    found, ignored = _discover_pranet(source, protocol.tests) if protocol is _PRANET else discover(source, wanted)
+    there = [found[name] for name in wanted if name in found]
+    usable, without_pairs = [c for c in there if c.pairs], [c for c in there if not c.pairs]
     if len(usable) < len(wanted):
-        missing = [name for name in wanted if name not in found.centres]
-        without_pairs = [
-            found.centres[name] for name in wanted if name in found.centres and not found.centres[name].pairs
-        ]
-        there = ", ".join(f"{centre.name} ({len(centre.pairs)} images)" for centre in usable) or "none of them"
-        others = ", ".join(path.name for path, _ in found.ignored)
+        missing = [name for name in wanted if name not in found]
+        listed = ", ".join(f"{centre.name} ({len(centre.pairs)} images)" for centre in usable) or "none of them"
+        others = ", ".join(path.name for path, _ in ignored)
         alone = centre_named(source.name) is not None
         details = [f"{', '.join(missing)} missing"] if missing else []
         details += [
             f"no image with its mask in {c.folder.relative_to(source)} ({c.problems[0][1]})" for c in without_pairs
         ]
         raise MedsegError(
-            f"The protocol {protocol.name!r} needs {', '.join(wanted)} in {project.display(source)}. Found: {there}; "
+            f"The protocol {protocol.name!r} needs {', '.join(wanted)} in {project.display(source)}. Found: {listed}; "
             f"{'; '.join(details)}."
             + (f" Not used: {others}." if others else "")
             + (f" {source.name} looks like one dataset; give the folder that holds them all." if alone else "")
             + f" Expected {protocol.layout}, each with {EXPECTED}."
         )
-    return usable, found.ignored
+    return usable, ignored
 
 
-def _discover_pranet(source: Path, wanted: tuple[str, ...]) -> Discovery:
-    found = Discovery()
+def _discover_pranet(source: Path, wanted: tuple[str, ...]) -> tuple[dict[str, Centre], list[Problem]]:
+    centres: dict[str, Centre] = {}
+    ignored: list[Problem] = []
     for entry in entries(source):
         if entry.is_dir() and plain_name(entry.name) == "traindataset":
-            found.centres[TRAIN_DATASET] = read_centre(TRAIN_DATASET, entry)
+            centres[TRAIN_DATASET] = read_centre(TRAIN_DATASET, entry)
         elif entry.is_dir() and plain_name(entry.name) == "testdataset":
             inner = [child for child in entries(entry) if plain_name(child.name) == "testdataset"]
-            tests = discover(inner[0] if inner else entry, wanted)
-            found.centres.update(tests.centres)
-            found.ignored.extend(tests.ignored)
+            tests, others = discover(inner[0] if inner else entry, wanted)
+            centres |= tests
+            ignored += others
         else:
-            found.ignored.append((entry, "neither TrainDataset nor TestDataset, which this protocol reads"))
-    return found
+            ignored.append((entry, "neither TrainDataset nor TestDataset, which this protocol reads"))
+    return centres, ignored

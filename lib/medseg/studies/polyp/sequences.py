@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg import project
-from medseg.datasets import lists
 from medseg.datasets.folders import Problem
+from medseg.datasets.texts import read_list
 from medseg.errors import MedsegError
 from medseg.studies.polyp.layout import TABLE, Centre
 
@@ -49,7 +49,7 @@ def group_frames(centre: Centre, table: Path | None, *, clinicdb_numbers: bool) 
     """Group the frames of one centre by video.
 
     Args:
-        centre: whose pairs are grouped; its name prefixes the groups.
+        centre: its name prefixes the groups.
         table: CSV with the columns ``file`` (name of an image, with or without extension) and ``sequence``, or None.
         clinicdb_numbers: names that are whole numbers are known to be frame numbers of CVC-ClinicDB. Without this
             knowledge they are taken for such only where exactly 1 to 612 are there and the centre is ClinicDB.
@@ -64,9 +64,10 @@ def group_frames(centre: Centre, table: Path | None, *, clinicdb_numbers: bool) 
     complete = centre.name == "ClinicDB" and sorted(numbers.values()) == list(range(1, last + 1))
     published = {}
     if complete or (clinicdb_numbers and numbers and max(numbers.values()) <= last):
-        for name, number in numbers.items():
-            sequence = bisect.bisect_left(_CLINICDB_LAST_FRAMES, number) + 1
-            published[name] = f"{centre.name}/sequence {sequence:02d}"
+        published = {
+            name: f"{centre.name}/sequence {bisect.bisect_left(_CLINICDB_LAST_FRAMES, number) + 1:02d}"
+            for name, number in numbers.items()
+        }
     rest = [pair.name for pair in centre.pairs if pair.name not in published]
     guessed, method = _by_frame_number(centre.name, rest)
     methods = (["published frame ranges of CVC-ClinicDB"] if published else []) + ([method] if rest else [])
@@ -75,7 +76,7 @@ def group_frames(centre: Centre, table: Path | None, *, clinicdb_numbers: bool) 
 
 def _by_table(centre: Centre, table: Path) -> Grouping:
     sequence_of: dict[str, str] = {}
-    for _, line in lists.read(table, ("file", "sequence"), project.display(table)):
+    for _, line in read_list(table, ("file", "sequence"), project.display(table)):
         file_name, sequence = line["file"], line["sequence"]
         if sequence_of.setdefault(file_name, sequence) != sequence:
             raise MedsegError(

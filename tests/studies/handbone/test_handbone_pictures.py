@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medseg.datasets.polygons import PolygonSet, rasterise
-from medseg.studies.handbone.crops import Window, cropped, window_around
+from medseg.studies.handbone.pictures import Window, cropped, window_around
 
 
 @given(st.integers(0, 2**32), st.integers(0, 25), st.integers(0, 25), st.integers(1, 30))

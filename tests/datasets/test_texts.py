@@ -1,16 +1,16 @@
 import pytest
 
-from medseg.datasets import lists
+from medseg.datasets.texts import decoded, parse_list, read_list
 from medseg.errors import MedsegError
 
 
 def test_lines_come_by_column_with_their_numbers():
     data = '\ufeffNote, FILE,more\n\n"a, b", x ,1\n,y\n'.encode()
-    assert lists.parse(data, ("file",), "The list", optional=("note", "side")) == [
+    assert parse_list(data, ("file",), "The list", optional=("note", "side")) == [
         (3, {"file": "x", "note": "a, b", "side": "", "more": "1"}),
         (4, {"file": "y", "note": "", "side": ""}),
     ]
-    assert lists.parse("case_id\n가\n".encode("cp949"), ("file",), "The list", aliases={"case_id": "file"}) == [
+    assert parse_list("case_id\n가\n".encode("cp949"), ("file",), "The list", aliases={"case_id": "file"}) == [
         (2, {"file": "가"})
     ]
 
@@ -27,9 +27,24 @@ def test_lines_come_by_column_with_their_numbers():
 )
 def test_a_faulty_list_is_refused(data, message):
     with pytest.raises(MedsegError, match=message):
-        lists.parse(data, ("file", "side"), "The list")
+        parse_list(data, ("file", "side"), "The list")
 
 
 def test_a_missing_list_says_so(tmp_path):
     with pytest.raises(MedsegError, match="The list cannot be read: No such file"):
-        lists.read(tmp_path / "none.csv", ("file",), "The list")
+        read_list(tmp_path / "none.csv", ("file",), "The list")
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("체중 é", "utf-8"), ("체중 é", "utf-8-sig"), ("체중", "cp949"), ("체중", "utf-16"), ("체중", "utf-32"),
+        ('"é" café', "cp1252"), ("", "utf-8"),
+    ],
+)  # fmt: skip
+def test_text_of_common_encodings_is_read(text, encoding):
+    assert decoded(text.encode(encoding)) == text
+
+
+def test_what_is_no_text_does_not_raise():
+    assert isinstance(decoded(bytes(range(256))), str)
