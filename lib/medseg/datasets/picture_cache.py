@@ -1,6 +1,6 @@
 """The pictures of a dataset, shrunk once to the size that training needs and shared by every process that needs them.
 
-A picture is fitted into a square; see :mod:`medseg.datasets.augmentation.warp`.
+A picture is fitted into a square; see :func:`medseg.datasets.augmentation.warp.fit_picture`.
 """
 
 import errno

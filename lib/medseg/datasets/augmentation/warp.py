@@ -157,18 +157,21 @@ def moved(
 
 
 def fit_matrix(size: tuple[int, int], resolution: int) -> np.ndarray:
-    """Where :func:`fit_picture` puts the points of a picture of ``size`` (width, height).
+    """Where :func:`fit_picture` puts the points of a picture of ``size`` (width, height), pixels.
 
     Returns:
-        float64 (2, 3), from continuous points (x, y, 1) of the picture to those of the square of side ``resolution``.
-        The two scales differ a little, because the fitted picture has a whole number of pixels.
+        float64 (2, 3), from continuous points (x, y, 1) of the picture to those of the square. The two scales differ by
+        less than a pixel over the whole picture, because the fitted picture has a whole number of pixels.
     """
     width, height = _fitted_size(size, resolution)
     return np.array([[width / size[0], 0.0, 0.0], [0.0, height / size[1], 0.0]])
 
 
 def fit_picture(picture: np.ndarray, resolution: int) -> np.ndarray:
-    """Picture uint8 (H, W) fitted into a square of side ``resolution``, uint8."""
+    """Picture uint8 (H, W) fitted into a square of side ``resolution``, uint8, for caches, polygons and inference.
+
+    It keeps its aspect ratio and lies in the upper left corner; what remains at the right or the bottom is black.
+    """
     width, height = _fitted_size(picture.shape[::-1], resolution)
     fitted = resized(picture, (width, height))
     if fitted.shape == (resolution, resolution):
