@@ -100,15 +100,15 @@ def read(path: Path) -> PatientTable:
         if cells["id"].casefold() in _UNKNOWN:
             problems.append((f"{path.name}: line {number}", "has no ID"))
             continue
+        if re.fullmatch(r"[0-9]+(\.0+)?", sex := cells.get("sex", "")):
+            raise MedsegError(
+                f"Line {number} of {where} gives the sex as {sex!r}: which number means which is not said, and will "
+                "not be guessed. Write F and M (or 여 and 남) into the table."
+            )
         facts: dict[str, Any] = {}
         for name in FACTS:
             try:
                 facts[name] = _fact(name, cells.get(name, ""), columns.get(name, (0, ""))[1])
-            except _CodedSex as error:
-                raise MedsegError(
-                    f"Line {number} of {where} gives the sex as {error.args[0]!r}: which number means which is not "
-                    "said, and will not be guessed. Write F and M (or 여 and 남) into the table."
-                ) from None
             except ValueError as error:
                 facts[name] = ""
                 problems.append((f"{path.name}: line {number}, {name} of {cells['id']}", str(error)))
@@ -120,10 +120,6 @@ def read(path: Path) -> PatientTable:
             )
         seen.setdefault(key, number)
     return PatientTable(path, patients, problems)
-
-
-class _CodedSex(Exception):
-    """A sex that is given as a number."""
 
 
 def _clean(cell: str) -> str:
@@ -155,12 +151,9 @@ def _fact(name: str, cell: str, unit: str) -> float | str:
     if cell.casefold() in _UNKNOWN:
         return ""
     if name == "sex":
-        sex = _SEXES.get(cell.casefold().rstrip("."))
-        if sex is None and re.fullmatch(r"[0-9]+(\.0+)?", cell):
-            raise _CodedSex(cell)
-        if sex is None:
-            raise ValueError(f"{cell[:40]!r} is not understood, expected F or M, 여 or 남; left empty")
-        return sex
+        if sex := _SEXES.get(cell.casefold().rstrip(".")):
+            return sex
+        raise ValueError(f"{cell[:40]!r} is not understood, expected F or M, 여 or 남; left empty")
     lowest, highest, wanted = _LIMITS[name]
     number = re.fullmatch(r"([0-9]+(?:[.,][0-9]+)?)\s*(\D*)", cell)
     own_unit = number[2].casefold().replace(" ", "").rstrip(".") if number else ""
