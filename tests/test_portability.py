@@ -76,7 +76,7 @@ def test_slots_memory_and_a_notebook_work(tmp_path, write_notebook):
     code = f"""
 from pathlib import Path
 from medseg.experiments.engine import local_slots
-from medseg.experiments.memory import peak_resident_mb
+from medseg.experiments.provenance import peak_resident_mb
 from medseg.experiments.notebooks import run_notebook
 folder = Path({str(tmp_path)!r}) / "run"
 done = run_notebook(Path({str(notebook)!r}), folder / "toy.ipynb", {{"value": 7}}, result=folder / "result")

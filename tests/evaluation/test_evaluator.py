@@ -12,8 +12,8 @@ from medseg.evaluation import measures
 from medseg.evaluation.evaluator import evaluate
 from medseg.evaluation.rules import segmenter
 from medseg.masks import rle
-from medseg.metrics.overlap import CASE_COLUMNS
-from medseg.metrics.saliency import MEASURES, saliency_measures
+from medseg.metrics.overlap import COUNTS, OVERLAP
+from medseg.metrics.saliency import MEASURES, SaliencySummary
 
 
 @pytest.fixture
@@ -30,14 +30,15 @@ def score(run, predict, dataset, **options):
 
 def test_cases_have_the_counted_columns_first_and_the_fields_measures_last(run, discs, brightness):
     table = evaluate(run, segmenter(run, brightness, discs, threshold=0.3), discs, batch_size=2)
-    assert list(table.columns) == [*CASE_COLUMNS, "hd95", "surface_dice", "binary_iou", *MEASURES]
+    first = ["test_set", "case_id", "group", "class", *COUNTS, *OVERLAP]
+    assert list(table.columns) == [*first, "hd95", "surface_dice", "binary_iou", *MEASURES]
     pd.testing.assert_frame_equal(run.cases(), table)
     rows = discs.split("test")
     for number, (picture, truth) in enumerate(Frames(discs, rows)):
         found, (probability,) = table.iloc[number], brightness([picture])
         assert found["case_id"] == rows["case_id"][number]
         assert found["tp"] == np.count_nonzero((probability > 0.3) & (truth == 1))
-        expected = saliency_measures(probability, truth)
+        expected = SaliencySummary().add(probability, truth)
         assert found[list(MEASURES)].to_dict() == pytest.approx(expected, nan_ok=True)
     assert table.loc[2, list(MEASURES)].isna().all()  # nothing to find
 

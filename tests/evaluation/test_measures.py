@@ -9,7 +9,7 @@ from medseg.errors import MedsegError
 from medseg.evaluation import measures
 from medseg.metrics.overlap import OVERLAP, with_overlap
 from medseg.metrics.saliency import MEASURES as SALIENCY
-from medseg.metrics.saliency import saliency_measures
+from medseg.metrics.saliency import SaliencySummary
 
 
 def square(top, left, side, shape=(20, 30)):
@@ -80,7 +80,7 @@ def test_a_miss_counts_with_the_diagonal_and_nothing_at_all_is_left_out(kind):
 
 def test_the_polyp_fields_measures_are_taken_over():
     probability, truth = square(3, 4, 6) * np.float32(0.8), square(4, 4, 6)
-    expected = saliency_measures(probability, truth)
+    expected = SaliencySummary().add(probability, truth)
     found = measures.score("binary", probability > 0.5, truth, tolerance=1, saliency_of=expected)
     assert {name: found[name] for name in SALIENCY} == expected
 
@@ -89,7 +89,7 @@ def test_every_value_lies_in_the_range_that_the_registry_states():
     rng = np.random.default_rng(2)
     for _ in range(20):
         truth, probability = rng.random((9, 9)) > 0.6, rng.random((9, 9)).astype(np.float32)
-        scores = saliency_measures(probability, truth)
+        scores = SaliencySummary().add(probability, truth)
         found = measures.score("binary", probability > 0.5, truth, tolerance=1, saliency_of=scores)
         for measure in measures.of_kind("binary"):
             assert measure.low <= found[measure.name] <= measure.high

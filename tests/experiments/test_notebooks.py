@@ -132,8 +132,8 @@ def test_a_watched_process_ends_with_its_parent_on_any_system(tmp_path):
     """What macOS and Windows rely on, which have no parent-death signal."""
     pid = tmp_path / "pid"
     child = (
-        "import os, sys, time; from pathlib import Path; from medseg.experiments import die_with_parent\n"
-        f"die_with_parent.watch(int(sys.argv[1])); Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(120)"
+        "import os, sys, time; from pathlib import Path; from medseg.experiments import papermill_process\n"
+        f"papermill_process.watch(int(sys.argv[1])); Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(120)"
     )
     code = f"import os, subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}, str(os.getpid())])"
     parent = subprocess.Popen([sys.executable, "-c", code])

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from medseg.errors import MedsegError
 from medseg.metrics.overlap import (
-    CASE_COLUMNS,
+    COUNTS,
+    OVERLAP,
     binary_iou,
     check_complete,
     dice,
@@ -67,7 +68,7 @@ def test_measures_agree_with_each_other(tp, fp, fn):
 def test_with_overlap_adds_the_measures_and_leaves_the_table_alone():
     table = cases(("A", "1", 2, 1, 3, 4), ("A", "2", 0, 0, 0, 10))
     scored = with_overlap(table)
-    assert set(scored.columns) == set(CASE_COLUMNS)
+    assert set(scored.columns) == {"test_set", "case_id", "group", "class", *COUNTS, *OVERLAP}
     assert "dice" not in table.columns
     assert scored["dice"].tolist()[0] == 0.5
     assert scored.loc[1, ["dice", "iou", "precision", "recall"]].isna().all()

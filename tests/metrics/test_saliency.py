@@ -3,7 +3,7 @@ import numpy as np
 import py_sod_metrics
 import pytest
 
-from medseg.metrics.saliency import MEASURES, SaliencySummary, as_saved, saliency_measures
+from medseg.metrics.saliency import MEASURES, SaliencySummary, as_saved
 
 HEIGHT, WIDTH = 20, 24
 PIXELS = HEIGHT * WIDTH
@@ -34,7 +34,7 @@ def averaged(first, rest):
 
 
 def test_a_perfect_prediction():
-    found = saliency_measures(truth().astype(np.float32), truth())
+    found = SaliencySummary().add(truth().astype(np.float32), truth())
     everything_dice, everything_iou = 2 * AREA / (AREA + PIXELS), AREA / PIXELS
     assert found == pytest.approx(
         {
@@ -51,7 +51,7 @@ def test_a_perfect_prediction():
 
 
 def test_an_empty_prediction():
-    found = saliency_measures(np.zeros((HEIGHT, WIDTH), np.float32), truth())
+    found = SaliencySummary().add(np.zeros((HEIGHT, WIDTH), np.float32), truth())
     quarter = PIXELS / (PIXELS - 1) / 4  # the alignment with a map of one value is 0 everywhere, and (1 + 0)^2 / 4
     assert found == pytest.approx(
         {
@@ -70,7 +70,7 @@ def test_an_empty_prediction():
 def test_half_of_the_structure():
     half = truth().astype(np.float32)
     half[:, 8 + SIDE // 2 :] = 0
-    found = saliency_measures(half, truth())
+    found = SaliencySummary().add(half, truth())
 
     def aligned(of_map, of_truth):
         return (1 + 2 * of_map * of_truth / (of_map**2 + of_truth**2)) ** 2 / 4
@@ -103,7 +103,7 @@ def test_the_weighted_f_measure_weighs_a_far_false_positive_up():
     found[10, 0] = 1
     precision = 0.6 * AREA / (0.6 * AREA + 2 - 0.5 ** (8 / 5))
     expected = 2 * 0.6 * precision / (0.6 + precision)
-    assert saliency_measures(found, truth())["weighted_f"] == pytest.approx(expected)
+    assert SaliencySummary().add(found, truth())["weighted_f"] == pytest.approx(expected)
 
 
 def test_figures_of_a_test_set_are_those_of_the_package_over_saved_pictures():
@@ -142,8 +142,8 @@ def test_figures_of_a_test_set_are_those_of_the_package_over_saved_pictures():
 def test_every_picture_is_stretched_to_the_full_range():
     ((probability, mask), *_) = blurred_cases(1)
     levels = np.rint((probability - probability.min()) / np.ptp(probability) * 255) / 255
-    full = saliency_measures(levels, mask)
-    assert saliency_measures((levels * 0.25 + 0.5).astype(np.float32), mask) == pytest.approx(full)
+    full = SaliencySummary().add(levels, mask)
+    assert SaliencySummary().add((levels * 0.25 + 0.5).astype(np.float32), mask) == pytest.approx(full)
     assert as_saved(np.full((4, 5), 0.2, np.float32)) == pytest.approx(np.full((4, 5), 51 / 255))
 
 
@@ -171,4 +171,4 @@ def test_empty_truth_is_not_scored():
 )
 def test_bad_arrays_are_refused(probability, mask, message):
     with pytest.raises(ValueError, match=message):
-        saliency_measures(probability, mask)
+        SaliencySummary().add(probability, mask)

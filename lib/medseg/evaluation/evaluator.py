@@ -3,7 +3,7 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +17,6 @@ from medseg.experiments.progress import Progress
 from medseg.experiments.runs import Run
 from medseg.masks import rle
 from medseg.metrics.saliency import RULE, SaliencySummary
-
-#: Columns of ``medseg.metrics.saliency.MEASURES`` of a case, from its row, probability (H, W) and truth (H, W).
-TakeSaliency = Callable[[pd.Series, Any, np.ndarray], dict[str, float]]
 
 
 class ScoredCase(NamedTuple):
@@ -46,15 +43,21 @@ def scored_cases(
     tolerance: float,
     batch_size: int = 1,
     carry: Sequence[str] = (),
-    take_saliency: TakeSaliency | None = None,
+    saliency: Mapping[str, SaliencySummary] | None = None,
 ) -> Iterator[ScoredCase]:
-    """Segment and score cases one after the other; arguments as of :func:`evaluate`."""
+    """Segment and score cases one after the other; arguments as of :func:`evaluate`.
+
+    Args:
+        saliency: of binary labels, the summary of each test set, which is fed.
+    """
     kind = segment.kind
     for case, label, found in segment.over(dataset, cases, batch_size):
         rows = []
         for number, name in enumerate(kind.scored):
             truth = kind.truth(label, number)
-            taken = take_saliency(case, found.probability, truth) if take_saliency else None
+            taken = None
+            if saliency is not None and found.probability is not None:
+                taken = saliency[case["test_set"]].add(found.probability, truth)
             predicted = kind.part(found.mask, number)
             rows.append(
                 {
@@ -101,9 +104,6 @@ def evaluate(
     progress = Progress(run.folder)
     summaries: dict[str, SaliencySummary] = defaultdict(SaliencySummary)
 
-    def take_saliency(case: pd.Series, probability: Any, truth: np.ndarray) -> dict[str, float]:
-        return summaries[case["test_set"]].add(probability, truth)
-
     rows: list[dict[str, Any]] = []
     encoded: list[dict[str, str]] = []
     binary = segment.kind.name == "binary"
@@ -114,7 +114,7 @@ def evaluate(
         tolerance=tolerance,
         batch_size=batch_size,
         carry=carry,
-        take_saliency=take_saliency if binary else None,
+        saliency=summaries if binary else None,
     )
     for done, scored in enumerate(found, 1):
         rows += scored.rows

@@ -77,10 +77,9 @@ class Measure:
 
 
 def _saliency(name: str, title: str, *, high: float = 1.0, tested: bool = True, lower: bool = False) -> Measure:
-    def of(scored: ScoredMask) -> float:
-        return scored.saliency[name]
-
-    return Measure(name, title, of, lower_is_better=lower, high=high, tested=tested, kinds=("binary",))
+    return Measure(
+        name, title, lambda scored: scored.saliency[name], lower, high=high, tested=tested, kinds=("binary",)
+    )
 
 
 #: The E-measure divides by one pixel less than there are, so that it ends a little above 1.

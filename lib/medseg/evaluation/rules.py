@@ -144,7 +144,7 @@ class Segmenter:
             for number, refined in self._probabilities(picture, maps, case["case_id"]):
                 fit.add(number, refined, self.kind.truth(label, number), split=case["split"])
             progress.update(done, len(cases), f"thresholds: {done} of {len(cases)} validation cases")
-        self.thresholds = fit.fit().thresholds.tolist()
+        self.thresholds = fit.fit()
         self.fit_seconds = time.monotonic() - started
 
     def described(self) -> dict[str, Any]:

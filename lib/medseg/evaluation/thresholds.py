@@ -6,9 +6,8 @@ best mean Dice over the cases is taken; of equal ones that nearest to 0.5, then 
 truth and a prediction counts 0. A class that no validation case shows keeps 0.5.
 """
 
-from typing import NamedTuple
-
 import numpy as np
+import pandas as pd
 
 from medseg.errors import MedsegError
 from medseg.metrics import overlap
@@ -18,20 +17,6 @@ GRID = np.arange(5, 96) / 100
 
 _HALF = 45
 _DECIMALS = 12  # means that agree so far are equal: their sums differ by rounding alone
-
-
-class FittedThresholds(NamedTuple):
-    """What :meth:`ThresholdFit.fit` found, each float64 (C,).
-
-    Attributes:
-        thresholds: in [0.05, 0.95].
-        dice: mean Dice of the class over the validation cases at its threshold; NaN where nothing was scored.
-        dice_at_half: the same at 0.5.
-    """
-
-    thresholds: np.ndarray
-    dice: np.ndarray
-    dice_at_half: np.ndarray
 
 
 class ThresholdFit:
@@ -72,9 +57,9 @@ class ThresholdFit:
             )
         self._counts[class_index].append(_counts_at(probability, truth))
 
-    def fit(self) -> FittedThresholds:
-        """The best thresholds over all cases that were added."""
-        return FittedThresholds(*(np.array(column) for column in zip(*map(_best, self._counts), strict=True)))
+    def fit(self) -> list[float]:
+        """The best threshold of each class over all cases that were added, in [0.05, 0.95]."""
+        return list(map(_best, self._counts))
 
 
 def _counts_at(probability: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -92,19 +77,10 @@ def _counts_at(probability: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _best(cases: list[np.ndarray]) -> tuple[float, float, float]:
-    """Threshold of a class, its mean Dice there and at 0.5."""
-    if not cases:
-        return 0.5, float("nan"), float("nan")
-    tp, fp, present = np.stack(cases, axis=1)
-    scores = overlap.dice(tp, fp, present - tp)
-    scored = ~np.isnan(scores)
-    number = scored.sum(axis=0)
-    means = np.full(len(GRID), np.nan)
-    np.divide(np.where(scored, scores, 0).sum(axis=0), number, out=means, where=number > 0)
+def _best(cases: list[np.ndarray]) -> float:
+    tp, fp, present = np.stack(cases, axis=1) if cases else np.zeros((3, 1, len(GRID)), np.int64)
     if not present.any():
-        return 0.5, float(means[_HALF]), float(means[_HALF])
-    rounded = np.round(means, _DECIMALS)
-    best = np.flatnonzero(rounded == np.nanmax(rounded))
-    chosen = int(best[np.argmin(np.abs(best - _HALF))])
-    return float(GRID[chosen]), float(means[chosen]), float(means[_HALF])
+        return 0.5
+    means = pd.DataFrame(overlap.dice(tp, fp, present - tp)).mean().round(_DECIMALS).to_numpy()
+    best = np.flatnonzero(means == np.nanmax(means))
+    return float(GRID[best[np.argmin(np.abs(best - _HALF))]])

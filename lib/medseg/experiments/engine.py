@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 from medseg.experiments.job import Job, Outcome, run_job
 
@@ -91,47 +91,18 @@ def run_on_cluster(
     from distributed import Client
 
     with Client(address, timeout="20s", set_as_default=False) as client:
+        pool = client.get_executor(resources={"GPU": 1}, pure=False, retries=0)
+        stop = SimpleNamespace(is_set=stop_file.exists)  # a file in the place of an event
         futures = {}
         for job in jobs:
             on_start(job)
-            future = client.submit(_on_worker, job, timeout, stop_file, resources={"GPU": 1}, pure=False, retries=0)
-            futures[_bridge(future)] = job
+            futures[pool.submit(run_job, job, {}, timeout, stop)] = job  # the worker's environment names its device
         try:
-            return _collect(futures, on_end, on_tick, stop_file, lambda: stop_file.touch())
+            return _collect(futures, on_end, on_tick, stop_file, stop_file.touch)
         except KeyboardInterrupt:
             stop_file.touch()
             wait(futures, timeout=30)
             raise
-
-
-def _on_worker(job: Job, timeout: float | None, stop_file: Path) -> Outcome:
-    """Body of one cluster task; the worker's own ``CUDA_VISIBLE_DEVICES`` decides on the device."""
-    return run_job(job, {}, timeout, _StopFile(stop_file))
-
-
-class _StopFile:
-    """A file in the place of an event."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def is_set(self) -> bool:
-        return self._path.exists()
-
-
-def _bridge(dask_future: Any) -> "Future[Outcome]":
-    """A standard future that follows one of Dask's."""
-    bridged: Future[Outcome] = Future()
-
-    def settle(ended: Any) -> None:
-        if ended.status == "finished":
-            bridged.set_result(ended.result())
-        else:
-            error = ended.exception() if ended.status == "error" else None
-            bridged.set_exception(error or RuntimeError(f"the cluster lost the task ({ended.status})"))
-
-    dask_future.add_done_callback(settle)
-    return bridged
 
 
 def _collect(
@@ -147,7 +118,7 @@ def _collect(
         done, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
             job = futures[future]
-            error = future.exception()
+            error = RuntimeError("the cluster lost the task") if future.cancelled() else future.exception()
             outcome = future.result() if error is None else Outcome(job, "failed", f"{type(error).__name__}: {error}")
             outcomes[str(job.folder)] = outcome
             on_end(outcome)

@@ -26,27 +26,25 @@ class History:
         run: whose folder is written.
         max_epochs: how many epochs there will be at most.
         shown: column, besides the loss, whose values the line of progress shows: dice, iou or binary_iou.
+
+    Attributes:
+        rows: what :attr:`table` holds, row by row.
     """
 
     def __init__(self, run: Run, max_epochs: int, shown: str) -> None:
         self._run, self._max_epochs, self._shown = run, max_epochs, shown
-        self._rows: list[Row] = []
+        self.rows: list[Row] = []
         self._progress = Progress(run.folder)
 
     @property
     def epoch(self) -> int:
         """The last epoch that has figures, 0 before the first."""
-        return self._rows[-1]["epoch"] if self._rows else 0
-
-    @property
-    def rows(self) -> list[Row]:
-        """What :attr:`table` holds, row by row."""
-        return list(self._rows)
+        return self.rows[-1]["epoch"] if self.rows else 0
 
     @property
     def table(self) -> pd.DataFrame:
         """epoch, split, the figures (loss first), learning_rate and seconds (of the whole epoch)."""
-        return pd.DataFrame(self._rows)
+        return pd.DataFrame(self.rows)
 
     def begin(self) -> None:
         """Show that the next epoch begins."""
@@ -57,9 +55,7 @@ class History:
         """Add the figures of a split in a finished epoch; ``train`` comes first.
 
         Args:
-            epoch: from 1.
             figures: ``loss`` and whatever else was measured.
-            learning_rate: of the epoch's steps.
             seconds: that the whole epoch took.
 
         Raises:
@@ -72,11 +68,11 @@ class History:
                 "precision='fp32'; delete the run's folder to start again."
             )
         rest = {"learning_rate": learning_rate, "seconds": round(seconds, 3)}
-        self._rows.append({"epoch": epoch, "split": split, **figures, **rest})
+        self.rows.append({"epoch": epoch, "split": split, **figures, **rest})
 
     def ranked(self, column: str, mode: Literal["max", "min"] = "max") -> list[Row]:
         """The validation rows by ``column``, best first: the earlier of two that are equal, what is NaN at the end."""
-        return ranked(self._rows, column, mode)
+        return ranked(self.rows, column, mode)
 
     def best(self, column: str, mode: Literal["max", "min"] = "max") -> Row | None:
         """The first of :meth:`ranked`; None before the first validation."""
@@ -89,7 +85,7 @@ class History:
 
     def line(self) -> str:
         """The last epoch in one line: loss and the shown figure of both splits, the best so far, seconds."""
-        rows = {row["split"]: row for row in self._rows if row["epoch"] == self.epoch}
+        rows = {row["split"]: row for row in self.rows if row["epoch"] == self.epoch}
         texts = [
             ", ".join(f"{row[column]:.3f} {split}" for split, row in rows.items()) for column in ("loss", self._shown)
         ]
@@ -102,12 +98,12 @@ class History:
 
     def state(self, *, ended: bool) -> dict[str, Any]:
         """What a checkpoint keeps, as JSON can say it: epoch, rows, and whether training ended with this epoch."""
-        return {"epoch": self.epoch, "ended": ended, "rows": self.rows}
+        return {"epoch": self.epoch, "ended": ended, "rows": list(self.rows)}
 
     def restore(self, state: Mapping[str, Any] | None) -> None:
         """Go on from what :meth:`state` gave; nothing happens with None."""
         if state:
-            self._rows = list(state["rows"])
+            self.rows = list(state["rows"])
 
 
 def ranked(rows: list[Row], column: str, mode: Literal["max", "min"] = "max") -> list[Row]:

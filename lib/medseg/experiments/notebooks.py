@@ -28,7 +28,6 @@ _NO_KERNEL = re.compile(r"Kernel died before replying|Kernel didn't respond in")
 _DEAD_KERNEL = re.compile(r"DeadKernelError|Kernel died|kernel appears to have died")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _POLL_SECONDS = 0.2
-_PAPERMILL = "medseg.experiments.papermill_process"
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def _attempt(
         values = Path(temporary) / "parameters.yaml"
         atomic.write_text(values, yaml.safe_dump(dict(parameters)))
         command = [
-            sys.executable, "-m", "medseg.experiments.die_with_parent", str(os.getpid()), _PAPERMILL,
+            sys.executable, "-m", "medseg.experiments.papermill_process", str(os.getpid()),
             str(notebook), str(output), "-f", str(values), "--cwd", str(output.parent), "-k", "python3",
             "--no-progress-bar", "--start-timeout", "180", "--autosave-cell-every", "60",
         ]  # fmt: skip

@@ -1,10 +1,13 @@
-"""What a number was made with: versions, commit, machine."""
+"""What a number was made with: versions, commit, machine, memory."""
 
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from medseg import project
 
@@ -42,6 +45,17 @@ def processor_name() -> str:
     except (OSError, StopIteration):
         named = platform.processor()
     return named or platform.machine()
+
+
+def peak_resident_mb() -> float:
+    """Highest resident memory of this process so far, MB (1e6 bytes), one decimal."""
+    try:
+        import resource
+    except ImportError:  # Windows, where alone psutil knows the peak
+        memory = psutil.Process().memory_info()
+        return round(getattr(memory, "peak_wset", memory.rss) / 1e6, 1)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 
 
 def _git(*arguments: str) -> str:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from medseg.errors import MedsegError
+from medseg.masks.box import bounding_box
 
 FAINT = 0.01
 """Probability below which a pixel does not count as a part of the structure when the box to work on is chosen."""
@@ -55,9 +56,10 @@ def refine(
             f"expected a floating probability {picture.shape[:2]}, got {probability.shape} of {probability.dtype}"
         )
     densecrf = require()
-    box = _box(probability, margin)
-    if box is None:
+    likely = bounding_box(probability > FAINT)
+    if likely is None:
         return probability.copy()
+    box = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in likely)
     inside = np.clip(probability[box].astype(np.float32), _CERTAIN, 1 - _CERTAIN)
     colours = (
         picture[box] if picture.ndim == 3 else cv2.cvtColor(np.ascontiguousarray(picture[box]), cv2.COLOR_GRAY2RGB)
@@ -90,14 +92,3 @@ def require() -> Any:
             "CRF off."
         ) from error
     return densecrf
-
-
-def _box(probability: np.ndarray, margin: int) -> tuple[slice, slice] | None:
-    likely = probability > FAINT
-    rows, columns = (np.flatnonzero(likely.any(axis=axis)) for axis in (1, 0))
-    if rows.size == 0:
-        return None
-    return (
-        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + 1 + margin),
-        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + 1 + margin),
-    )

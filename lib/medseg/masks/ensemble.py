@@ -25,7 +25,6 @@ import numpy as np
 from medseg import project
 from medseg.errors import MedsegError
 from medseg.masks import rle, submission
-from medseg.masks.submission_index import SubmissionIndex, check_same_masks
 
 RULES = ("majority", "weighted", "mean", "intersection")
 MAX_MODELS = 62
@@ -59,9 +58,9 @@ def combine(
     """
     vote = _Vote(len(paths), rule, weights, threshold)
     with ExitStack() as stack:
-        indices = [stack.enter_context(SubmissionIndex(Path(path))) for path in paths]
-        check_same_masks(indices)
-        submission.stream(Path(out), _combined(indices, vote, shape))
+        submissions = [stack.enter_context(submission.Submission(path)) for path in paths]
+        submission.check_same_masks(submissions)
+        submission.stream(out, _combined(submissions, vote, shape))
 
 
 def combine_runs(masks: Sequence[np.ndarray], decide: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -86,23 +85,20 @@ def combine_runs(masks: Sequence[np.ndarray], decide: Callable[[np.ndarray], np.
     return np.stack([bounds[:, 0], bounds[:, 1] - bounds[:, 0]], axis=1)
 
 
-def _combined(indices: list[SubmissionIndex], vote: "_Vote", shape: tuple[int, int]) -> Iterator[submission.Row]:
-    for number in range(len(indices[0])):
-        row = indices[0].row(number)
-        masks = [_runs(indices[0], number, row, shape)]
-        for index in indices[1:]:
-            position = index.find(row.image_name, row.class_name)
-            masks.append(_runs(index, position, index.row(position), shape))
-        yield row._replace(rle=rle.text(combine_runs(masks, vote.of(row.class_name))))
+def _combined(
+    submissions: list[submission.Submission], vote: "_Vote", shape: tuple[int, int]
+) -> Iterator[submission.Row]:
+    for names in submissions[0].places:
+        masks = [_runs(one, names, shape) for one in submissions]
+        yield submission.Row(*names, rle.text(combine_runs(masks, vote.of(names[1]))))
 
 
-def _runs(index: SubmissionIndex, number: int, row: submission.Row, shape: tuple[int, int]) -> np.ndarray:
+def _runs(one: submission.Submission, names: tuple[str, str], shape: tuple[int, int]) -> np.ndarray:
     try:
-        return rle.runs(row.rle, shape)
+        return rle.runs(one.row(names).rle, shape)
     except MedsegError as error:
-        raise MedsegError(
-            f"{project.display(index.path)}, line {index.line(number)} ({row.class_name} of {row.image_name}): {error}"
-        ) from None
+        line, _ = one.places[names]
+        raise MedsegError(f"{project.display(one.path)}, line {line} ({names[1]} of {names[0]}): {error}") from None
 
 
 class _Vote:

@@ -16,12 +16,9 @@ _DIGITS_AND_SPACE = b"0123456789 \t\r\n"
 
 
 def encode(mask: np.ndarray) -> str:
-    """Code a binary mask.
+    """The code of a mask (H, W), bool or uint8 with the values 0 and 1.
 
     Only the bounding box of the ones is looked at in detail, which is what makes it fast for small structures.
-
-    Args:
-        mask: (H, W), bool or uint8 with the values 0 and 1.
 
     Raises:
         ValueError: the array is not a binary mask.
@@ -47,14 +44,7 @@ def encode(mask: np.ndarray) -> str:
 
 
 def decode(rle: str, shape: tuple[int, int]) -> np.ndarray:
-    """The mask of a text as :func:`encode` writes it; runs that touch are accepted as well.
-
-    Args:
-        rle: run-length code.
-        shape: (H, W) of the mask.
-
-    Returns:
-        uint8 (H, W) of 0 and 1.
+    """The mask uint8 (H, W) of 0 and 1 of a text as :func:`encode` writes it; runs that touch are accepted as well.
 
     Raises:
         MedsegError: the text is malformed, or does not fit the shape; the message names the number or run.
@@ -67,11 +57,7 @@ def decode(rle: str, shape: tuple[int, int]) -> np.ndarray:
 
 
 def runs(rle: str, shape: tuple[int, int]) -> np.ndarray:
-    """The runs of a text, without drawing them.
-
-    Args:
-        rle: run-length code.
-        shape: (H, W) of the mask.
+    """The runs of a text for a mask of ``shape`` (H, W), without drawing them.
 
     Returns:
         int64 (n, 2) of starts (from 1) and lengths (from 1), ascending and without overlap; runs may touch.
@@ -79,25 +65,17 @@ def runs(rle: str, shape: tuple[int, int]) -> np.ndarray:
     Raises:
         MedsegError: as :func:`decode`.
     """
-    size = shape[0] * shape[1]
-    try:
-        raw = rle.encode("ascii")
-    except UnicodeEncodeError:
-        raise _fault(rle, shape) from None
+    size, raw = shape[0] * shape[1], rle.encode("ascii", "replace")
     if raw.translate(None, _DIGITS_AND_SPACE):
         raise _fault(rle, shape)
     numbers = np.fromstring(raw.strip(), np.int64, sep=" ")  # saturates where a number is too large for an int64
-    if numbers.size % 2:
+    # First that no number is below 1 or above the size: only then can the ends not overflow.
+    if numbers.size % 2 or (numbers.size and (numbers.min() < 1 or numbers.max() > size)):
         raise _fault(rle, shape)
     pairs = numbers.reshape(-1, 2)
-    if numbers.size:
-        starts, lengths = pairs[:, 0], pairs[:, 1]
-        # First that no number is below 1 or above the size: only then can the ends not overflow.
-        if numbers.min() < 1 or numbers.max() > size:
-            raise _fault(rle, shape)
-        ends = starts + lengths
-        if (starts[1:] < ends[:-1]).any() or ends[-1] > size + 1:
-            raise _fault(rle, shape)
+    ends = pairs.sum(axis=1)
+    if (pairs[1:, 0] < ends[:-1]).any() or (ends[-1:] > size + 1).any():
+        raise _fault(rle, shape)
     return pairs
 
 

@@ -7,13 +7,14 @@ an image called ``NA`` is no missing value.
 
 import csv
 import io
-import os
-from collections.abc import Iterable, Iterator
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from medseg import project
-from medseg.atomic import explained
+from medseg.atomic import replacing_file
 from medseg.errors import MedsegError
 
 HEADER = ("image_name", "class", "rle")
@@ -40,23 +41,10 @@ def write(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
 
 def stream(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
     """As :func:`write`, for rows that are known to be sound."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = temporary.open("w", encoding="utf-8", newline="")
-        with file:
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(HEADER)
-            for row in rows:  # outside of explained(): making a row may read files
-                with explained(path):
-                    lines.writerow(row)
-            with explained(path):
-                file.flush()
-        with explained(path):
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(HEADER)
+        lines.writerows(rows)
 
 
 def read(path: Path) -> Iterator[Row]:
@@ -66,24 +54,77 @@ def read(path: Path) -> Iterator[Row]:
         MedsegError: no such file, another header, a row of other than three fields, an empty name, a name that is not
             UTF-8, or a mask that is there twice; the message names file and line.
     """
-    seen: dict[tuple[str, str], int] = {}
-    with opened(path) as file:
-        for number, line in enumerate(file, 2):
-            if line.isspace():
-                continue
-            row = parse(line, path, number)
-            first = seen.setdefault(row[:2], number)
-            if first != number:
-                raise twice(path, number, row, first)
-            yield row
+    with Submission(path) as submission:
+        yield from map(submission.row, submission.places)
 
 
-def opened(path: Path) -> io.BufferedReader:
-    """The file, read up to its first row.
+class Submission:
+    """A submission whose masks are read on demand, in whatever order; use it as a context. No code is kept in memory.
+
+    Attributes:
+        path: of the file.
+        places: for each mask, by names of image and class and in the order of the file, its line (from 1) and the byte
+            where it begins.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the names of all rows.
+
+        Raises:
+            MedsegError: as :func:`read`.
+        """
+        self.path = path
+        self.places: dict[tuple[str, str], tuple[int, int]] = {}
+        self._file = _opened(path)
+        try:
+            place = self._file.tell()
+            for number, line in enumerate(self._file, 2):
+                if not line.isspace():
+                    image_name, class_name, _ = _parse(line, path, number)
+                    names = sys.intern(image_name), sys.intern(class_name)
+                    first, _ = self.places.setdefault(names, (number, place))
+                    if first != number:
+                        raise MedsegError(
+                            f"{project.display(path)}, line {number}: found {names[1]} of {names[0]} again, which line "
+                            f"{first} holds. Expected each class of a picture once. Remove one of the two."
+                        )
+                place += len(line)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> "Submission":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def row(self, names: tuple[str, str]) -> Row:
+        """The mask of an image and a class."""
+        number, place = self.places[names]
+        self._file.seek(place)
+        return _parse(self._file.readline(), self.path, number)
+
+
+def check_same_masks(submissions: Sequence[Submission]) -> None:
+    """Assert that all files hold the same masks.
 
     Raises:
-        MedsegError: no such file, or another header.
+        MedsegError: names the file and the masks it lacks.
     """
+    for one, other in itertools.permutations(submissions, 2):
+        absent = [f"{names[1]} of {names[0]}" for names in other.places if names not in one.places]
+        if absent:
+            shown = ", ".join(absent[:10]) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")
+            raise MedsegError(
+                f"{project.display(one.path)} has no row for {shown}; {project.display(other.path)} has. "
+                "Expected the same pictures and classes in every submission, with an empty code for an empty "
+                "mask. Predict the missing ones, or leave the file out."
+            )
+
+
+def _opened(path: Path) -> io.BufferedReader:
+    """The file, read up to its first row."""
     try:
         file = path.open("rb")
     except OSError as error:
@@ -102,12 +143,7 @@ def opened(path: Path) -> io.BufferedReader:
     return file
 
 
-def parse(line: bytes, path: Path, number: int) -> Row:
-    """The row in a line of the file ``path``; ``number`` counts from 1.
-
-    Raises:
-        MedsegError: as :func:`read`.
-    """
+def _parse(line: bytes, path: Path, number: int) -> Row:
     # Not the csv module: it gives up on fields above a limit of 128 kB, and a code holds no comma.
     names, _, rle = line.rpartition(b",")
     try:
@@ -121,14 +157,6 @@ def parse(line: bytes, path: Path, number: int) -> Row:
             "Fix the line or write the file again."
         ) from None
     return Row(image_name, class_name, code)
-
-
-def twice(path: Path, number: int, row: tuple[str, ...], first: int) -> MedsegError:
-    """The complaint about a mask that an earlier line holds already."""
-    return MedsegError(
-        f"{project.display(path)}, line {number}: found {row[1]} of {row[0]} again, which line {first} holds. Expected "
-        "each class of a picture once. Remove one of the two."
-    )
 
 
 def _names(text: str) -> tuple[str, str]:

@@ -1,10 +1,10 @@
 """Measures of classes per image, from a confusion matrix; and the class that a segmented image belongs to."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
 from medseg.errors import MedsegError
 
@@ -40,16 +40,12 @@ def classify(true: Sequence[int], predicted: Sequence[int], classes: int) -> Cla
     if len(true) != len(predicted) or both.min() < 0 or both.max() >= classes:
         raise ValueError(f"expected two lists of classes 0 to {classes - 1} of the same length")
     matrix = confusion_matrix(true, predicted, labels=range(classes))
-    right, actual, named = np.diag(matrix), matrix.sum(1), matrix.sum(0)
-    recall = right / np.maximum(actual, 1)
-    precision = right / np.maximum(named, 1)
-    f1 = 2 * right / np.maximum(actual + named, 1)
-    occurs = actual + named > 0
+    macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
     return Classification(
-        float(right.sum() / matrix.sum()),
-        float(recall[actual > 0].mean()),
-        float(precision[occurs].mean()),
-        float(f1[occurs].mean()),
+        float(accuracy_score(true, predicted)),
+        float(recall_score(true, predicted, labels=np.unique(true), **macro)),
+        float(precision_score(true, predicted, **macro)),
+        float(f1_score(true, predicted, **macro)),
         matrix,
     )
 

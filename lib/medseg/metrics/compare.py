@@ -123,7 +123,7 @@ def compare_runs(
     k (k - 1) / 2 pairs against the best run, because the best is picked by looking at the results.
 
     Args:
-        cases_by_run: for each run its ``cases.csv`` (see :data:`medseg.metrics.overlap.CASE_COLUMNS`), with measures.
+        cases_by_run: for each run its ``cases.csv``, with measures.
         metric: column of a measure; see :mod:`medseg.evaluation.measures`.
         reference: run to compare with; None takes the run of best mean on each test set.
         lower_is_better: of two values of the metric.

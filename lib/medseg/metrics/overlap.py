@@ -15,9 +15,6 @@ from medseg.errors import MedsegError
 
 COUNTS = ("tp", "fp", "fn", "tn")
 OVERLAP = ("dice", "iou", "precision", "recall")
-CASE_COLUMNS = ("test_set", "case_id", "group", "class", *COUNTS, *OVERLAP)
-"""First columns of ``cases.csv``, one row per test set, case and class; the other measures of
-its kind of label follow (see ``medseg.evaluation.measures``)."""
 
 _NAMED = 10  # cases named in a message before "and N more"
 

@@ -19,14 +19,11 @@ saves predictions, and ``main.m`` and ``Fmeasure_calu.m`` of its evaluation tool
 
 import numpy as np
 
-NORMALISE = True
-"""Whether each prediction is stretched to 0..1."""
-
 LEVELS = 256
 """Grey levels that a prediction is kept with, and the number of thresholds, which ``py_sod_metrics`` fixes."""
 
 RULE = (
-    f"PraNet: probability at native size, {'stretched to 0..1 per picture, ' if NORMALISE else ''}{LEVELS} levels, "
+    f"PraNet: probability at native size, stretched to 0..1 per picture, {LEVELS} levels, "
     f"{LEVELS} thresholds from 1 to 0, positive at or above the threshold"
 )
 """The rules in a line, for the record of a run."""
@@ -41,7 +38,7 @@ MEASURES = {
     "greatest)",
     "mae": "mean absolute difference of map and truth, without threshold (Perazzi et al. 2012, CVPR)",
 }
-"""Columns that :func:`saliency_measures` gives, in this order, and the rule of each. Of ``mae`` less is better."""
+"""Columns that :meth:`SaliencySummary.add` gives, in this order, and the rule of each. Of ``mae`` less is better."""
 
 
 class SaliencySummary:
@@ -52,11 +49,26 @@ class SaliencySummary:
         self._e_curves = np.zeros(LEVELS)
 
     def add(self, probability: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-        """Score one case; arguments, result and errors as of :func:`saliency_measures`."""
+        """Score one case: the columns of :data:`MEASURES`.
+
+        Args:
+            probability: (H, W), floating, in [0, 1].
+            truth: (H, W), bool or uint8 with the values 0 and 1.
+
+        Returns:
+            In [0, 1], except that the E-measure divides by one pixel less than there are, as its authors do, and
+            reaches H W / (H W - 1). NaN everywhere for an empty truth.
+
+        Raises:
+            ValueError: shapes differ or are not two-dimensional, the probability leaves [0, 1] or is not a number, or
+                the truth is not a binary mask.
+        """
+        _check(probability, truth)
+        if not truth.any():
+            return dict.fromkeys(MEASURES, float("nan"))
         values, e_curve = _measure(probability, truth)
-        if e_curve is not None:
-            self._cases.append(values)
-            self._e_curves += e_curve
+        self._cases.append(values)
+        self._e_curves += e_curve
         return values
 
     def summary(self) -> dict[str, float]:
@@ -68,29 +80,8 @@ class SaliencySummary:
         return {**means, "e_max": float(self._e_curves.max() / n), "n_scored": n}
 
 
-def saliency_measures(probability: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """The columns of :data:`MEASURES` for one case.
-
-    Args:
-        probability: (H, W), floating, in [0, 1].
-        truth: (H, W), bool or uint8 with the values 0 and 1.
-
-    Returns:
-        In [0, 1], except that the E-measure divides by one pixel less than there are, as its authors do, and reaches
-        H W / (H W - 1). NaN everywhere for an empty truth.
-
-    Raises:
-        ValueError: shapes differ or are not two-dimensional, the probability leaves [0, 1] or is not a number, or the
-            truth is not a binary mask.
-    """
-    return _measure(probability, truth)[0]
-
-
-def _measure(probability: np.ndarray, truth: np.ndarray) -> tuple[dict[str, float], np.ndarray | None]:
-    """The measures of a case, and its E-measure at each threshold from 1 down to 0; no curve for an empty truth."""
-    _check(probability, truth)
-    if not truth.any():
-        return dict.fromkeys(MEASURES, float("nan")), None
+def _measure(probability: np.ndarray, truth: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
+    """The measures of a case, and its E-measure at each threshold from 1 down to 0."""
     # Imported on use: it brings scikit-image and scikit-learn along and takes seconds.
     from py_sod_metrics import MAE, DICEHandler, Emeasure, FmeasureV2, IOUHandler, Smeasure, WeightedFmeasure
 
@@ -114,10 +105,10 @@ def _measure(probability: np.ndarray, truth: np.ndarray) -> tuple[dict[str, floa
 
 
 def as_saved(probability: np.ndarray) -> np.ndarray:
-    """The map that is scored: stretched to 0..1 if :data:`NORMALISE`, in :data:`LEVELS` grey levels, float64."""
+    """The map that is scored: stretched to 0..1, in :data:`LEVELS` grey levels, float64."""
     values = probability.astype(np.float64)
     low, high = values.min(), values.max()
-    if NORMALISE and high > low:
+    if high > low:
         values = (values - low) / (high - low)
     return np.rint(values * (LEVELS - 1)) / (LEVELS - 1)
 

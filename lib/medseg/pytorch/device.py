@@ -6,8 +6,7 @@ from typing import Literal
 import torch
 
 from medseg.errors import MedsegError
-from medseg.experiments.memory import peak_resident_mb
-from medseg.experiments.provenance import processor_name
+from medseg.experiments.provenance import peak_resident_mb, processor_name
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from medseg.errors import MedsegError
-from medseg.experiments.memory import peak_resident_mb
-from medseg.experiments.provenance import processor_name
+from medseg.experiments.provenance import peak_resident_mb, processor_name
 from medseg.tf_shared.room import keras, tf
 
 

@@ -2,7 +2,7 @@
 
 import psutil
 
-from medseg.experiments.memory import peak_resident_mb
+from medseg.experiments.provenance import peak_resident_mb
 
 
 def test_the_peak_is_no_less_than_what_is_taken_now():
