@@ -25,8 +25,7 @@ import torch
 from medseg.datasets.polygons import PolygonSet, rasterise
 from medseg.masks import rle
 from medseg.masks.postprocess import postprocess
-from medseg.metrics.counts import confusion_counts
-from medseg.metrics.overlap import dice
+from medseg.metrics.overlap import confusion_counts, dice
 from medseg.studies.handbone.bones import CLASSES
 from phantoms.handbone.sample import draw_hand
 

@@ -1,4 +1,4 @@
-from medseg.names import did_you_mean, nearest
+from medseg.names import did_you_mean, listed, nearest
 
 
 def test_the_nearest_name_is_found_whatever_the_case():
@@ -6,3 +6,8 @@ def test_the_nearest_name_is_found_whatever_the_case():
     assert nearest("resnet", ["resnet34", "resnet18", "vgg16"], most=3) == ["resnet34", "resnet18"]
     assert did_you_mean("dise", {"dice": 1, "bce": 2}) == " Did you mean 'dice'?"
     assert did_you_mean("xyz", ["dice"]) == ""
+
+
+def test_many_names_are_cut_short():
+    assert listed(["a", 1, "b"]) == "a, 1, b"
+    assert listed("abcd", most=2) == "a, b and 2 more"

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +37,25 @@ def explained(target: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _replacing(path: Path, temporary: Path) -> Iterator[Path]:
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write ``data`` under a temporary name beside ``path``, then rename.
 
     Raises:
         MedsegError: the disk is full, read-only or closed to this user; ``path`` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with explained(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with _replacing(path, path.with_name(f".{path.name}.{os.getpid()}.partial")) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -63,30 +68,22 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-@contextmanager
-def replacing_file(path: Path) -> Iterator[Path]:
+def replacing_file(path: Path) -> AbstractContextManager[Path]:
     """Yield a name beside ``path``, with the same ending, for what takes its place when the block ends well.
 
     For libraries that write files by name. Only one process at a time may replace the same file.
 
     Raises:
-        MedsegError: the disk is full, read-only or closed to this user; ``path`` is as it was.
+        MedsegError: as :func:`write_bytes`.
     """
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    return _replacing(path, path.with_name(f".{path.stem}.partial{path.suffix}"))
 
 
 def link(source: Path, target: Path) -> None:
     """Give a file a second name, ``target``; a copy where the disk cannot do that.
 
     Raises:
-        MedsegError: as :func:`replacing_file`.
+        MedsegError: as :func:`write_bytes`.
     """
     with replacing_file(target) as temporary:
         temporary.unlink(missing_ok=True)

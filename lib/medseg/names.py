@@ -1,4 +1,4 @@
-"""The known names that a misspelt one comes nearest to, for messages."""
+"""Names in messages: the known ones that a misspelt one comes nearest to, and the first of many."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -13,3 +13,9 @@ def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'NAME'?`` with the nearest name, or nothing; to be put behind a sentence."""
     return "".join(f" Did you mean {match!r}?" for match in nearest(name, known))
+
+
+def listed(names: Iterable[object], most: int = 10) -> str:
+    """The first ``most`` names, and how many more there are."""
+    texts = [str(name) for name in names]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")

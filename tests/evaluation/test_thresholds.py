@@ -3,8 +3,7 @@ import pytest
 
 from medseg.errors import MedsegError
 from medseg.evaluation.thresholds import GRID, ThresholdFit
-from medseg.metrics.counts import confusion_counts
-from medseg.metrics.overlap import dice
+from medseg.metrics.overlap import confusion_counts, dice
 
 
 def brute_force(cases):

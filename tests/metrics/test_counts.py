@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from sklearn.metrics import confusion_matrix
 
-from medseg.metrics.counts import Counts, confusion_counts
+from medseg.metrics.overlap import Counts, confusion_counts
 
 PREDICTION = np.array([[1, 1, 1, 0], [0, 0, 0, 0]], np.uint8)
 TRUTH = np.array([[0, 1, 1, 1], [1, 1, 0, 0]], np.uint8)

@@ -9,8 +9,7 @@ import pandas as pd
 from medseg.datasets import index
 from medseg.experiments.runs import Run, prepare_run, training
 from medseg.masks import rle
-from medseg.metrics.counts import confusion_counts
-from medseg.metrics.overlap import with_overlap
+from medseg.metrics.overlap import confusion_counts, with_overlap
 
 HEIGHT, WIDTH = 144, 176
 TEST_SETS = {"ClinicDB": 20, "ETIS": 16}

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from medseg import project, registry
@@ -60,19 +59,6 @@ def test_cases(run: Run, dataset: PreparedDataset) -> pd.DataFrame:
     if cases.empty:
         raise MedsegError(f"{dataset.info['name']} has no test cases. Prepare it so that there is a test set.")
     return cases
-
-
-def check_finite(run: Run, case_id: str, probability: np.ndarray) -> None:
-    """Assert that a network gives numbers.
-
-    Raises:
-        MedsegError: it gives NaN or infinity.
-    """
-    if not np.isfinite(probability).all():
-        raise MedsegError(
-            f"The network of run {run.id} gives no number for {case_id}: its training diverged. Train again with a "
-            "lower learning rate, or in fp32."
-        )
 
 
 def case_table(counted: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import numpy as np
 
 from medseg.errors import MedsegError
 from medseg.metrics import boundary, overlap, saliency
-from medseg.metrics.counts import Counts, confusion_counts
+from medseg.metrics.overlap import Counts, confusion_counts
 
 KINDS = ("binary", "overlapping", "class_map")
 """Kinds of label: one class; several that may share pixels, each scored by itself; several of which a pixel has one,
@@ -152,7 +152,6 @@ def score(
     """Counts (tp, fp, fn, tn) and every measure of ``kind``, by column.
 
     Args:
-        kind: of label.
         predicted: (H, W), bool.
         truth: the same shape, bool or uint8 with the values 0 and 1.
         tolerance: of the surface Dice, pixels.

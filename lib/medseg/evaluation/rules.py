@@ -12,7 +12,7 @@ from medseg import registry
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.evaluation import kinds
-from medseg.evaluation.common import check_finite, check_trained_on
+from medseg.evaluation.common import check_trained_on
 from medseg.evaluation.thresholds import ThresholdFit
 from medseg.experiments.progress import Progress
 from medseg.experiments.runs import Run
@@ -20,6 +20,7 @@ from medseg.masks import crf
 from medseg.masks.postprocess import postprocess
 
 POSTPROCESSING = ("none", "holes", "largest", "both")
+_PARAMETERS = ("thresholds", "postprocess", "crf")
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,8 @@ class MaskRules:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any], threshold: float = 0.5) -> "MaskRules":
-        """The rules that a training's parameters ask for; what they do not mention is not done.
-
-        Raises:
-            MedsegError: as :class:`MaskRules`.
-        """
-        return cls(
-            parameters.get("thresholds", "fixed"),
-            parameters.get("postprocess", "none"),
-            parameters.get("crf", False),
-            threshold,
-        )
-
-    def probability(self, picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
-        """The probability that is thresholded."""
-        return crf.refine(picture, probability) if self.crf else probability
+        """The rules that a training's parameters ask for; what they do not mention is not done."""
+        return cls(**{name: parameters[name] for name in _PARAMETERS if name in parameters}, threshold=threshold)
 
     def mask(self, probability: np.ndarray, threshold: float) -> np.ndarray:
         """The mask (H, W) bool of a probability (H, W)."""
@@ -156,7 +144,7 @@ class Segmenter:
         return {
             "threshold": low if low == high else f"{low:.2f} to {high:.2f}",
             "rule": f"{what} above {f'{low:g}, fixed in advance' if fixed else fitted}",
-            "rules": {name: getattr(self.rules, name) for name in ("thresholds", "postprocess", "crf")},
+            "rules": {name: getattr(self.rules, name) for name in _PARAMETERS},
             **({} if fixed else {"thresholds": dict(zip(self.kind.scored, self.thresholds, strict=True))}),
         }
 
@@ -178,8 +166,13 @@ class Segmenter:
             probability = maps[number]
             if probability.shape != picture.shape[:2]:
                 raise ValueError(f"{name}: probabilities {probability.shape}, picture {picture.shape[:2]}")
-            check_finite(self.run, f"{name} ({scored[number]})" if len(scored) > 1 else name, probability)
-            yield number, self.rules.probability(picture, probability)
+            if not np.isfinite(probability).all():
+                case = f"{name} ({scored[number]})" if len(scored) > 1 else name
+                raise MedsegError(
+                    f"The network of run {self.run.id} gives no number for {case}: its training diverged. Train again "
+                    "with a lower learning rate, or in fp32."
+                )
+            yield number, crf.refine(picture, probability) if self.rules.crf else probability
 
     def _segment(self, picture: np.ndarray, maps: kinds.Maps, name: str) -> Segmentation:
         last = None

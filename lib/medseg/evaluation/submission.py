@@ -16,8 +16,7 @@ from medseg.evaluation.rules import MaskRules, Segmenter
 from medseg.experiments.progress import Progress
 from medseg.experiments.runs import Run
 from medseg.masks import rle, submission
-from medseg.metrics.counts import confusion_counts
-from medseg.metrics.overlap import with_overlap
+from medseg.metrics.overlap import confusion_counts, with_overlap
 
 
 def predict_folder(run: Run, predict: kinds.Predictor, pictures: Path, out: Path) -> int:

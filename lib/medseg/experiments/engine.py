@@ -19,10 +19,9 @@ _POLL_SECONDS = 0.3
 
 
 def local_slots(workers: int | None = None) -> list[dict[str, str]]:
-    """Slots of this machine, each for one notebook at a time: one per visible GPU, else shares of the CPU.
+    """Slots of this machine, each for one notebook at a time, as variables of its environment.
 
-    Args:
-        workers: how many runs at a time. None: one per GPU; without a GPU two where there are two cores or more.
+    ``workers`` of them; None: one per visible GPU, without a GPU two where there are two cores or more.
     """
     gpus = _visible_gpus()
     if gpus:

@@ -37,11 +37,7 @@ def run_id(
     fingerprint: str,
     files: Mapping[str, tuple[str, str]] | None = None,
 ) -> str:
-    """Readable slug + 8 hex digits of sha256(study, stage, question, dataset fingerprint).
-
-    Args:
-        files: as for :func:`question`.
-    """
+    """Readable slug + 8 hex digits of sha256(study, stage, question, dataset fingerprint); see :func:`question`."""
     asked = question(parameters, files)
     text = json.dumps([study, stage, asked, fingerprint], sort_keys=True, ensure_ascii=False)
     words = [f"s{asked[k]}" if k == "seed" else str(asked[k]) for k in IN_SLUG if k in asked]
@@ -61,11 +57,7 @@ def weights_files(parameters: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def readable_weights(record: Mapping[str, Any]) -> dict[str, str]:
-    """What a person reads instead of the path of a file of weights: its name and the first digits of its sha256.
-
-    Args:
-        record: of a run.
-    """
+    """What a person reads instead of the path of a file of weights: its name and the first digits of its sha256."""
     described = {name: f"{file} ({digest[:8]})" for name, (file, digest) in record.get("weights_files", {}).items()}
     parameters = record.get("parameters", {})
     plain = {name: Path(parameters[name]).name for name in WEIGHTS if Path(str(parameters.get(name, ""))).suffix}

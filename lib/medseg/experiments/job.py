@@ -1,6 +1,7 @@
 """One run from its parameters to its scored cases: training and evaluation, a process each."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,38 +54,25 @@ def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: 
     seconds = 0.0
     environment = {**slot, project.RUNS_VARIABLE: str(job.folder.parent.parent)}
     if run.record.get("status") != "finished":
-        done = _stage(job, job.stage, job.parameters, "run.json", environment, timeout, stop)
+        train = partial(_stage, job, job.stage, job.parameters, "run.json", timeout=timeout, stop=stop)
+        done = train(environment)
         if done.outcome == "failed" and OUT_OF_MEMORY in (run.record.get("error") or "").lower():
-            retry = {**environment, HALVINGS_VARIABLE: "1"}
-            done = _stage(job, job.stage, job.parameters, "run.json", retry, timeout, stop)
+            done = train({**environment, HALVINGS_VARIABLE: "1"})
         seconds += done.seconds
         if done.outcome == "done" and run.record.get("status") != "finished":
             done = replace(done, outcome="failed", error=run.record.get("error") or "ended before the training did")
         if done.outcome != "done":
             return _ended(job, run, done, seconds)
-    done = _stage(job, EVALUATE, {"run_id": str(job.folder)}, "cases.csv", environment, timeout, stop)
+    done = _stage(job, EVALUATE, {"run_id": str(job.folder)}, "cases.csv", environment, timeout=timeout, stop=stop)
     return _ended(job, run, done, seconds + done.seconds)
 
 
 def _stage(
-    job: Job,
-    stage: str,
-    parameters: dict[str, Any],
-    result: str,
-    environment: dict[str, str],
-    timeout: float | None,
-    stop: Any,
+    job: Job, stage: str, parameters: dict[str, Any], result: str, environment: dict[str, str], **limits: Any
 ) -> Execution:
     notebook = project.root() / "notebooks" / job.study / f"{stage}.ipynb"
-    return run_notebook(
-        notebook,
-        job.folder / notebook.name,
-        parameters,
-        result=job.folder / result,
-        environment=environment,
-        timeout=timeout,
-        stop=stop,
-    )
+    output, written = job.folder / notebook.name, job.folder / result
+    return run_notebook(notebook, output, parameters, result=written, environment=environment, **limits)
 
 
 def _ended(job: Job, run: Run, done: Execution, seconds: float) -> Outcome:
@@ -103,7 +91,7 @@ def default_run(study: str, stage: str) -> Run:
     parameters = read_schema(notebook).complete({}, project.display(notebook))
     run = prepare_run(study, stage, parameters, sample.load(parameters["data"]))
     if run.record.get("status") != "finished":
-        done = _stage(Job(run.folder, study, stage, parameters), stage, parameters, "run.json", {}, None, None)
+        done = _stage(Job(run.folder, study, stage, parameters), stage, parameters, "run.json", {})
         if run.record.get("status") != "finished":
             raise MedsegError(f"The default run of {stage} failed: {done.error} (log: {project.display(done.log)}).")
     return run

@@ -75,7 +75,6 @@ def finish(
     """Say in the record that the training ended well, and what came out of it.
 
     Args:
-        parameters: of the run.
         history: one row per epoch and split; ``seconds`` of a ``train`` row are those of the whole epoch.
         metric: column of ``history`` by whose greatest validation value the checkpoint was chosen.
         rule: how it was chosen, for a person.

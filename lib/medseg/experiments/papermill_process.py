@@ -28,12 +28,8 @@ class AnnotatedParameters(PythonTranslator):
 
     @classmethod
     def inspect(cls, parameters_cell: Any) -> list[Parameter]:
-        """Every ``name: type = value  # meaning`` of the cell; papermill's own reading where it is no Python."""
+        """Every ``name: type = value  # meaning`` of the cell."""
         source = parameters_cell["source"]
-        try:
-            nodes = ast.parse(source).body
-        except SyntaxError:
-            return super().inspect(parameters_cell)
         meanings = params.meanings(source)
         return [
             Parameter(
@@ -42,7 +38,7 @@ class AnnotatedParameters(PythonTranslator):
                 default=ast.unparse(node.value),
                 help=meanings.get(node.target.id, ""),
             )
-            for node in nodes
+            for node in ast.parse(source).body
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
         ]
 

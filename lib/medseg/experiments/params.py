@@ -46,7 +46,6 @@ class Schema:
         """All parameters: ``values``, and the notebook's defaults for the rest.
 
         Args:
-            values: by parameter name.
             where: what a message names as the place of the values, such as a sweep file and row.
 
         Raises:

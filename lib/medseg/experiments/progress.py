@@ -8,11 +8,7 @@ from medseg import atomic
 
 
 class Progress:
-    """Progress of a long step of a notebook.
-
-    Args:
-        folder: where ``progress.json`` is kept up to date; None: nowhere.
-    """
+    """Progress of a long step of a notebook; ``folder`` has it as ``progress.json``, unless it is None."""
 
     def __init__(self, folder: Path | None) -> None:
         self._file = folder / "progress.json" if folder else None

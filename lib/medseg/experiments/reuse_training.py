@@ -22,12 +22,7 @@ _RESULTS = ("device", "model", "batch", "selection", "durations", "peak_memory_m
 
 
 def find_finished_training(run: Run, parameters: Mapping[str, Any]) -> Run | None:
-    """A finished run of the same study, notebook and data whose training asked the same; None where there is none.
-
-    Args:
-        run: being computed: its record says study, notebook and data.
-        parameters: of ``run``.
-    """
+    """A finished run whose training asked the same as ``run``, which is being computed; None where there is none."""
     record = run.record
     for other in all_runs(record["study"]):
         found = other.record

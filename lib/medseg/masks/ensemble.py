@@ -17,6 +17,7 @@ Weights are compared exactly, as the decimal numbers that they read as: 0.1 + 0.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
+from functools import cache
 from math import isfinite
 from pathlib import Path
 
@@ -131,19 +132,16 @@ class _Vote:
 
     def _rule_of(self, weights: list[Fraction]) -> Callable[[np.ndarray], np.ndarray]:
         bar = sum(weights) * self._threshold
-        known: dict[int, bool] = {}
 
+        @cache
         def chosen(pattern: int) -> bool:
             if self._rule == "intersection":
                 return pattern == (1 << self._models) - 1
-            return sum(weight for model, weight in enumerate(weights) if pattern >> model & 1) > bar
+            return bool(sum(weight for model, weight in enumerate(weights) if pattern >> model & 1) > bar)
 
         def decide(patterns: np.ndarray) -> np.ndarray:
             different, which = np.unique(patterns, return_inverse=True)
-            for pattern in different.tolist():
-                if pattern not in known:
-                    known[pattern] = bool(chosen(pattern))
-            return np.array([known[pattern] for pattern in different.tolist()], bool)[which]
+            return np.array([chosen(pattern) for pattern in different.tolist()], bool)[which]
 
         return decide
 

@@ -38,13 +38,12 @@ def draw(picture: np.ndarray, mask: np.ndarray, colour: Sequence[int], width: in
     cv2.drawContours(picture, contours, -1, tuple(map(int, colour)), width, cv2.LINE_AA, offset=(left, top))
 
 
-def tint(picture: np.ndarray, masks: np.ndarray, opacity: float = 0.5) -> np.ndarray:
-    """A picture with every mask in the colour of its class; where classes overlap, in the mean of their colours.
+def tint(picture: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """A picture half covered by every mask in the colour of its class, where classes overlap in the mean of theirs.
 
     Args:
         picture: (H, W) or (H, W, 3) uint8, RGB.
         masks: (C, H, W), true where not 0.
-        opacity: of the colours, 0 to 1.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -55,5 +54,5 @@ def tint(picture: np.ndarray, masks: np.ndarray, opacity: float = 0.5) -> np.nda
         count[mask] += 1
     drawn = (picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)).astype(np.float32)
     covered = count > 0
-    drawn[covered] = (1 - opacity) * drawn[covered] + opacity * total[covered] / count[covered, None]
+    drawn[covered] = (drawn[covered] + total[covered] / count[covered, None]) / 2
     return drawn.round().astype(np.uint8)

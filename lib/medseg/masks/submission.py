@@ -16,6 +16,7 @@ from typing import NamedTuple
 from medseg import project
 from medseg.atomic import replacing_file
 from medseg.errors import MedsegError
+from medseg.names import listed
 
 HEADER = ("image_name", "class", "rle")
 _BOM = b"\xef\xbb\xbf"
@@ -115,9 +116,8 @@ def check_same_masks(submissions: Sequence[Submission]) -> None:
     for one, other in itertools.permutations(submissions, 2):
         absent = [f"{names[1]} of {names[0]}" for names in other.places if names not in one.places]
         if absent:
-            shown = ", ".join(absent[:10]) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")
             raise MedsegError(
-                f"{project.display(one.path)} has no row for {shown}; {project.display(other.path)} has. "
+                f"{project.display(one.path)} has no row for {listed(absent)}; {project.display(other.path)} has. "
                 "Expected the same pictures and classes in every submission, with an empty code for an empty "
                 "mask. Predict the missing ones, or leave the file out."
             )

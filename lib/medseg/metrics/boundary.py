@@ -25,8 +25,7 @@ def hd95(predicted: np.ndarray, truth: np.ndarray) -> float:
     al. 2018 (arXiv 1809.04430). Tools that take the percentile of both directions together give smaller values.
 
     Args:
-        predicted: (H, W), bool or uint8 with the values 0 and 1.
-        truth: the same shape, bool or uint8 with the values 0 and 1.
+        predicted, truth: (H, W) of one shape, bool or uint8 with the values 0 and 1.
 
     Returns:
         NaN where both are empty, the diagonal of the picture, sqrt(H^2 + W^2), where one is.

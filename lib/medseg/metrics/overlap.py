@@ -1,4 +1,4 @@
-"""Overlap measures from counts, per case and summarised.
+"""Counts of true and false pixels, and overlap measures from them, per case and summarised.
 
 One rule for all four measures: where truth and prediction are both empty there is nothing to measure, the value is
 NaN and is left out of means. Everywhere else an empty denominator gives 0: empty truth with a prediction (a false
@@ -6,17 +6,44 @@ positive) and a structure that was missed altogether both count, they do not van
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from medseg.errors import MedsegError
+from medseg.names import listed
 
 COUNTS = ("tp", "fp", "fn", "tn")
 OVERLAP = ("dice", "iou", "precision", "recall")
 
-_NAMED = 10  # cases named in a message before "and N more"
+
+class Counts(NamedTuple):
+    """Pixels of one class in one picture: true and false positives, false and true negatives."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+
+def confusion_counts(prediction: np.ndarray, truth: np.ndarray) -> Counts:
+    """Count the pixels of one class at the resolution of the arrays.
+
+    Args:
+        prediction, truth: (H, W) of one shape, bool or uint8 with the values 0 and 1.
+
+    Raises:
+        ValueError: shapes differ or are not two-dimensional, or an array is not a binary mask.
+    """
+    if prediction.ndim != 2 or prediction.shape != truth.shape:
+        raise ValueError(f"expected two masks (H, W) of one shape, got {prediction.shape} and {truth.shape}")
+    predicted, true = _as_bool(prediction, "prediction"), _as_bool(truth, "truth")
+    tp = np.count_nonzero(predicted & true)
+    fp = np.count_nonzero(predicted) - tp
+    fn = np.count_nonzero(true) - tp
+    return Counts(int(tp), int(fp), int(fn), int(truth.size - tp - fp - fn))
 
 
 def dice(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> float | np.ndarray:
@@ -76,9 +103,7 @@ def with_overlap(cases: pd.DataFrame) -> pd.DataFrame:
     incomplete = cases[list(COUNTS)].isna().any(axis=1)
     if incomplete.any():
         names = cases.loc[incomplete, "case_id"] if "case_id" in cases.columns else cases.index[incomplete]
-        raise MedsegError(
-            f"The table of cases has no counts for {_listed(names)}. Score the run again with 3_evaluate."
-        )
+        raise MedsegError(f"The table of cases has no counts for {listed(names)}. Score the run again with 3_evaluate.")
     counts = cases["tp"], cases["fp"], cases["fn"]
     return cases.assign(dice=dice(*counts), iou=iou(*counts), precision=precision(*counts), recall=recall(*counts))
 
@@ -148,7 +173,7 @@ def check_complete(cases: pd.DataFrame, expected_ids: Iterable[str]) -> None:
     doubled = [f"{case} ({name})" for case, name in dict.fromkeys(scored[scored.duplicated()])]
     unexpected = sorted(ids - set(expected))
     problems = (("not scored", absent + partial), ("scored more than once", doubled), ("not expected", unexpected))
-    found = [f"{what}: {_listed(names)}" for what, names in problems if names]
+    found = [f"{what}: {listed(names)}" for what, names in problems if names]
     if found:
         raise MedsegError(
             f"The table of cases is not complete ({len(expected)} cases expected); {'; '.join(found)}. "
@@ -166,7 +191,12 @@ def _ratio(part: np.ndarray, whole: np.ndarray, anything: np.ndarray) -> float |
     return float(ratio) if ratio.ndim == 0 else ratio
 
 
-def _listed(names: Iterable[object]) -> str:
-    texts = [str(name) for name in names]
-    rest = len(texts) - _NAMED
-    return ", ".join(texts[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+def _as_bool(mask: np.ndarray, name: str) -> np.ndarray:
+    if mask.dtype == bool:
+        return mask
+    if mask.dtype != np.uint8:
+        raise ValueError(f"{name} must be bool or uint8, got {mask.dtype}; threshold it first")
+    # 0/255 masks would count right and 0/2 masks wrong, so neither is let through.
+    if mask.size and mask.max() > 1:
+        raise ValueError(f"{name} must hold 0 and 1 only, got values up to {mask.max()}")
+    return mask.view(bool)

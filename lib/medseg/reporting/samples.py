@@ -11,8 +11,7 @@ from medseg.datasets.index import PreparedDataset
 from medseg.evaluation import kinds
 from medseg.evaluation.rules import Segmentation
 from medseg.masks import outlines
-from medseg.metrics.counts import confusion_counts
-from medseg.metrics.overlap import dice
+from medseg.metrics.overlap import confusion_counts, dice
 from medseg.reporting import style
 from medseg.reporting.fragments import Figure
 
