@@ -1,6 +1,7 @@
 """Studies are found by their folders, and what they say of themselves is true."""
 
 import importlib.util
+import pkgutil
 
 import pytest
 
@@ -25,8 +26,8 @@ def test_what_a_study_names_is_there(name):
             assert importlib.util.find_spec(module), module
     assert study.demo
     assert all((notebooks / "sweeps" / f"{sweep}.yaml").is_file() for sweep in study.demo)
-    assert callable(registry.function(study.prepare))
-    assert callable(registry.function(study.sample))
+    assert callable(pkgutil.resolve_name(study.prepare))
+    assert callable(pkgutil.resolve_name(study.sample))
 
 
 def test_what_is_not_there_is_said():

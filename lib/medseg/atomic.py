@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from medseg import project
 from medseg.errors import MedsegError
@@ -35,6 +35,17 @@ def explained(target: Path) -> Iterator[None]:
             f"Could not write {project.display(target)}: {error.strerror or error}. {advice}. "
             "What was there before is unchanged."
         ) from error
+
+
+@contextmanager
+def holding(lock: BaseFileLock, message: str) -> Iterator[None]:
+    """Hold ``lock``; ``message`` is the :class:`MedsegError` where another process does."""
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        raise MedsegError(message) from None
+    with held:
+        yield
 
 
 @contextmanager
@@ -103,16 +114,10 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     Raises:
         MedsegError: another process is replacing ``target``, or it cannot be written.
     """
+    message = f"Another process is writing {project.display(target)} right now. Wait for it, or end it."
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.parent / f".{target.name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise MedsegError(
-                f"Another process is writing {project.display(target)} right now. Wait for it, or end it."
-            ) from None
-        try:
+        with holding(FileLock(target.parent / f".{target.name}.lock"), message):
             retired = target.parent / f".{target.name}.retired"
             if retired.exists() and not target.exists():  # killed between the two renames below
                 retired.rename(target)
@@ -128,5 +133,3 @@ def replacing_folder(target: Path) -> Iterator[Path]:
                 shutil.rmtree(retired, ignore_errors=True)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
-        finally:
-            lock.release()

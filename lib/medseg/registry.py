@@ -1,14 +1,13 @@
 """What studies there are: every package ``medseg.studies.NAME`` whose module ``study`` says what it is.
 
-Modules and functions are named as text (``package.module:function``), so that asking what there is imports neither a
-framework nor a preparation.
+Modules and functions are named as text (``package.module:function``, for :func:`pkgutil.resolve_name`), so that asking
+what there is imports neither a framework nor a preparation.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from medseg import studies
 from medseg.errors import MedsegError
@@ -90,9 +89,3 @@ def find(name: str) -> Study:
 def every() -> list[Study]:
     """All studies, by name."""
     return [find(name) for name in names()]
-
-
-def function(place: str) -> Callable[..., Any]:
-    """The function that ``module:function`` names; imported now."""
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)

@@ -51,9 +51,9 @@ def test_an_epoch_without_validation_shows_the_best_of_those_before(tmp_path):
 
 def test_best_is_the_earlier_of_two_and_never_what_was_not_scored(tmp_path):
     history = filled(tmp_path, [math.nan, 0.5, 0.7, None, 0.7])
-    assert [row["epoch"] for row in history.ranked("dice")] == [3, 5, 2, 1]
+    assert [row["epoch"] for row in ranked(history.rows, "dice")] == [3, 5, 2, 1]
     assert history.best("dice")["epoch"] == 3
-    assert [row["epoch"] for row in history.ranked("dice", "min")] == [2, 3, 5, 1]
+    assert [row["epoch"] for row in ranked(history.rows, "dice", "min")] == [2, 3, 5, 1]
     assert history.best("loss", "min")["epoch"] == 5
     assert filled(tmp_path, [math.nan, math.nan]).best("dice")["epoch"] == 1
     rows = history.table.to_dict("records")

@@ -1,5 +1,6 @@
 """The built-in sample data: drawn and prepared on first use, so that everything runs from a fresh clone."""
 
+import pkgutil
 from pathlib import Path
 
 from filelock import FileLock
@@ -30,7 +31,7 @@ def ensure_raw(study: str) -> Path:
         with_sample = ", ".join(one.name for one in registry.every() if one.sample)
         raise MedsegError(f"There is no sample data for {study!r}. There is for: {with_sample}.")
     with _lock(study):
-        return registry.function(draw)(raw_folder(study))
+        return pkgutil.resolve_name(draw)(raw_folder(study))
 
 
 def ensure(study: str) -> Path:
@@ -38,7 +39,7 @@ def ensure(study: str) -> Path:
     raw = ensure_raw(study)
     with _lock(study):
         if not (folder(study) / "dataset.json").is_file():
-            registry.function(registry.find(study).prepare)(raw, folder(study))
+            pkgutil.resolve_name(registry.find(study).prepare)(raw, folder(study))
     return folder(study)
 
 

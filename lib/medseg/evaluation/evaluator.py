@@ -123,7 +123,10 @@ def evaluate(
     table = case_table(rows)
     further = {**segment.described(), "surface_tolerance_px": tolerance}
     if binary:
-        figures = {name: _for_json(summary.summary()) for name, summary in summaries.items()}
+        figures = {  # JSON has no NaN
+            test_set: {name: None if math.isnan(value) else value for name, value in summary.summary().items()}
+            for test_set, summary in summaries.items()
+        }
         further["saliency"] = {"rule": RULE, "test_sets": figures}
     write(run, table, encoded, cases["case_id"], started, **further)
     return table
@@ -137,8 +140,3 @@ def _known(value: Any) -> Any:
         return float(value)
     except ValueError:
         return value
-
-
-def _for_json(values: dict[str, float]) -> dict[str, float | None]:
-    """``values`` with None for NaN, which JSON cannot hold."""
-    return {name: None if math.isnan(value) else value for name, value in values.items()}

@@ -70,13 +70,9 @@ class History:
         rest = {"learning_rate": learning_rate, "seconds": round(seconds, 3)}
         self.rows.append({"epoch": epoch, "split": split, **figures, **rest})
 
-    def ranked(self, column: str, mode: Literal["max", "min"] = "max") -> list[Row]:
-        """The validation rows by ``column``, best first: the earlier of two that are equal, what is NaN at the end."""
-        return ranked(self.rows, column, mode)
-
     def best(self, column: str, mode: Literal["max", "min"] = "max") -> Row | None:
-        """The first of :meth:`ranked`; None before the first validation."""
-        return next(iter(self.ranked(column, mode)), None)
+        """The first of :func:`ranked`; None before the first validation."""
+        return next(iter(ranked(self.rows, column, mode)), None)
 
     def write(self) -> None:
         """Write ``history.csv`` and show the line of the last epoch."""
@@ -107,7 +103,7 @@ class History:
 
 
 def ranked(rows: list[Row], column: str, mode: Literal["max", "min"] = "max") -> list[Row]:
-    """As :meth:`History.ranked`, of any rows."""
+    """The validation rows by ``column``, best first: the earlier of two that are equal, what is NaN at the end."""
     sign = -1 if mode == "max" else 1
     validated = [row for row in rows if row["split"] == "validation"]
     return sorted(validated, key=lambda row: math.inf if math.isnan(row[column]) else sign * row[column])

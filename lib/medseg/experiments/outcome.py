@@ -9,20 +9,8 @@ import pandas as pd
 
 from medseg.errors import MedsegError
 from medseg.experiments.job import HALVINGS_VARIABLE, OUT_OF_MEMORY
+from medseg.experiments.provenance import Device
 from medseg.experiments.runs import Run
-
-
-class Device(Protocol):
-    """Where a network was trained: its ``kind`` (cuda, mps, cpu), a person's ``name`` for it, and ``precision``."""
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def precision(self) -> str: ...
 
 
 class Model(Protocol):

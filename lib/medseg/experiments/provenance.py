@@ -1,8 +1,10 @@
 """What a number was made with: versions, commit, machine, memory."""
 
+import contextlib
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,27 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Device:
+    """Where a network computes, and how.
+
+    Attributes:
+        kind: ``cuda``, ``mps`` or ``cpu``.
+        name: what a person would call it, such as "NVIDIA A100".
+        precision: ``fp32``, ``fp16`` or ``bf16`` (the last two mixed: weights stay fp32).
+    """
+
+    kind: str
+    name: str
+    precision: str
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that numbers depend on; read from metadata, nothing is imported."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for name in _PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 

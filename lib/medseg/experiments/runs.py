@@ -105,15 +105,13 @@ class Run:
         return FileLock(self.folder / ".lock")
 
     def _held(self) -> bool:
-        lock = self.lock()
         try:
-            lock.acquire(timeout=0)
+            with self.lock().acquire(timeout=0):
+                return False
         except Timeout:
             return True
         except OSError:  # a read-only copy, such as runs kept with the tests
             return False
-        lock.release()
-        return False
 
     def _read(self, name: str, advice: str) -> pd.DataFrame:
         path = self.folder / name
@@ -181,17 +179,9 @@ def evaluating(run: Run) -> Iterator[None]:
 def _holding(run: Run) -> Iterator[None]:
     with atomic.explained(run.folder):
         run.folder.mkdir(parents=True, exist_ok=True)
-        lock = run.lock()
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise MedsegError(
-            f"The run {run.id} is being computed by another process. Wait for it, or end it, then run again."
-        ) from None
-    try:
+    message = f"The run {run.id} is being computed by another process. Wait for it, or end it, then run again."
+    with atomic.holding(run.lock(), message):
         yield
-    finally:
-        lock.release()
 
 
 def all_runs(study: str | None = None) -> list[Run]:

@@ -105,11 +105,10 @@ def record_file(name: str) -> Path:
     return project.reports_folder() / "sweeps" / f"{name}.json"
 
 
-def write_record(sweep: Sweep) -> Path:
+def write_record(sweep: Sweep) -> None:
     """Note which runs belong to ``sweep``, for its report and for the index of all reports."""
-    path = record_file(sweep.name)
     atomic.write_json(
-        path,
+        record_file(sweep.name),
         {
             "study": sweep.study,
             "name": sweep.name,
@@ -120,7 +119,6 @@ def write_record(sweep: Sweep) -> Path:
             "report": f"{sweep.name}.html",
         },
     )
-    return path
 
 
 def read_record(name: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def combine(
     with ExitStack() as stack:
         submissions = [stack.enter_context(submission.Submission(path)) for path in paths]
         submission.check_same_masks(submissions)
-        submission.stream(out, _combined(submissions, vote, shape))
+        submission.write(out, _combined(submissions, vote, shape))
 
 
 def combine_runs(masks: Sequence[np.ndarray], decide: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

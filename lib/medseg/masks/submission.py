@@ -37,15 +37,10 @@ def write(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
         MedsegError: an empty name, a name with a line break, a mask that is there twice, a code that is no text (a
             missing value is not an empty mask), or a place that cannot be written; ``path`` is as it was.
     """
-    stream(path, _checked(rows, path))
-
-
-def stream(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
-    """As :func:`write`, for rows that are known to be sound."""
     with replacing_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(HEADER)
-        lines.writerows(rows)
+        lines.writerows(_checked(rows, path))
 
 
 def read(path: Path) -> Iterator[Row]:

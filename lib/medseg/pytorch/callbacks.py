@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from medseg import atomic
-from medseg.experiments.history import History
+from medseg.experiments.history import History, ranked
 from medseg.experiments.runs import Run
 from medseg.pytorch.task import SegmentationTask
 
@@ -91,7 +91,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write what has to be kept, then remove what has not."""
-        best = [row["epoch"] for row in self._history.ranked("dice")[: self._keep]]
+        best = [row["epoch"] for row in ranked(self._history.rows, "dice")[: self._keep]]
         epoch = trainer.current_epoch + 1
         if best[:1] == [epoch]:
             trainer.save_checkpoint(self._folder / "best.ckpt", weights_only=True)

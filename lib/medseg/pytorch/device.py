@@ -1,27 +1,16 @@
 """Where a network computes and in which precision."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
 from medseg.errors import MedsegError
+from medseg.experiments import provenance
 from medseg.experiments.provenance import peak_resident_mb, processor_name
 
 
-@dataclass(frozen=True)
-class Device:
-    """A choice of device and precision.
-
-    Attributes:
-        kind: ``cuda``, ``mps`` or ``cpu``.
-        name: what a person would call it, such as "NVIDIA A100".
-        precision: ``fp32``, ``fp16`` or ``bf16`` (the last two mixed: weights stay fp32).
-    """
-
-    kind: str
-    name: str
-    precision: str
+class Device(provenance.Device):
+    """A choice of device and precision, in PyTorch's words."""
 
     @property
     def torch_device(self) -> torch.device:

@@ -7,24 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from medseg.errors import MedsegError
+from medseg.experiments import provenance
 from medseg.experiments.provenance import peak_resident_mb, processor_name
 from medseg.tf_shared.room import keras, tf
 
 
 @dataclass(frozen=True)
-class Device:
-    """A choice of device and precision.
+class Device(provenance.Device):
+    """A choice of device and precision; ``count`` such devices share every batch."""
 
-    Attributes:
-        kind: ``cuda`` or ``cpu``.
-        name: what a person would call it, such as "NVIDIA A100".
-        precision: ``fp32``, ``fp16`` or ``bf16`` (the last two mixed: weights stay fp32).
-        count: how many such devices share every batch.
-    """
-
-    kind: str
-    name: str
-    precision: str
     count: int = 1
 
     @property
