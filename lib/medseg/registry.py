@@ -58,11 +58,7 @@ class Study:
     groups: str = "patients"
 
     def training(self, stage: str) -> Training:
-        """The training notebook of this name.
-
-        Raises:
-            MedsegError: the study has none of that name.
-        """
+        """The training notebook of this name; a :class:`MedsegError` where the study has none."""
         for training in self.trainings:
             if training.stage == stage:
                 return training
@@ -76,11 +72,7 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Study:
-    """The study of this name.
-
-    Raises:
-        MedsegError: there is none.
-    """
+    """The study of this name; a :class:`MedsegError` where there is none."""
     if name not in names():
         raise MedsegError(f"There is no study {name!r}. There are: {', '.join(names())}.")
     return importlib.import_module(f"medseg.studies.{name}.study").STUDY

@@ -34,11 +34,7 @@ def load_predictor(run: Run, device: str = "auto", **options: Any) -> Callable[.
 
 
 def check_trained_on(run: Run, dataset: PreparedDataset) -> None:
-    """Assert that a dataset is the one that the run was trained on.
-
-    Raises:
-        MedsegError: it is another.
-    """
+    """Raise a :class:`MedsegError` where a dataset is not the one that the run was trained on."""
     trained_on = run.record["dataset"]["fingerprint"]
     if dataset.fingerprint != trained_on:
         raise MedsegError(

@@ -169,11 +169,7 @@ class _ForegroundMap:
 
 
 def of(name: str, classes: Sequence[str]) -> Kind:
-    """The kind of this name, for these classes.
-
-    Raises:
-        MedsegError: there is none.
-    """
+    """The kind of this name, for these classes; a :class:`MedsegError` where there is none."""
     known = {kind.name: kind for kind in (Binary, Overlapping, ClassMap)}
     if name not in known:
         raise MedsegError(f"There is no kind of label {name!r}. Choose one of: {', '.join(known)}.")

@@ -118,22 +118,14 @@ MEASURES = (
 
 
 def of_kind(kind: str) -> tuple[Measure, ...]:
-    """The measures of a kind of label.
-
-    Raises:
-        MedsegError: there is no such kind.
-    """
+    """The measures of a kind of label; a :class:`MedsegError` where there is no such kind."""
     if kind not in KINDS:
         raise MedsegError(f"There is no kind of label {kind!r}. Choose one of: {', '.join(KINDS)}.")
     return tuple(measure for measure in MEASURES if kind in measure.kinds)
 
 
 def named(name: str) -> Measure:
-    """The measure of a column.
-
-    Raises:
-        MedsegError: there is no such measure.
-    """
+    """The measure of a column; a :class:`MedsegError` where there is none."""
     for measure in MEASURES:
         if measure.name == name:
             return measure

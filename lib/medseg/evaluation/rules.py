@@ -86,8 +86,6 @@ class Segmenter:
     """A run's network and its rules: pictures in, masks out. Made by :func:`segmenter`.
 
     Attributes:
-        kind: of label.
-        rules: from probabilities to masks.
         thresholds: of everything that is scored.
         fit_seconds: that fitting the thresholds took.
     """
@@ -121,11 +119,7 @@ class Segmenter:
             yield case, label, self._segment(picture, maps, case["case_id"])
 
     def fit(self, dataset: PreparedDataset, batch_size: int = 1) -> None:
-        """Fit the thresholds on the validation cases of ``dataset``.
-
-        Raises:
-            MedsegError: as :meth:`over`.
-        """
+        """Fit the thresholds on the validation cases of ``dataset``; raises what :meth:`over` does."""
         started, cases = time.monotonic(), dataset.split("validation")
         fit, progress = ThresholdFit(len(self.kind.scored)), Progress(self.run.folder)
         for done, (case, picture, label, maps) in enumerate(self._predicted(dataset, cases, batch_size), 1):

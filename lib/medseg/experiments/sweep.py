@@ -122,11 +122,7 @@ def write_record(sweep: Sweep) -> None:
 
 
 def read_record(name: str) -> dict[str, Any]:
-    """The note of a started sweep.
-
-    Raises:
-        MedsegError: there is none of that name.
-    """
+    """The note of a started sweep; a :class:`MedsegError` where there is none of that name."""
     try:
         return json.loads(record_file(name).read_text("utf-8"))
     except FileNotFoundError:

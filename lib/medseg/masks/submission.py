@@ -64,11 +64,7 @@ class Submission:
     """
 
     def __init__(self, path: Path) -> None:
-        """Read the names of all rows.
-
-        Raises:
-            MedsegError: as :func:`read`.
-        """
+        """Read the names of all rows; raises what :func:`read` does."""
         self.path = path
         self.places: dict[tuple[str, str], tuple[int, int]] = {}
         self._file = _opened(path)
@@ -103,11 +99,7 @@ class Submission:
 
 
 def check_same_masks(submissions: Sequence[Submission]) -> None:
-    """Assert that all files hold the same masks.
-
-    Raises:
-        MedsegError: names the file and the masks it lacks.
-    """
+    """Raise a :class:`MedsegError` that names a file and the masks it lacks where files hold different ones."""
     for one, other in itertools.permutations(submissions, 2):
         absent = [f"{names[1]} of {names[0]}" for names in other.places if names not in one.places]
         if absent:
