@@ -97,11 +97,11 @@ def report(
     name: Annotated[str, typer.Option("--sweep", help="only the runs of this started sweep")] = "",
 ) -> None:
     """Build the report of a study over all its finished runs, and the index of all reports."""
-    from medseg.reporting import build
+    from medseg.reporting import build, pages
 
     for one in [study] if study else sorted({run.folder.parent.name for run in runs.all_runs()}):
         terminal.console.print(project.display(build.study_report(one, name)), highlight=False)
-    terminal.console.print(project.display(build.index_page()), highlight=False)
+    terminal.console.print(project.display(pages.write_index()), highlight=False)
 
 
 @app.command("runs", epilog="Example: [bold]medseg runs polyp[/]; [bold]medseg runs migrate --dry-run[/]")

@@ -48,7 +48,7 @@ def reports(tmp_path_factory):
         NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
         nbformat.write(notebook, folder / "4_results.ipynb")
         html.render(folder / "4_results.ipynb", folder / "polyp.html", title="Polyp segmentation")
-        pages.write_index(folder)
+        pages.write_index()
     return folder
 
 

@@ -15,7 +15,7 @@ def reports(tmp_path, monkeypatch):
 
 
 def index(reports):
-    return BeautifulSoup(pages.write_index(reports).read_text("utf-8"), "html.parser")
+    return BeautifulSoup(pages.write_index().read_text("utf-8"), "html.parser")
 
 
 def test_an_empty_project_says_how_to_begin(reports):

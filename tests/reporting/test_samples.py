@@ -75,7 +75,7 @@ def test_overlapping_classes_are_drawn_in_colour(polygon_dataset):
     assert samples.predictions(polygon_dataset, rows, lambda *_: nothing).alt.startswith("2 pictures")
     items = PolygonItems(polygon_dataset, rows, resolution=32)
     plain = [items.plain(number) for number in range(2)]
-    shown = samples.augmented(plain, items.training, polygon_dataset.info["classes"], list(rows["case_id"]), draws=1)
+    shown = samples.augmented(plain, items.training, polygon_dataset.info["classes"], list(rows["case_id"]))
     assert "light blue: a, green: b, orange: c" in shown.caption
 
 

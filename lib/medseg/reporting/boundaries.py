@@ -1,9 +1,9 @@
 """How far the outlines are off: distances, surface overlap and whatever else is measured beside overlap."""
 
 from medseg.evaluation.measures import Measure
-from medseg.metrics.overlap import OVERLAP, summarise
+from medseg.metrics.overlap import OVERLAP
 from medseg.metrics.saliency import MEASURES as SALIENCY
-from medseg.reporting import measure_table, sources
+from medseg.reporting import measure_table
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment, sentence
 from medseg.reporting.measure_table import Shown
@@ -27,20 +27,15 @@ def measures(comparison: Comparison) -> Fragment:
         return sentence(
             "Distances between outlines were not computed for these runs; score them again with 3_evaluate."
         )
-    shown = [Shown("Average Dice", _summarised("mean_dice"), digits=4)]
-    for measure in found:
-        shown += _columns(measure)
-    shown.append(Shown("Missed", _summarised("n_missed"), lower_is_better=True, digits=0))
-    records = [record.get("evaluation", {}) for record in comparison.records]
-    tolerance = sources.distinct(records, "surface_tolerance_px")
-    rules = [_RULES[measure.name].format(tolerance=tolerance) for measure in found if measure.name in _RULES]
-    notes = [
-        " ".join(
-            ("Average Dice: mean over cases and classes.", *rules, "Missed: structures of which no pixel was found.")
-        ),
-        measure_table.BOLD,
-        *sources.notes(comparison),
+    shown = [
+        Shown("Average Dice", measure_table.summarised("mean_dice"), digits=4),
+        *(column for measure in found for column in _columns(measure)),
+        Shown("Missed", measure_table.summarised("n_missed"), lower_is_better=True, digits=0),
     ]
+    tolerance = measure_table.distinct(comparison.records, "evaluation", "surface_tolerance_px")
+    rules = [_RULES[measure.name].format(tolerance=tolerance) for measure in found if measure.name in _RULES]
+    said = ["Average Dice: mean over cases and classes.", *rules, "Missed: structures of which no pixel was found."]
+    notes = [" ".join(said), measure_table.BOLD, *measure_table.notes(comparison)]
     return measure_table.table("Outlines", comparison.configurations, comparison.test_sets, shown, notes)
 
 
@@ -58,13 +53,6 @@ def _columns(measure: Measure) -> list[Shown]:
         Shown(f"{title}, {how} {measure.unit}".strip(), _over_cases(measure.name, how), measure.lower_is_better, 2)
         for how in ("mean", "median")
     ]
-
-
-def _summarised(column: str):
-    def of(configuration: Configuration, test_set: str) -> list[float]:
-        return [summarise(cases).set_index("test_set").loc[test_set, column] for cases in configuration.cases]
-
-    return of
 
 
 def _over_cases(name: str, how: str):

@@ -17,7 +17,7 @@ PREPARE, RESULTS = "1_preprocess", "4_results"
 
 
 def prepare(study: str, source: Path, folder: Path, settings: Iterable[str] = ()) -> Path:
-    """Prepare a dataset by the notebook that does it; returns the page that shows what was done and rejected.
+    """Prepare a dataset by the notebook that does it; the page shows what was done and rejected, the index links it.
 
     Args:
         settings: further parameters of the notebook, each as ``NAME=VALUE``.
@@ -32,9 +32,7 @@ def prepare(study: str, source: Path, folder: Path, settings: Iterable[str] = ()
     schema.complete(parameters, where)
     title = f"{study.capitalize()}: preparation of {folder.name}"
     target = project.reports_folder() / "prepared" / study / f"{folder.name}.html"
-    page = _executed(study, PREPARE, parameters, folder / "dataset.json", target, title)
-    index_page()
-    return page
+    return _executed(study, PREPARE, parameters, folder / "dataset.json", target, title)
 
 
 def sweep_report(sweep: Sweep, *, only_if_new: bool = False) -> Path:
@@ -53,8 +51,7 @@ def study_report(study: str, sweep: str = "") -> Path:
     Raises:
         MedsegError: there is no run to compare, or the report could not be made.
     """
-    runs = all_runs(study)
-    title = f"{study.capitalize()}: all runs"
+    runs, title = all_runs(study), f"{study.capitalize()}: all runs"
     if sweep:
         record = read_record(sweep)
         runs = [run for run in runs if run.id in record["run_ids"]]
@@ -65,12 +62,9 @@ def study_report(study: str, sweep: str = "") -> Path:
         )
     for run in runs:
         run_pages(run)
-    name = sweep or study
-    target = project.reports_folder() / f"{name}.html"
+    target = project.reports_folder() / f"{sweep or study}.html"
     result = target.with_suffix("") / "means.csv"
-    page = _executed(study, RESULTS, {"sweep": sweep, "out": project.display(result)}, result, target, title)
-    index_page()
-    return page
+    return _executed(study, RESULTS, {"sweep": sweep, "out": project.display(result)}, result, target, title)
 
 
 def run_pages(run: Run) -> None:
@@ -81,11 +75,6 @@ def run_pages(run: Run) -> None:
         page = notebook.with_suffix(".html")
         if notebook.is_file() and (not page.is_file() or page.stat().st_mtime < notebook.stat().st_mtime):
             html.render(notebook, page, title=f"{run.id}: {what}")
-
-
-def index_page() -> Path:
-    """The page that links studies, sweeps and runs."""
-    return pages.write_index(project.reports_folder())
 
 
 def _notebook(study: str, stage: str) -> Path:
@@ -103,4 +92,5 @@ def _executed(study: str, stage: str, parameters: Mapping[str, Any], result: Pat
     if done.outcome != "done":
         raise MedsegError(f"{done.error}\n(log: {project.display(done.log)})")
     html.render(executed, page, title=title)
+    pages.write_index()
     return page

@@ -23,11 +23,9 @@ _MANY = 4  # varying parameters that a label can hold
 class Configuration:
     """Runs that asked the same question with different seeds.
 
-    Attributes:
-        name: the values by which a reader knows it, such as ``Unet resnet34``.
-        details: the other parameters in which the compared runs differ, such as ``384 px, no cbam``; may be empty.
-        number: its place in the comparison, from 0.
-        runs: one or more, by seed.
+    ``name`` has the values by which a reader knows it, such as ``Unet resnet34``, ``details`` the other parameters in
+    which the compared runs differ, such as ``384 px, no cbam``; it may be empty. ``number`` is its place in the
+    comparison, from 0. ``runs`` are one or more, by seed.
     """
 
     name: str
@@ -70,7 +68,7 @@ class Comparison:
     """Runs over the same data.
 
     Attributes:
-        configurations: what is compared, in the order of the given runs.
+        configurations: in the order of the given runs.
         constant: parameters that are the same in all runs that have them.
         left_out: run id and reason of every given run that is not compared.
     """
@@ -82,12 +80,12 @@ class Comparison:
     @property
     def runs(self) -> list[Run]:
         """Every compared run."""
-        return [run for configuration in self.configurations for run in configuration.runs]
+        return [run for c in self.configurations for run in c.runs]
 
     @property
     def records(self) -> list[dict[str, Any]]:
         """``run.json`` of every compared run."""
-        return [record for configuration in self.configurations for record in configuration.records]
+        return [record for c in self.configurations for record in c.records]
 
     @property
     def dataset(self) -> dict[str, Any]:
@@ -100,28 +98,29 @@ class Comparison:
         return list(dict.fromkeys(name for c in self.configurations for t in c.cases for name in t["test_set"]))
 
 
-def compare(runs: Iterable[Run], *, scored: bool = True, fingerprint: str | None = None) -> Comparison:
-    """Put runs over the same data side by side.
+def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
+    """Put runs over the same data side by side: the data that most of them used.
 
     Args:
         runs: any runs; those that cannot be compared are named in ``left_out`` with the reason.
         scored: take only runs whose test cases were scored; False: every run that has a history.
-        fingerprint: of the data to compare on; None: the data that most of the runs used.
 
     Raises:
         MedsegError: no run is left to compare; the message names each given run and its reason.
     """
     usable, left_out = [], []
     for run in runs:
-        reason = _unusable(run, scored)
-        if reason:
+        if reason := _unusable(run, scored):
             left_out.append((run.id, reason))
         else:
             usable.append((run, run.record))
-    if usable:
-        fingerprint = fingerprint or Counter(_fingerprint(record) for _, record in usable).most_common(1)[0][0]
-    compared = [(run, record) for run, record in usable if _fingerprint(record) == fingerprint]
-    left_out += [(run.id, _other_data(record)) for run, record in usable if _fingerprint(record) != fingerprint]
+    compared, most = [], Counter(_fingerprint(record) for _, record in usable).most_common(1)
+    for run, record in usable:
+        if _fingerprint(record) == most[0][0]:
+            compared.append((run, record))
+        else:
+            name = record.get("dataset", {}).get("name")
+            left_out.append((run.id, f"other data: {name} ({_fingerprint(record)[:8]})"))
     if not compared:
         found = "".join(f"\n  - {name}: {reason}" for name, reason in left_out) or " no run was given."
         raise MedsegError(f"There is no run to compare:{found}\nRun a sweep first: 'medseg sweep FILE'.")
@@ -154,13 +153,18 @@ def readable(value: Any) -> str:
     return "none" if value in (None, "") else str(value)
 
 
+def last_words(record: Mapping[str, Any], otherwise: str) -> str:
+    """Last line of what a run failed of."""
+    return (str(record.get("error") or "").strip().splitlines() or [otherwise])[-1]
+
+
 def _unusable(run: Run, scored: bool) -> str:
     try:
         record, status = run.record, run.status
     except MedsegError as error:
         return str(error)
     if status == "failed":
-        return f"failed: {(str(record.get('error') or '').strip().splitlines() or ['no message'])[-1]}"
+        return f"failed: {last_words(record, 'no message')}"
     if not (run.folder / "history.csv").is_file():
         return f"{status}, no epoch finished yet"
     if scored and not run.evaluated:
@@ -170,10 +174,6 @@ def _unusable(run: Run, scored: bool) -> str:
 
 def _fingerprint(record: Mapping[str, Any]) -> str:
     return str(record.get("dataset", {}).get("fingerprint"))
-
-
-def _other_data(record: Mapping[str, Any]) -> str:
-    return f"other data: {record.get('dataset', {}).get('name')} ({_fingerprint(record)[:8]})"
 
 
 def _question(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,30 +190,28 @@ def _notebook(record: Mapping[str, Any]) -> Any:
         return stage
     trainings = registry.find(record["study"]).trainings
     named = [training.framework for training in trainings if training.stage == stage]
-    unique = len(named) == 1 and [training.framework for training in trainings].count(named[0]) == 1
+    unique = len(named) == 1 and sum(training.framework == named[0] for training in trainings) == 1
     return named[0] if unique else stage
 
 
 def _describe(question: Mapping[str, Any], varying: list[str], usual: Mapping[str, str]) -> tuple[str, str]:
     """Name and details of a configuration, from the parameters that vary.
 
-    Where many vary, one at a time as a rule, model and backbone are told, and of the others
-    those that are not as ``usual`` (by their repr).
+    Where many vary, one at a time as a rule, model and backbone are told, and of the others those that are not as
+    ``usual`` (by their repr).
     """
     if len(varying) > _MANY:
         varying = [k for k in varying if k in _NAMES or (k in question and repr(question[k]) != usual[k])]
         if not varying:
             return "the rest as usual", ""
-    chosen = [key for key in _NAMES if key in varying]
-    if not varying:
-        chosen = list(_NAMES)
+    chosen = [key for key in _NAMES if key in varying or not varying]
     name = [readable(question[key]) for key in chosen if question.get(key) not in (None, "", "none")]
     flags = [key for key in varying if isinstance(question.get(key), bool)]
     details: list[str] = []
     for key in varying:
         if key in chosen or key in flags or key not in question:  # a parameter of another notebook says nothing here
             continue
-        value = readable(question.get(key))
+        value = readable(question[key])
         plain = {"resolution": f"{value} px", "stage": value}
         details.append(plain.get(key, f"{key.replace('_', ' ')} {value}"))
     details += [f"+ {key.replace('_', ' ')}" for key in flags if question.get(key)]

@@ -16,6 +16,8 @@ from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Figure, Fragment, sentence
 
 _PANELS_PER_ROW = 4
+_TRAINING: dict[str, Any] = {"linewidth": 1.2, "linestyle": (0, (3, 1.5))}
+_RING: dict[str, Any] = {"markersize": 7, "markerfacecolor": style.PAPER, "markeredgewidth": 1.6, "zorder": 4}
 
 
 def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
@@ -28,8 +30,8 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
     if not any(metric in history for group in histories for history in group):
         return sentence(f"{_title(metric)} was not recorded over the epochs of these runs.")
     histories = [[h if metric in h else h.assign(**{metric: np.nan}) for h in group] for group in histories]
-    columns = _columns(len(histories))
-    rows = math.ceil(len(histories) / columns)
+    rows = math.ceil(len(histories) / _PANELS_PER_ROW)
+    columns = math.ceil(len(histories) / rows)  # as few rows as possible, filled evenly
     width = style.WIDTH if columns > 1 else 560
     with style.canvas(46 + 190 * rows if columns > 1 else 340, width) as figure:
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
@@ -43,13 +45,24 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
         _limits(panels[0], histories, metric)
         for panel in panels[::columns]:
             panel.set_ylabel(_title(metric))
-        _legend(figure, metric, alone=len(histories) == 1)
+        ink = style.MUTED if len(histories) > 1 else style.PALETTE[0]
+        handles = [
+            Line2D([], [], color=ink, label="validation"),
+            Line2D([], [], color=ink, label="training", **_TRAINING),
+            Line2D([], [], color=ink, marker="o", linestyle="", markerfacecolor=style.PAPER, label="kept epoch"),
+        ]
+        figure.legend(handles=handles, loc="outside upper left", ncols=3)
         caption = (
             f"{_title(metric)} on training and validation data over the epochs. The ring marks the epoch that was kept."
         )
         if len(histories) > 1:
             caption += " Grey: validation curves of the other configurations."
-        return style.finish(figure, caption, _describe(comparison, histories, metric))
+        shown = [
+            (c.label, _split(histories[c.number][0], "validation")[metric].dropna()) for c in comparison.configurations
+        ]
+        spans = [f"{label} from {curve.iloc[0]:.2f} to {curve.iloc[-1]:.2f}" for label, curve in shown if len(curve)]
+        alt = f"Curves of {_title(metric)} on validation data, first to last epoch: {'; '.join(spans)}."
+        return style.finish(figure, caption, alt)
 
 
 def learning_rate(comparison: Comparison) -> Figure | Fragment:
@@ -67,11 +80,8 @@ def learning_rate(comparison: Comparison) -> Figure | Fragment:
     with style.canvas(200, 720) as figure:
         axes = figure.subplots()
         for rates, members in schedules.items():
-            first = members[0]
-            axes.step(
-                range(1, len(rates) + 1), rates, where="mid", label=_together(members, schedules),
-                color=first.colour, linestyle=style.dashes(first.number),
-            )  # fmt: skip
+            look = {"color": members[0].colour, "linestyle": style.dashes(members[0].number)}
+            axes.step(range(1, len(rates) + 1), rates, where="mid", label=_together(members, schedules), **look)
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-"))
@@ -90,20 +100,13 @@ def _together(members: list[Configuration], schedules: Sized) -> str:
     return members[0].label + (f" and {len(members) - 1} more" if len(members) > 1 else "")
 
 
-def _columns(panels: int) -> int:
-    """As few rows as possible, filled evenly."""
-    rows = math.ceil(panels / _PANELS_PER_ROW)
-    return math.ceil(panels / rows)
-
-
 def _draw(panel: Axes, configuration: Configuration, histories: list[pd.DataFrame], metric: str) -> None:
     for history, record in zip(histories, configuration.records, strict=True):
         train, validation = _split(history, "train"), _split(history, "validation")
-        panel.plot(train["epoch"], train[metric], color=configuration.colour, linewidth=1.2, linestyle=(0, (3, 1.5)))
+        panel.plot(train["epoch"], train[metric], color=configuration.colour, **_TRAINING)
         panel.plot(validation["epoch"], validation[metric], color=configuration.colour)
         kept = validation[validation["epoch"] == record.get("selection", {}).get("best_epoch")]
-        ring: dict[str, Any] = {"markersize": 7, "markerfacecolor": style.PAPER, "markeredgewidth": 1.6, "zorder": 4}
-        panel.plot(kept["epoch"], kept[metric], "o", color=configuration.colour, **ring)
+        panel.plot(kept["epoch"], kept[metric], "o", color=configuration.colour, **_RING)
     panel.set_title(configuration.name, pad=21 if configuration.details else None)
     panel.annotate(
         configuration.details, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", color=style.MUTED
@@ -123,28 +126,9 @@ def _limits(panel: Axes, histories: list[list[pd.DataFrame]], metric: str) -> No
         panel.set_ylim(0, 1)
 
 
-def _legend(figure, metric: str, alone: bool) -> None:
-    ink = style.PALETTE[0] if alone else style.MUTED
-    handles = [
-        Line2D([], [], color=ink, label="validation"),
-        Line2D([], [], color=ink, linewidth=1.2, linestyle=(0, (3, 1.5)), label="training"),
-        Line2D([], [], color=ink, marker="o", linestyle="", markerfacecolor=style.PAPER, label="kept epoch"),
-    ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=3)
-
-
 def _title(metric: str) -> str:
     return "Loss" if metric == "loss" else measure_table.capital(named(metric).title)
 
 
 def _split(history: pd.DataFrame, split: str) -> pd.DataFrame:
     return history[history["split"] == split]
-
-
-def _describe(comparison: Comparison, histories: list[list[pd.DataFrame]], metric: str) -> str:
-    parts = []
-    for c in comparison.configurations:
-        curve = _split(histories[c.number][0], "validation")[metric].dropna()
-        if len(curve):
-            parts.append(f"{c.label} from {curve.iloc[0]:.2f} to {curve.iloc[-1]:.2f}")
-    return f"Curves of {_title(metric)} on validation data, first to last epoch: {'; '.join(parts)}."

@@ -58,8 +58,9 @@ def paired(comparison: Comparison, metric: str = "dice") -> Figure:
                 _diamond(axes, c.number, row.difference)
                 described.append(f"{c.label} on {test_set} {row.difference:+.3f}")
             for label in rows["reference"].unique():
-                place = (0, by_label[label].number)
-                axes.annotate("best", place, (7, 0), textcoords="offset points", va="center", weight="bold")
+                axes.annotate(
+                    "best", (0, by_label[label].number), (7, 0), textcoords="offset points", va="center", weight="bold"
+                )
             axes.set_title(test_set)
             axes.set_xlabel(f"Difference in {measure.heading}")
         side = "right" if measure.lower_is_better else "left"
@@ -88,18 +89,16 @@ def _panels(figure: Canvas, comparison: Comparison) -> list[tuple[Axes, str]]:
         axes.set_ylim(len(comparison.configurations) - 0.5, -0.5)
     for axes in grid.ravel()[len(test_sets) :]:
         axes.set_visible(False)
+    labels = [f"{c.name}\n{c.details}".strip() for c in comparison.configurations]
     for axes in grid[:, 0]:
-        labels = [c.name + (f"\n{c.details}" if c.details else "") for c in comparison.configurations]
         axes.set_yticks(range(len(labels)), labels)
         axes.tick_params(axis="y", labelcolor=style.INK, labelsize=9)
     return list(zip(grid.ravel(), test_sets, strict=False))
 
 
 def _dots(axes: Axes, place: int, values: np.ndarray, colour: str) -> None:
-    # Scattered by a fixed pattern, so that equal scores stay visible and the picture is always the same.
-    offset = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.5
     size = 16 if len(values) <= 100 else 6
-    axes.scatter(values, place + offset, size, colour, alpha=0.5, linewidths=0, zorder=2)
+    axes.scatter(values, place + 0.5 * style.scattered(len(values)), size, colour, alpha=0.5, linewidths=0, zorder=2)
 
 
 def _diamond(axes: Axes, place: int, value: float) -> None:

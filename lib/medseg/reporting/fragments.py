@@ -8,22 +8,20 @@ joins the two again into one ``<figure>``.
 
 import html
 from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
 
 #: Key of this package in the metadata of an output.
 METADATA = "medseg"
 
+_TEMPLATE = Path(__file__).parent / "template"
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
+
 #: For JupyterLab alone: the report has a style sheet of its own and drops this one.
-_LAB_STYLE = """<style>
-div.medseg table { border-collapse: collapse; margin: .5em 0; font-variant-numeric: tabular-nums }
-div.medseg table th, div.medseg table td { text-align: left; border: 0; padding: .3em .8em; vertical-align: top }
-div.medseg table .number, div.medseg table .group { text-align: right }
-div.medseg table tbody th { font-weight: 500 }
-div.medseg table thead th { border-bottom: 1px solid currentColor }
-div.medseg caption { text-align: left; font-weight: 600; padding: .3em .8em }
-div.medseg small, div.medseg .notes, div.medseg .muted { opacity: .75; font-weight: normal }
-div.medseg small { display: block }
-div.medseg .notes p { margin: .2em .8em; max-width: 44rem; font-size: .9em }
-</style>"""
+_LAB_STYLE = f"<style>\n{(_TEMPLATE / 'lab.css').read_text('utf-8')}</style>"
 
 
 @dataclass(frozen=True)

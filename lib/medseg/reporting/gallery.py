@@ -1,6 +1,7 @@
 """The worst and the best cases as pictures: both outlines, and what was found, missed and invented."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
 
 import cv2
 import numpy as np
@@ -10,21 +11,26 @@ from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.evaluation.kinds import Kind
 from medseg.experiments.runs import Run, dataset_of, predictions_of
-from medseg.masks import rle
-from medseg.reporting import overlays, statistics
+from medseg.masks import outlines, rle
+from medseg.reporting import statistics
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Figure, Fragment, Parts, sentence
 from medseg.reporting.samples import kind_of
 
+_WIDTH = 360  # pixels of one picture; a tile holds two and is shown at half its size
+_TRUTH, _PREDICTION, _RIM = (255, 255, 255), (240, 228, 66), (20, 20, 20)
+#: Light, orange and blue differ in lightness and hue, so that colour-blind readers tell them apart.
+_AREAS = {"found": (226, 230, 234), "missed": (230, 159, 0), "false alarm": (86, 180, 233)}
 _MARGIN = 0.35  # of the larger side of what is shown, on every side
 
 
 def extremes(comparison: Comparison, *, worst: int = 4, best: int = 2, classes: int = 4) -> Parts:
     """Of the best configuration of each test set (its first seed) what :func:`cases` shows, under a heading."""
-    parts: list[Fragment | Figure] = [overlays.legend()]
+    colours = {"outline of the truth": _TRUTH, "outline of the prediction": _PREDICTION, **_AREAS}
+    parts: list[Fragment | Figure] = [Fragment(legend(colours), f"Left: outlines. Right: {', '.join(_AREAS)}.")]
     for test_set in comparison.test_sets:
         configuration = statistics.best(comparison, test_set)
-        parts.append(overlays.heading(f"{test_set}: {configuration.label}"))
+        parts.append(_heading(f"{test_set}: {configuration.label}"))
         parts += cases(configuration.runs[0], test_set, worst=worst, best=best, classes=classes).parts
     return Parts(tuple(parts))
 
@@ -44,13 +50,9 @@ def cases(run: Run, test_set: str, *, worst: int = 4, best: int = 2, classes: in
 def predicted_masks(
     predicted: dict[tuple[str, str], str], row: pd.Series, names: Iterable[str], shape: tuple[int, ...]
 ) -> Iterator[np.ndarray]:
-    """Masks (H, W) uint8 of {0, 1} of some classes of a case, decoded.
+    """Masks (H, W) uint8 of {0, 1} of some classes of a case, a row of the index, decoded.
 
-    Args:
-        predicted: as :func:`medseg.experiments.runs.predictions_of` gives it.
-        row: of the index.
-        names: of the classes.
-        shape: of the picture.
+    ``predicted`` is as :func:`medseg.experiments.runs.predictions_of` gives it, ``shape`` that of the picture.
 
     Raises:
         MedsegError: one is missing.
@@ -62,6 +64,21 @@ def predicted_masks(
         yield rle.decode(predicted[image_name, name], (shape[0], shape[1]))
 
 
+def legend(colours: Mapping[str, tuple[int, int, int]]) -> str:
+    """HTML that says what RGB colours mean."""
+    swatch = "display:inline-block;width:.8em;height:.8em;border:1px solid #888;border-radius:2px;margin-right:.4em"
+    items = "".join(
+        f'<span style="margin-right:1.25em;white-space:nowrap"><span style="{swatch};background:rgb{colour}"></span>'
+        f"{name}</span>"
+        for name, colour in colours.items()
+    )
+    return f'<p class="legend">{items}</p>'
+
+
+def _heading(text: str) -> Fragment:
+    return Fragment(f"<h3>{escape(text)}</h3>", text)
+
+
 def _tiles(run: Run, test_set: str, worst: int, best: int, classes: int) -> Iterator[Figure | Fragment]:
     dataset, predicted = dataset_of(run), predictions_of(run, test_set)
     kind = kind_of(dataset)
@@ -69,7 +86,7 @@ def _tiles(run: Run, test_set: str, worst: int, best: int, classes: int) -> Iter
     table = table[(table["test_set"] == test_set) & table["dice"].notna()]
     several = table["class"].nunique() > 1
     if several:
-        yield overlays.heading("Worst classes, each in its worst case")
+        yield _heading("Worst classes, each in its worst case")
         for name in table.groupby("class")["dice"].mean().sort_values(kind="stable").index[:classes]:
             own = table[table["class"] == name]
             lowest = own.loc[own["dice"].idxmin()]
@@ -80,7 +97,7 @@ def _tiles(run: Run, test_set: str, worst: int, best: int, classes: int) -> Iter
     high = means.iloc[len(low) :].tail(best).iloc[::-1]
     for word, part in (("worst", low), ("best", high)):
         if several and len(part):
-            yield overlays.heading(f"{word.capitalize()} cases, all classes together")
+            yield _heading(f"{word.capitalize()} cases, all classes together")
         for case_id, dice in part.itertuples(index=False):
             caption = (
                 f"{case_id}: mean Dice {dice:.3f}" if several else f"{word.capitalize()}: {case_id}, Dice {dice:.3f}"
@@ -113,15 +130,42 @@ def _tile(
     if only:
         top, left, side = _square(truth | found)
         picture, truth, found = (a[top : top + side, left : left + side] for a in (picture, truth, found))
-    size = overlays.WIDTH, round(overlays.WIDTH * picture.shape[0] / picture.shape[1])
+    size = _WIDTH, round(_WIDTH * picture.shape[0] / picture.shape[1])
     enlarged = size[0] > picture.shape[1]
     image = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC if enlarged else cv2.INTER_AREA)
-    masks = [
+    image = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    truth, found = (
         cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA) >= 0.5
         for mask in (truth, found)
-    ]
-    image = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    return overlays.tile(image, masks[0], masks[1], " of ".join([*(only or []), case_id]), caption)
+    )
+    areas = dict(zip(_AREAS, (truth & found, truth & ~found, found & ~truth), strict=True))
+    gap = np.full((image.shape[0], 4, 3), 128, np.uint8)
+    pixels = np.hstack([_outlined(image, truth, found), gap, _difference(image, areas)])
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])[1]
+    shares = [f"{100 * area.mean():.1f} %" for area in areas.values()]
+    alt = (
+        f"{' of '.join([*(only or []), case_id])}: picture with the outlines of truth and prediction, and a map in "
+        f"which {shares[0]} of the picture is found, {shares[1]} missed and {shares[2]} a false alarm."
+    )
+    return Figure(encoded.tobytes(), "image/jpeg", pixels.shape[1] // 2, caption, alt, "tile")
+
+
+def _outlined(image: np.ndarray, truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The picture with both outlines; a dark rim keeps them visible on any ground."""
+    drawn = image.copy()
+    for mask in (truth, found):
+        outlines.draw(drawn, mask, _RIM, width=5)
+    for mask, colour in ((truth, _TRUTH), (found, _PREDICTION)):
+        outlines.draw(drawn, mask, colour)
+    return drawn
+
+
+def _difference(image: np.ndarray, areas: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The picture in dim grey; found, missed and invented pixels in their colours."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None].repeat(3, axis=2) * 0.5
+    for name, area in areas.items():
+        grey[area] = 0.25 * grey[area] + 0.75 * np.array(_AREAS[name])
+    return grey.round().astype(np.uint8)
 
 
 def _square(mask: np.ndarray) -> tuple[int, int, int]:

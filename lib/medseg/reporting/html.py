@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import nbformat
 from bs4 import BeautifulSoup, Tag
 from bs4.element import AttributeValueList
@@ -21,10 +20,13 @@ from traitlets.config import Config
 
 from medseg import atomic, project
 from medseg.errors import MedsegError
+from medseg.reporting.fragments import TEMPLATES
 
 _TEMPLATE = Path(__file__).parent / "template"
 #: Outputs that need a running kernel or script; a page is a document.
 _ALIVE = {"application/vnd.jupyter.widget-view+json", "application/javascript"}
+#: What is shown of an output, the first that it has.
+_SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"]
 #: What a document would load by itself; a link that a reader follows is none of it.
 _LOADING = ("src", "srcset", "data", "poster", "background", "xlink:href")
 _REMOTE = re.compile(r"^\s*(https?:)?//", re.IGNORECASE)
@@ -62,18 +64,14 @@ def render(notebook: Path, target: Path, *, title: str) -> None:
     _make_offline(soup)
     _tidy(soup, title)
     contents = _contents(soup)
-    text = page(str(soup), title=title, target=target, source=notebook.name, contents=contents)
-    atomic.write_text(target, text)
+    atomic.write_text(target, page(str(soup), title=title, target=target, source=notebook.name, contents=contents))
 
 
 def page(body: str, *, title: str, target: Path, source: str = "", contents: Sequence[Entry] = ()) -> str:
     """The HTML of a whole page around ``body``, as it should lie at ``target``."""
     home = project.reports_folder() / "index.html"
     inside = target.is_relative_to(home.parent) and target != home
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("page.html.j2").render(
+    return TEMPLATES.get_template("page.html.j2").render(
         title=title,
         body=Markup(body),
         contents=contents if len(contents) > 1 else (),
@@ -87,14 +85,7 @@ def page(body: str, *, title: str, target: Path, source: str = "", contents: Seq
 
 def _exporter() -> HTMLExporter:
     settings = Config()
-    settings.NbConvertBase.display_data_priority = [
-        "text/html",
-        "text/markdown",
-        "image/svg+xml",
-        "image/png",
-        "image/jpeg",
-        "text/plain",
-    ]
+    settings.NbConvertBase.display_data_priority = _SHOWN
     quiet = logging.getLogger(__name__)  # a missing alternative text is mended below
     quiet.setLevel(logging.ERROR)
     return HTMLExporter(
@@ -157,9 +148,7 @@ def _tidy_table(soup: BeautifulSoup, table: Tag, section: str) -> None:
             for i, heading in enumerate(heads[0].find_all("th")):
                 heading["data-column"] = str(i)
         _align_numbers(heads, rows)
-    around = table.parent
-    framed = around is not None and "scroll" in around.get_attribute_list("class")
-    frame = around if around is not None and framed else table.wrap(soup.new_tag("div"))
+    frame = table.find_parent(class_="scroll") or table.wrap(soup.new_tag("div"))
     caption = table.caption.get_text(strip=True) if table.caption else f"Table in the section {section}"
     frame.attrs = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption}
 

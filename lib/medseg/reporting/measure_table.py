@@ -1,15 +1,17 @@
-"""Tables with a row for each configuration and test set and a column for each figure, the best of a column in bold."""
+"""What tables of a comparison share: a row for each configuration and test set, notes on where numbers come from."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from medseg.evaluation import measures
 from medseg.evaluation.measures import Measure
-from medseg.reporting.comparison import Comparison, Configuration
+from medseg.metrics.overlap import summarise
+from medseg.reporting.comparison import Comparison, Configuration, readable
 from medseg.reporting.fragments import Fragment
-from medseg.reporting.tables import Cell, Column, Row, Table, number
+from medseg.reporting.tables import Cell, Table, number, words
 
 #: Note for a table with several configurations.
 BOLD = (
@@ -20,14 +22,7 @@ BOLD = (
 
 @dataclass(frozen=True)
 class Shown:
-    """A column.
-
-    Attributes:
-        title: of the column.
-        of: gives the value of each seed of a configuration on a test set; NaN where there is none.
-        lower_is_better: of two values.
-        digits: decimals.
-    """
+    """A column; ``of`` gives the value of each seed of a configuration on a test set, NaN where there is none."""
 
     title: str
     of: Callable[[Configuration, str], Iterable[float]]
@@ -59,7 +54,6 @@ def table(
     In bold: the best mean of its column on the test set, where there are several; the first of equal ones, but none
     where all have the same number of something (``digits`` 0).
     """
-    columns = [Column("Configuration", numeric=False), Column("Test set", numeric=False)]
     rows = []
     for test_set in test_sets:
         values = {c.number: [pd.Series(list(s.of(c, test_set)), dtype=float) for s in shown] for c in configurations}
@@ -70,8 +64,63 @@ def table(
                 spread = f"\u00b1 {seeds.std():.{s.digits}f}" if len(seeds) > 1 and s.digits else ""
                 mark = "best" if first == c.number else ""
                 cells.append(number(seeds.mean(), s.digits, mark=mark, note=spread))
-            rows.append(Row(cells))
-    return Table(title, [*columns, *(Column(s.title) for s in shown)], rows, notes).fragment()
+            rows.append(cells)
+    return Table(title, [*words("Configuration", "Test set"), *(s.title for s in shown)], rows, notes).fragment()
+
+
+def summarised(column: str) -> Callable[[Configuration, str], Iterable[float]]:
+    """The value of a column of :func:`medseg.metrics.overlap.summarise` for each seed."""
+
+    def of(configuration: Configuration, test_set: str) -> list[float]:
+        return [summarise(cases).set_index("test_set").loc[test_set, column] for cases in configuration.cases]
+
+    return of
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What every table has to say: data, protocol, cases, scoring, threshold, seeds, code; from the records."""
+    dataset, records = comparison.dataset, comparison.records
+    first = comparison.configurations[0].cases[0]
+    classes = first["class"].nunique()
+    summary = summarise(first)
+    counts = "; ".join(
+        f"{row.test_set} n = {row.n_cases // classes}"
+        + (f" with {classes} classes each" if classes > 1 else "")
+        + (f", {row.n_scored} scored" if row.n_scored < row.n_cases else "")
+        for row in summary.itertuples()
+    )
+    if any(summary["n_scored"] < summary["n_cases"]):
+        counts += " (a case with nothing to find and nothing found has no Dice and is left out of the mean)"
+    gits = [record.get("git") or {} for record in records]
+    code = ", ".join(sorted({str(git.get("commit") or "unknown")[:7] for git in gits}))
+    code += " with local changes" if any(git.get("dirty") for git in gits) else ""
+    protocol = f"protocol {dataset['protocol']}, " if dataset.get("protocol") else ""
+    return [
+        f"Data: {dataset.get('name')}, {protocol}"
+        f"fingerprint {str(dataset.get('fingerprint'))[:8]}. Test sets: {counts}.",
+        f"Scoring: {distinct(records, 'evaluation', 'scoring')}. Threshold: "
+        f"{distinct(records, 'evaluation', 'threshold')} ({distinct(records, 'evaluation', 'rule')}). Checkpoint: "
+        f"{distinct(records, 'evaluation', 'checkpoint')}, chosen by {distinct(records, 'selection', 'rule')}.",
+        f"Seeds: {_seeds(comparison)}. Code: {code}.",
+    ]
+
+
+def is_sample(comparison: Comparison) -> bool:
+    """Whether the compared data is the built-in sample."""
+    return Path(str(comparison.dataset.get("path"))).parts[:2] == ("data", "sample")
+
+
+def distinct(records: Iterable[dict], part: str, key: str) -> str:
+    """The different values of ``key`` in a part of the ``records``, readable."""
+    found = [(record.get(part) or {}).get(key) for record in records]
+    return " / ".join(dict.fromkeys(readable(value) for value in found if value is not None)) or "not recorded"
+
+
+def _seeds(comparison: Comparison) -> str:
+    sets = {c.label: ", ".join(map(str, c.seeds)) for c in comparison.configurations}
+    if len(set(sets.values())) == 1:
+        return f"{next(iter(sets.values()))} for every configuration"
+    return "; ".join(f"{label}: {seeds}" for label, seeds in sets.items())
 
 
 def _best(means: dict[int, float], shown: Shown) -> int | None:

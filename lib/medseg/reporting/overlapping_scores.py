@@ -1,12 +1,11 @@
 """Where the errors are: scores class by class, and the area that was missed or invented of each."""
 
-import numpy as np
 import pandas as pd
 
-from medseg.reporting import boundaries, measure_table, sources, statistics, style
+from medseg.reporting import boundaries, measure_table, statistics, style
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Figure, Fragment
-from medseg.reporting.tables import Cell, Column, Row, Table, number
+from medseg.reporting.tables import Cell, Table, number, words
 
 _ROW = 17  # CSS pixels per class
 _WORST = 10
@@ -19,7 +18,7 @@ def scores(comparison: Comparison) -> Figure:
     described = []
     with style.canvas(_ROW * len(classes) + 90) as figure:
         panels = figure.subplots(1, len(test_sets), sharey=True, squeeze=False)[0]
-        places = np.arange(len(classes))
+        places = range(len(classes))
         for axes, test_set in zip(panels, test_sets, strict=True):
             lowest = 1.0
             for c in comparison.configurations:
@@ -33,9 +32,7 @@ def scores(comparison: Comparison) -> Figure:
             style.plain(axes, "both")
         style.name_rows(panels[0], classes)
         if len(comparison.configurations) > 1:
-            columns = min(3, len(comparison.configurations))
-            handles, labels = panels[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside upper left", ncols=columns)
+            figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
         caption = "Mean Dice over the test cases, class by class. The axis does not start at 0."
         return style.finish(figure, caption, f"Dice by class; {'; '.join(described)}.")
 
@@ -48,7 +45,7 @@ def area_errors(comparison: Comparison) -> Figure:
     under, over = 100 * pooled["fn"] / pooled["truth"], 100 * pooled["fp"] / pooled["truth"]
     with style.canvas(_ROW * len(classes) + 80, 720) as figure:
         axes = figure.subplots()
-        places = np.arange(len(classes))
+        places = range(len(classes))
         axes.barh(places, -under, 0.7, color=style.PALETTE[5], label="missed (under-segmented)")
         axes.barh(places, over, 0.7, color=style.PALETTE[4], label="invented (over-segmented)")
         axes.axvline(0, color=style.INK, linewidth=0.8)
@@ -66,14 +63,14 @@ def area_errors(comparison: Comparison) -> Figure:
         )
 
 
-def worst(comparison: Comparison, count: int = _WORST) -> Fragment:
+def worst(comparison: Comparison) -> Fragment:
     """Table of the classes that the best configuration finds worst."""
     test_set = comparison.test_sets[0]
     best = statistics.best(comparison, test_set)
     cases = best.pooled(test_set)
     pooled, further = _pooled(best, test_set), boundaries.further(comparison)
     headings = [measure_table.capital(measure.heading) for measure in further]
-    order = cases.groupby("class")["dice"].mean().sort_values(kind="stable").index[:count]
+    order = cases.groupby("class")["dice"].mean().sort_values(kind="stable").index[:_WORST]
     rows = []
     for name in order:
         own, area = cases[cases["class"] == name], pooled.loc[name]
@@ -81,13 +78,10 @@ def worst(comparison: Comparison, count: int = _WORST) -> Fragment:
         cells = [Cell(name), number(own["dice"].mean(), note=f"sd {own['dice'].std():.3f}")]
         cells += [number(own[measure.name].mean(), 3 if measure.high <= 1 else 1) for measure in further]
         cells += [number(100 * area[k] / area["truth"], 1) for k in ("fn", "fp")]
-        rows.append(Row([*cells, number(missed, 0)]))
-    columns = [
-        Column("Class", numeric=False),
-        *map(Column, ("Dice", *headings, "Missed area, %", "Invented area, %", "Cases missed")),
-    ]
+        rows.append([*cells, number(missed, 0)])
+    columns = [*words("Class"), "Dice", *headings, "Missed area, %", "Invented area, %", "Cases missed"]
     notes = [f"{best.label} on {test_set}; means over the cases. Areas are shares of the true area of the class."]
-    return Table(f"The {len(rows)} worst classes", columns, rows, notes + sources.notes(comparison)).fragment()
+    return Table(f"The {len(rows)} worst classes", columns, rows, notes + measure_table.notes(comparison)).fragment()
 
 
 def _classes(comparison: Comparison) -> list[str]:

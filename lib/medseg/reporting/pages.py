@@ -12,20 +12,20 @@ from medseg.errors import MedsegError
 from medseg.experiments.runs import Run, all_runs
 from medseg.metrics.overlap import summarise
 from medseg.reporting import html
-from medseg.reporting.comparison import readable
-from medseg.reporting.tables import Cell, Column, Row, Table, number
+from medseg.reporting.comparison import last_words, readable
+from medseg.reporting.tables import Cell, Column, Table, number, words
 
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
 
 
-def write_index(reports: Path | None = None) -> Path:
-    """Write ``index.html`` into the folder of reports (None: the project's) and return its path.
+def write_index() -> Path:
+    """Write ``index.html`` into the folder of reports and return its path.
 
     It links the reports found there (``*.html``, ``prepared/STUDY/*.html``), lists the sweeps (``sweeps/*.json``) and
     every run of the project with status, mean Dice and executed notebooks. A record that cannot be read is listed as
     such.
     """
-    reports = reports or project.reports_folder()
+    reports = project.reports_folder()
     target = reports / "index.html"
     runs = {study: list(group) for study, group in groupby(all_runs(), key=lambda run: run.folder.parent.name)}
     sweeps = _sweeps(reports)
@@ -43,11 +43,9 @@ def write_index(reports: Path | None = None) -> Path:
         ("Other reports", _links(others)),
         *((f"Runs: {study}", _run_table(reports, members)) for study, members in runs.items()),
     ]
-    body, contents = [_introduction(runs)], []
-    for title, content in sections:
-        if content:
-            contents.append(html.Entry(2, re.sub(r"\W+", "-", title.lower()), title))
-            body.append(f'<h2 id="{contents[-1].id}">{escape(title)}</h2>\n{content}')
+    shown = [(re.sub(r"\W+", "-", title.lower()), title, content) for title, content in sections if content]
+    body = [_introduction(runs), *(f'<h2 id="{id}">{escape(title)}</h2>\n{content}' for id, title, content in shown)]
+    contents = [html.Entry(2, id, title) for id, title, _ in shown]
     page = html.page("\n".join(body), title="Segmentation experiments", target=target, contents=contents)
     atomic.write_text(target, page)
     return target
@@ -84,46 +82,37 @@ def _sweep_table(sweeps: list[dict[str, Any]], pages: dict[str, str], runs: dict
     for sweep in sweeps:
         link = sweep["report"] if sweep["report"] in pages else ""
         done = len(evaluated & set(sweep["run_ids"]))
-        cells = [
-            Cell(str(sweep.get("title")), link=link),
-            *(Cell(str(sweep.get(key) or "")) for key in ("study", "profile", "file")),
-            Cell(f"{done} of {len(sweep['run_ids'])}", done),
-        ]
-        rows.append(Row(cells))
-    columns = [Column(title, numeric=False) for title in ("Sweep", "Study", "Profile", "File")]
-    table = Table("Started sweeps", [*columns, Column("Runs done")], rows)
-    return table.fragment().html if rows else ""
+        facts = [Cell(str(sweep.get(key) or "")) for key in ("study", "profile", "file")]
+        done_of_all = Cell(f"{done} of {len(sweep['run_ids'])}", done)
+        rows.append([Cell(str(sweep.get("title")), link=link), *facts, done_of_all])
+    columns = [*words("Sweep", "Study", "Profile", "File"), "Runs done"]
+    return Table("Started sweeps", columns, rows).fragment().html if rows else ""
 
 
 def _run_table(reports: Path, runs: list[Run]) -> str:
     scores = [_scores(run) for run in runs]
     test_sets = list(dict.fromkeys(name for found in scores for name in found))
     rows = [
-        Row([*_described(reports, run), *(number(found.get(name)) for name in test_sets), *_notebooks(reports, run)])
+        [*_described(run), *(number(found.get(name)) for name in test_sets), *_notebooks(reports, run)]
         for run, found in zip(runs, scores, strict=True)
     ]
-    columns = [
-        *(Column(title, numeric=False) for title in ("Model", "Status", "Data")),
-        *(Column("Dice", name) for name in test_sets),
-        *(Column(title, numeric=False) for title in ("Training", "Evaluation")),
-    ]
+    dice = [Column("Dice", name) for name in test_sets]
+    columns = [*words("Model", "Status", "Data"), *dice, *words("Training", "Evaluation")]
     return Table("Every run", columns, rows).fragment().html
 
 
-def _described(reports: Path, run: Run) -> list[Cell]:
+def _described(run: Run) -> list[Cell]:
     """Model, status and data of a run."""
     try:
-        record, status = run.record, run.status
+        record, status = run.record, "evaluated" if run.evaluated else run.status
     except MedsegError as error:
         return [Cell(run.id), Cell("unreadable", note=str(error)), Cell("")]
     parameters, dataset = record.get("parameters", {}), record.get("dataset", {})
-    name = [
-        readable(parameters[k]) for k in ("architecture", "backbone") if parameters.get(k) not in (None, "", "none")
-    ]
-    last_words = (str(record.get("error") or "").strip().splitlines() or [""])[-1]
+    named = [parameters.get(key) for key in ("architecture", "backbone")]
+    name = [readable(value) for value in named if value not in (None, "", "none")]
     return [
         Cell(" ".join(name) or run.id, note=run.id),
-        Cell("evaluated" if _evaluated(run) else status, note=last_words),
+        Cell(status, note=last_words(record, "")),
         Cell(str(dataset.get("name") or ""), note=str(dataset.get("fingerprint") or "")[:8]),
     ]
 

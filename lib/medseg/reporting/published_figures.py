@@ -53,12 +53,8 @@ def of_configuration(configuration: Configuration, figures: pd.DataFrame) -> pd.
 
 def in_our_test_sets(figures: pd.DataFrame, ours: list[str]) -> pd.DataFrame:
     """``figures`` with our names of the test sets, and for each of ours a row where a figure names none."""
-    rows = [
-        {**row, "test_set": name}
-        for row in figures.to_dict("records")
-        for name in ([_our_test_set(row["test_set"], ours)] if row["test_set"] else ours)
-    ]
-    return pd.DataFrame(rows, columns=figures.columns)
+    named = [[_our_test_set(name, ours)] if name else ours for name in figures["test_set"]]
+    return figures.assign(test_set=named).explode("test_set", ignore_index=True)
 
 
 def values(figures: pd.DataFrame, test_set: str, metric: str) -> list[float]:

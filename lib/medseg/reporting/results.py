@@ -6,10 +6,10 @@ import pandas as pd
 
 from medseg.evaluation.measures import named
 from medseg.metrics.overlap import summarise
-from medseg.reporting import published_figures, sources, statistics
+from medseg.reporting import measure_table, published_figures, statistics
 from medseg.reporting.comparison import Comparison, Configuration, readable
 from medseg.reporting.fragments import Fragment, sentence
-from medseg.reporting.tables import Cell, Column, Row, Table, number
+from medseg.reporting.tables import Cell, Column, Row, Table, number, words
 
 METRICS = {name: named(name).title for name in ("dice", "iou")}
 
@@ -28,29 +28,31 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
             same architecture (``model``), backbone and further parameters; one without is listed apart.
         digits: decimals of the scores.
     """
-    figures = published_figures.read(published) if published else pd.DataFrame(columns=published_figures.COLUMNS)
     test_sets = comparison.test_sets
+    figures = published_figures.read(published) if published else pd.DataFrame(columns=published_figures.COLUMNS)
     figures = published_figures.in_our_test_sets(figures, test_sets)
     further = [column for column in figures.columns if column not in published_figures.COLUMNS]
     shown = [(name, metric) for name in test_sets for metric in METRICS]
     columns = [
-        Column("Configuration", numeric=False),
+        *words("Configuration"),
         *(Column(METRICS[metric], name) for name, metric in shown),
-        *map(Column, ("Parameters, M", "Epochs", "Training")),
+        *("Parameters, M", "Epochs", "Training"),
     ]
-    means = {(c.number, *key): value for c in comparison.configurations for key, value in _means(c).items()}
-    marks = _marks(comparison, means)
+    scores = means(comparison).groupby(["configuration", "test_set"])[[f"mean_{metric}" for metric in METRICS]]
+    mean, spread = scores.mean(), scores.std()
+    marks = _marks(comparison, mean)
     rows, placed = [], set()
     for c in comparison.configurations:
         own = published_figures.of_configuration(c, figures)
         placed |= set(own.index)
-        cells = [Cell(c.name, note="\n".join(word for word in (c.details, _seeds_word(c)) if word))]
-        for key in shown:
-            place = (c.number, *key)
-            mean, spread = means[place]
-            notes = [] if spread is None else [f"± {spread:.{digits}f}"]
-            notes += [f"published {value:.{digits}f}" for value in published_figures.values(own, *key)]
-            cells.append(number(mean, digits, mark=marks.get(place, ""), note="\n".join(notes)))
+        seeds = f"{len(c.runs)} seeds" if len(c.runs) > 1 else ""
+        cells = [Cell(c.name, note=f"{c.details}\n{seeds}".strip())]
+        for name, metric in shown:
+            place, column = (c.label, name), f"mean_{metric}"
+            notes = [f"± {spread.loc[place, column]:.{digits}f}"] if len(c.runs) > 1 else []
+            notes += [f"published {value:.{digits}f}" for value in published_figures.values(own, name, metric)]
+            mark = marks.get((*place, metric), "")
+            cells.append(number(mean.loc[place, column], digits, mark=mark, note="\n".join(notes)))
         rows.append(Row([*cells, *_cost(c)]))
     apart = figures.drop(index=list(placed))
     for (model, backbone, *others), own in apart.groupby(["model", "backbone", *further], sort=False):
@@ -59,12 +61,9 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
         ]
         epochs = own["epochs"].dropna()
         cost = [Cell(""), number(epochs.max(), 0) if len(epochs) else Cell(""), Cell("")]
-        details = ", ".join(
-            f"{value} px" if key == "resolution" else value for key, value in zip(further, others, strict=True) if value
-        )
-        name = Cell(
-            f"{model} {backbone}".strip(), note="\n".join(word for word in (details, "published, not run here") if word)
-        )
+        stated = [(key, value) for key, value in zip(further, others, strict=True) if value]
+        details = ", ".join(f"{value} px" if key == "resolution" else value for key, value in stated)
+        name = Cell(f"{model} {backbone}".strip(), note=f"{details}\npublished, not run here".strip())
         rows.append(Row([name, *values, *cost], muted=True))
     return Table("Mean over the test cases", columns, rows, _notes(comparison, figures)).fragment()
 
@@ -74,9 +73,8 @@ def left_out(comparison: Comparison) -> Fragment:
     if not comparison.left_out:
         number = len(comparison.runs)
         return sentence(f"All {number} runs found are compared." if number > 1 else "One run was found; it is shown.")
-    rows = [Row([Cell(name), Cell(reason)]) for name, reason in comparison.left_out]
-    columns = [Column("Run", numeric=False), Column("Reason", numeric=False)]
-    return Table("Not in this comparison", columns, rows).fragment()
+    rows = [[*map(Cell, entry)] for entry in comparison.left_out]
+    return Table("Not in this comparison", words("Run", "Reason"), rows).fragment()
 
 
 def means(comparison: Comparison) -> pd.DataFrame:
@@ -102,14 +100,13 @@ def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
         )
     if any(len(c.runs) > 1 for c in comparison.configurations):
         notes.append("±: standard deviation over the seeds.")
-    notes += sources.notes(comparison)
+    notes += measure_table.notes(comparison)
     same = ", ".join(f"{key.replace('_', ' ')} {readable(value)}" for key, value in comparison.constant.items())
     notes.append(f"Same for all runs: {same}.")
-    devices = sources.distinct([record.get("device", {}) for record in comparison.records], "name")
-    notes.append(f"Training time on: {devices}.")
+    notes.append(f"Training time on: {measure_table.distinct(comparison.records, 'device', 'name')}.")
     if len(figures):
         notes.append(f"Published figures: {'; '.join(dict.fromkeys(figures['source']))}.")
-        if sources.is_sample(comparison):
+        if measure_table.is_sample(comparison):
             notes.append(
                 "The runs above use the built-in sample pictures, the published figures real ones: they show how the "
                 "table reads and say nothing about each other."
@@ -117,33 +114,21 @@ def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _means(configuration: Configuration) -> dict[tuple[str, str], tuple[float, float | None]]:
-    """Mean over the seeds and its standard deviation (None for one seed), by test set and metric."""
-    summaries = pd.concat([summarise(cases) for cases in configuration.cases])
-    values = {}
-    for test_set, part in summaries.groupby("test_set", sort=False):
-        for metric in METRICS:
-            column = part[f"mean_{metric}"]
-            values[str(test_set), metric] = (column.mean(), column.std() if len(column) > 1 else None)
-    return values
-
-
-def _marks(comparison: Comparison, means: dict) -> dict[tuple[int, str, str], str]:
+def _marks(comparison: Comparison, mean: pd.DataFrame) -> dict[tuple[str, str, str], str]:
+    """``best`` or ``tied`` for configurations (by label), test sets and metrics, where there are several values."""
     marks = {}
     for metric in METRICS:
-        told_apart = statistics.differences(comparison, metric)
-        for test_set in comparison.test_sets:
-            values = {c.number: means[c.number, test_set, metric][0] for c in comparison.configurations}
-            known = {k: v for k, v in values.items() if not pd.isna(v)}
-            if len(known) < 2:
-                continue
-            rows = told_apart[(told_apart["test_set"] == test_set) & told_apart["distinguishable"].astype(bool)]
-            best, different = max(known, key=known.__getitem__), set(rows["run"])
-            for c in comparison.configurations:
-                if c.number == best:
-                    marks[c.number, test_set, metric] = "best"
-                elif c.number in known and c.label not in different:
-                    marks[c.number, test_set, metric] = "tied"
+        found = statistics.differences(comparison, metric)
+        for test_set, part in found.groupby("test_set"):
+            known = (
+                mean.xs(test_set, level="test_set")[f"mean_{metric}"]
+                .reindex(c.label for c in comparison.configurations)
+                .dropna()
+            )
+            different = part.loc[part["distinguishable"].astype(bool), "run"]
+            if len(known) > 1:
+                marks |= {(label, test_set, metric): "tied" for label in known.index.difference(different)}
+                marks[known.idxmax(), test_set, metric] = "best"
     return marks
 
 
@@ -168,7 +153,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _seeds_word(configuration: Configuration) -> str:
-    return f"{len(configuration.runs)} seeds" if len(configuration.runs) > 1 else ""

@@ -15,6 +15,7 @@ from medseg.metrics.overlap import confusion_counts, dice
 from medseg.reporting import style
 from medseg.reporting.fragments import Figure
 
+_DRAWS = 3  # epochs of which augmented pictures are shown
 _ROW = 200  # height of a row of pictures, CSS pixels
 _LONGEST = 400  # pixels kept of a picture's longer side: twice what a column is wide
 
@@ -28,7 +29,6 @@ def augmented(
     drawn: Callable[[int, int], Pair],
     classes: Sequence[str],
     titles: Sequence[str] = (),
-    draws: int = 3,
 ) -> Figure:
     """Each picture with its label, as it is and as augmentation draws it in the first epochs.
 
@@ -37,10 +37,9 @@ def augmented(
         drawn: gives picture and label of an epoch and a place in ``plain``.
         classes: names.
         titles: of the pictures.
-        draws: epochs shown.
     """
     rows = [
-        [labelled(*pair, classes), *(labelled(*drawn(epoch, place), classes) for epoch in range(draws))]
+        [labelled(*pair, classes), *(labelled(*drawn(epoch, place), classes) for epoch in range(_DRAWS))]
         for place, pair in enumerate(plain)
     ]
     shown = "the outline is the mask, warped with its picture"
@@ -49,9 +48,9 @@ def augmented(
     return grid(
         rows,
         titles or [""] * len(rows),
-        ("as it is", *(f"drawn for epoch {epoch + 1}" for epoch in range(draws))),
+        ("as it is", *(f"drawn for epoch {epoch + 1}" for epoch in range(_DRAWS))),
         f"Training pictures as they are and as the network gets them; {shown}.",
-        f"{len(rows)} training pictures beside {draws} augmented versions of each, their labels drawn.",
+        f"{len(rows)} training pictures beside {_DRAWS} augmented versions of each, their labels drawn.",
     )
 
 
@@ -64,15 +63,13 @@ def predictions(
     """Each case with truth and prediction, and its Dice, by the rules by which it is scored, at its own size.
 
     Args:
-        dataset: of a study.
-        cases: rows of its index.
+        cases: rows of the dataset's index.
         segment: gives the masks of a picture and its name; see :class:`medseg.evaluation.rules.Segmenter`.
         words: what else to say of a case, from its row and its predicted mask.
     """
     kind = kind_of(dataset)
-    rows: list[list[np.ndarray]] = []
+    rows: list[dict[str, np.ndarray]] = []
     names: list[str] = []
-    heads: tuple[str, ...] = ()
     for _, case in cases.iterrows():
         picture, label = kind.read(dataset, case)
         found = segment(picture, case["case_id"])
@@ -91,12 +88,11 @@ def predictions(
             row["truth (green), prediction (orange)"] = both
         else:
             row["truth"], row["prediction"] = (shrunk(outlines.tint(picture, m), _LONGEST) for m in (truth, predicted))
-        rows.append(list(row.values()))
-        heads = tuple(row)
+        rows.append(row)
     return grid(
-        rows,
+        [list(row.values()) for row in rows],
         names,
-        heads,
+        list(rows[0]),
         f"Predictions at each picture's own size{_legend(kind.classes)}. Dice of these cases alone; the means are in "
         "the tables.",
         f"{len(rows)} pictures with truth and prediction.",
@@ -142,15 +138,13 @@ def grid(
             for c, pixels in enumerate(row):
                 axes = grid[r, c]
                 axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if c > 1 else "antialiased")
-                axes.set_xticks([])
-                axes.set_yticks([])
+                axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
                 if r == 0:
                     axes.set_title(heads[c], fontweight="normal", color=style.ON_LIGHTBOX)
             if names[r]:
-                grid[r, 0].set_ylabel(
-                    names[r], rotation=0, ha="right", va="center", labelpad=8, color=style.ON_LIGHTBOX
-                )
+                text = {"rotation": 0, "ha": "right", "va": "center", "color": style.ON_LIGHTBOX}
+                grid[r, 0].set_ylabel(names[r], labelpad=8, **text)
         return style.finish(figure, caption, alt, kind="photo")
 
 

@@ -12,7 +12,7 @@ from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run
 from medseg.reporting.comparison import Comparison, readable
 from medseg.reporting.fragments import Fragment
-from medseg.reporting.tables import Cell, Column, Row, Table
+from medseg.reporting.tables import Cell, Table, words
 
 _REJECTED_SHOWN = 30
 
@@ -28,11 +28,10 @@ def parameters(notebook: str, values: Mapping[str, Any]) -> Fragment:
     files = readable_weights({"parameters": values})
     rows = []
     for name, value in values.items():
-        mark = "best" if value != schema.defaults[name] else ""
-        cells = Cell(files.get(name, _readable(value)), mark=mark), Cell(_readable(schema.defaults[name]))
-        rows.append(Row([Cell(name), *cells, Cell(schema.meanings.get(name, ""))]))
-    columns = [Column(title, numeric=False) for title in ("parameter", "value", "default", "meaning")]
-    return Table("Parameters", columns, rows, sortable=False).fragment()
+        default, meaning = schema.defaults[name], schema.meanings.get(name, "")
+        shown = Cell(files.get(name, _readable(value)), mark="best" if value != default else "")
+        rows.append([Cell(name), shown, Cell(_readable(default)), Cell(meaning)])
+    return Table("Parameters", words("parameter", "value", "default", "meaning"), rows, sortable=False).fragment()
 
 
 def splits(dataset: PreparedDataset) -> Fragment:
@@ -42,13 +41,8 @@ def splits(dataset: PreparedDataset) -> Fragment:
         sizes = part[["width_px", "height_px"]].drop_duplicates()
         size = " x ".join(map(str, sizes.iloc[0])) if len(sizes) == 1 else f"{len(sizes)} sizes"
         name = f"{split}: {test_set}" if test_set else split
-        rows.append(Row([Cell(name), _count(len(part)), _count(part["group"].nunique()), Cell(size)]))
-    columns = [
-        Column("split", numeric=False),
-        Column(study.items),
-        Column(study.groups),
-        Column("pixels", numeric=False),
-    ]
+        rows.append([Cell(name), _count(len(part)), _count(part["group"].nunique()), Cell(size)])
+    columns = [*words("split"), study.items, study.groups, *words("pixels")]
     info = dataset.info
     protocol = f"Protocol {info['protocol']}, f" if info.get("protocol") else "F"
     notes = [
@@ -61,18 +55,18 @@ def splits(dataset: PreparedDataset) -> Fragment:
 def rejected(dataset: PreparedDataset) -> Fragment:
     """Files that the preparation left out, with the reason of each."""
     table = pd.read_csv(dataset.folder / "rejected.csv", dtype=str, keep_default_na=False)
-    rows = [Row([Cell(row.file), Cell(row.reason)]) for row in table.head(_REJECTED_SHOWN).itertuples()]
+    rows = [[Cell(row.file), Cell(row.reason)] for row in table.head(_REJECTED_SHOWN).itertuples()]
     more = len(table) - len(rows)
     notes = [f"and {more} more in rejected.csv"] if more else ([] if len(table) else ["Nothing was rejected."])
-    columns = [Column("file", numeric=False), Column("reason", numeric=False)]
-    return Table(f"Rejected files ({len(table)})", columns, rows, notes).fragment()
+    return Table(f"Rejected files ({len(table)})", words("file", "reason"), rows, notes).fragment()
 
 
 def training(run: Run) -> Fragment:
     """What came out of a finished training."""
     record = run.record
-    model, selection, device = record["model"], record["selection"], record["device"]
-    batch = record["batch"]
+    model, selection, device, batch = (record[key] for key in ("model", "selection", "device", "batch"))
+    memory = record["peak_memory_mb"]
+    on_device = f", {memory['device'] / 1e3:.1f} GB device" if memory["device"] else ""
     stopped = ", stopped early" if selection["stopped_early"] else ""
     facts = [
         ("network", f"{model['name']}, {model['parameters_total'] / 1e6:.2f} million parameters"),
@@ -83,22 +77,19 @@ def training(run: Run) -> Fragment:
         ("best epoch", f"{selection['best_epoch']}, {selection['metric']} {selection['best_value']:.3f}"),
         ("chosen by", selection["rule"]),
         ("seconds", f"{record['durations']['train_seconds']:.0f}"),
-        ("peak memory", f"{record['peak_memory_mb']['host'] / 1e3:.1f} GB host" + _on_device(record)),
+        ("peak memory", f"{memory['host'] / 1e3:.1f} GB host{on_device}"),
     ]
-    rows = [Row([Cell(name), Cell(value)]) for name, value in facts]
-    return Table("Training", [Column("", numeric=False)] * 2, rows, sortable=False).fragment()
+    return Table("Training", words("", ""), [[*map(Cell, fact)] for fact in facts], sortable=False).fragment()
 
 
 def scores(summary: pd.DataFrame) -> Fragment:
     """Mean measures per test set, as :func:`medseg.metrics.overlap.summarise` gives them."""
     rows = [
-        Row(
-            [
-                Cell(str(row.test_set)),
-                *(Cell(f"{value:.3f}", value) for value in (row.mean_dice, row.sd, row.mean_iou, row.pooled_dice)),
-                *(_count(value) for value in (row.n_scored, row.n_missed, row.n_false_positive)),
-            ]
-        )
+        [
+            Cell(str(row.test_set)),
+            *(Cell(f"{value:.3f}", value) for value in (row.mean_dice, row.sd, row.mean_iou, row.pooled_dice)),
+            *(_count(value) for value in (row.n_scored, row.n_missed, row.n_false_positive)),
+        ]
         for row in summary.itertuples()
     ]
     titles = ("mean Dice", "sd", "mean IoU", "pooled Dice", "cases scored", "missed", "false positive")
@@ -107,7 +98,7 @@ def scores(summary: pd.DataFrame) -> Fragment:
         "Missed: no pixel of a structure found. False positive: a prediction where there is none. What is empty in "
         "truth and prediction is not scored."
     ]
-    return Table("Scores", [Column("test set", numeric=False), *map(Column, titles)], rows, notes).fragment()
+    return Table("Scores", [*words("test set"), *titles], rows, notes).fragment()
 
 
 def compared_runs(comparison: Comparison) -> Fragment:
@@ -117,13 +108,10 @@ def compared_runs(comparison: Comparison) -> Fragment:
         for run, record in zip(configuration.runs, configuration.records, strict=True):
             device, git = record.get("device") or {}, record.get("git") or {}
             commit = (git.get("commit") or "unknown")[:7] + (" with changes" if git.get("dirty") else "")
-            words = (run.id, configuration.label, record.get("model", {}).get("weights", ""))
-            rows.append(
-                Row([*map(Cell, words), Cell(f"{device.get('name')}, {device.get('precision')}"), Cell(commit)])
-            )
-    columns = [
-        Column(title, numeric=False) for title in ("run", "configuration", "weights at the start", "device", "code")
-    ]
+            machine = f"{device.get('name')}, {device.get('precision')}"
+            weights = record.get("model", {}).get("weights", "")
+            rows.append([*map(Cell, (run.id, configuration.label, weights, machine, commit))])
+    columns = words("run", "configuration", "weights at the start", "device", "code")
     same = "; ".join(f"{name} {readable(value)}" for name, value in comparison.constant.items())
     return Table("Compared runs", columns, rows, [f"The same for all: {same}."] if same else []).fragment()
 
@@ -135,9 +123,4 @@ def _count(number: int) -> Cell:
 def _readable(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return {"": "(empty)"}.get(value, str(value)) if isinstance(value, str) else f"{value}"
-
-
-def _on_device(record: Mapping[str, Any]) -> str:
-    megabytes = record["peak_memory_mb"]["device"]
-    return f", {megabytes / 1e3:.1f} GB device" if megabytes else ""
+    return "(empty)" if value == "" else str(value)

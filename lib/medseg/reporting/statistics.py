@@ -12,7 +12,7 @@ from medseg.metrics.compare import FEW_GROUPS, compare_runs
 from medseg.reporting import measure_table
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment, sentence
-from medseg.reporting.tables import Cell, Column, Row, Table, number, signed
+from medseg.reporting.tables import Cell, Table, number, signed, words
 
 
 def differences(comparison: Comparison, metric: str = "dice") -> pd.DataFrame:
@@ -34,21 +34,18 @@ def table(comparison: Comparison) -> Fragment:
     rows = []
     for test_set, part in found.groupby("test_set", sort=False):
         for entry in part.sort_values("difference", ascending=False, kind="stable").itertuples():
-            cells = [
-                Cell(entry.run),
-                Cell(str(test_set)),
-                Cell(entry.reference),
-                Cell(signed(entry.difference), entry.difference),
-                Cell(_interval(entry)),
-                Cell(_p(entry.p_holm), entry.p_holm),
-                number(entry.n, 0, note=f"{entry.n_groups} groups"),
-                Cell("yes" if entry.distinguishable else "no", note=entry.note),
-            ]
-            rows.append(Row(cells))
+            rows.append(
+                [
+                    *map(Cell, (entry.run, str(test_set), entry.reference)),
+                    *_difference(entry),
+                    number(entry.n, 0, note=f"{entry.n_groups} groups"),
+                    Cell("yes" if entry.distinguishable else "no", note=entry.note),
+                ]
+            )
     columns = [
-        *(Column(title, numeric=False) for title in ("Configuration", "Test set", "Best there")),
-        *map(Column, ("Difference", "95 % interval", "p, Holm", "Cases")),
-        Column("Told apart", numeric=False),
+        *words("Configuration", "Test set", "Best there"),
+        *("Difference", "95 % interval", "p, Holm", "Cases"),
+        *words("Told apart"),
     ]
     notes = [
         "Difference in Dice over the same cases. Interval: bootstrap that draws whole groups (patients or video "
@@ -78,25 +75,19 @@ def by_measure(comparison: Comparison) -> Fragment:
             nearest = part.sort_values("difference", ascending=measure.lower_is_better, kind="stable").iloc[0]
             first = next(c for c in comparison.configurations if c.label == nearest["reference"])
             mean = _mean_over_seeds(first, measure).query("test_set == @test_set")[measure.name].mean()
-            cells = [
-                Cell(measure_table.capital(measure.heading)),
-                Cell(str(test_set)),
-                Cell(first.label),
-                number(mean),
-                Cell(f"{int(part['distinguishable'].sum())} of {len(part)}"),
-                Cell(nearest["run"]),
-                Cell(signed(nearest["difference"]), nearest["difference"]),
-                Cell(_interval(nearest)),
-                Cell(_p(nearest["p_holm"]), nearest["p_holm"]),
-            ]
-            rows.append(Row(cells))
+            told_apart = f"{int(part['distinguishable'].sum())} of {len(part)}"
+            rows.append(
+                [
+                    *map(Cell, (measure_table.capital(measure.heading), str(test_set), first.label)),
+                    *(number(mean), Cell(told_apart), Cell(nearest["run"])),
+                    *_difference(nearest),
+                ]
+            )
     if not rows:
         return sentence("No further measure can be compared.")
     columns = [
-        *(Column(title, numeric=False) for title in ("Measure", "Test set", "Best there")),
-        *map(Column, ("Mean", "Told apart from")),
-        Column("Next to it", numeric=False),
-        *map(Column, ("Difference", "95 % interval", "p, Holm")),
+        *(*words("Measure", "Test set", "Best there"), "Mean", "Told apart from"),
+        *(*words("Next to it"), "Difference", "95 % interval", "p, Holm"),
     ]
     notes = [
         "Tested as Dice is, each measure by itself: the more measures, the more of them differ by chance. Told apart "
@@ -144,20 +135,16 @@ def _sentence(comparison: Comparison, test_set: str, found: pd.DataFrame) -> str
     if apart.empty:
         return f"{start}, but {_listed(tied['run'], len(found))} cannot be told apart from it."
     nearest = apart.iloc[0]
-    margin = (
-        f"{-nearest['difference']:.3f} above {nearest['run']} (95 % interval {-nearest['high']:.3f} to "
-        f"{-nearest['low']:.3f}, p {_p(nearest['p_holm'], '= ')})"
-    )
+    interval = f"95 % interval {-nearest['high']:.3f} to {-nearest['low']:.3f}, p {_p(nearest['p_holm'], '= ')}"
+    margin = f"{-nearest['difference']:.3f} above {nearest['run']} ({interval})"
     if tied.empty:
         return f"{start}. It is {margin}" + (", and further above the others." if len(apart) > 1 else ".")
     return f"{start}; {_listed(tied['run'], len(found))} cannot be told apart from it. It is {margin}."
 
 
 def _mean_over_seeds(configuration: Configuration, measure: Measure) -> pd.DataFrame:
-    """Cases of a configuration with the mean of a measure over its seeds.
-
-    A case that one seed leaves empty rightly (NaN) while another does not counts as perfect for the former, as between
-    runs.
+    """Cases of a configuration with the mean of a measure over its seeds; a case that one seed leaves empty rightly
+    (NaN) while another does not counts as perfect for the former, as between runs.
     """
     key = ["test_set", "case_id", "class"]
     tables = [cases.set_index(key)[measure.name] for cases in configuration.cases]
@@ -182,8 +169,12 @@ def _seed_warning(comparison: Comparison) -> list[str]:
     ]
 
 
-def _interval(entry: Any) -> str:
-    return "none" if entry.low != entry.low else f"{signed(entry.low)} to {signed(entry.high)}"
+def _difference(entry: Any) -> list[Cell]:
+    """Difference, interval and p value of a row of :func:`differences`."""
+    interval = "none" if entry.low != entry.low else f"{signed(entry.low)} to {signed(entry.high)}"
+    return [
+        Cell(signed(entry.difference), entry.difference), Cell(interval), Cell(_p(entry.p_holm), entry.p_holm)
+    ]  # fmt: skip
 
 
 def _p(value: float, equals: str = "") -> str:

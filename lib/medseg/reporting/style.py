@@ -3,9 +3,11 @@
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -26,6 +28,8 @@ LIGHTBOX, ON_LIGHTBOX = "#16191d", "#c9cdd2"
 WIDTH = 960
 _PIXELS_PER_INCH = 100
 
+#: Sizes, quiet axes, and the inks above.
+_SHEET = Path(__file__).parent / "template" / "figure.mplstyle"
 _SANS = ("Inter", "Helvetica Neue", "Helvetica", "Arial", "Liberation Sans")
 
 
@@ -42,7 +46,8 @@ def dashes(number: int) -> Any:
 @contextmanager
 def canvas(height: float, width: float = WIDTH) -> Iterator[Canvas]:
     """A styled figure of ``width`` by ``height`` CSS pixels; draw and finish it inside the block."""
-    with mpl.rc_context(_settings()):
+    known = set(font_manager.get_font_names())
+    with mpl.rc_context({"font.family": [*(name for name in _SANS if name in known), "DejaVu Sans"]}, fname=_SHEET):
         yield Canvas(figsize=(width / _PIXELS_PER_INCH, height / _PIXELS_PER_INCH), layout="constrained")
 
 
@@ -62,6 +67,11 @@ def finish(figure: Canvas, caption: str, alt: str, kind: str = "chart") -> Figur
     return Figure(buffer.getvalue(), "image/png" if kind == "chart" else "image/jpeg", width, caption, alt, kind)
 
 
+def scattered(count: int) -> np.ndarray:
+    """Offsets of -0.5 to 0.5 by a fixed pattern: equal values stay visible, and a figure is always the same."""
+    return np.arange(count) * 0.618034 % 1 - 0.5
+
+
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
     """A named row for each of ``names`` at 0, 1 and so on, from the top."""
     axes.set_yticks(range(len(names)), names)
@@ -70,37 +80,8 @@ def name_rows(axes: Axes, names: Sequence[str]) -> None:
 
 
 def plain(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
-    """Leave the axes without a frame, with a faint grid along ``grid`` (``x``, ``y`` or ``both``)."""
+    """Leave the axes without a frame, with a faint grid along ``grid``."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(True, axis=grid)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
-
-
-def _settings() -> dict[Any, Any]:
-    known = set(font_manager.get_font_names())
-    return {
-        "font.family": [*(name for name in _SANS if name in known), "DejaVu Sans"],
-        "font.size": 9.5,
-        "axes.titlesize": 10,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.titlepad": 8,
-        "axes.labelsize": 9.5,
-        "axes.labelcolor": MUTED,
-        "axes.edgecolor": FAINT,
-        "axes.facecolor": PAPER,
-        "axes.linewidth": 0.8,
-        "figure.facecolor": PAPER,
-        "grid.color": "#eceef1",
-        "grid.linewidth": 0.8,
-        "legend.frameon": False,
-        "legend.fontsize": 9,
-        "lines.linewidth": 1.8,
-        "lines.solid_capstyle": "round",
-        "text.color": INK,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.labelsize": 8.5,
-        "ytick.labelsize": 8.5,
-    }

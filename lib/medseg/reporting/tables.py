@@ -1,12 +1,9 @@
 """The table of a report: columns, cells with marks and notes, rendered as HTML and as plain text."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medseg.reporting.fragments import Fragment
-
-_MARKS = {"": ("", ""), "best": ("", "*"), "tied": ("<i title='cannot be told apart from the best'>\u2248</i>", "~")}
+from medseg.reporting.fragments import TEMPLATES, Fragment
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Cell:
     @property
     def plain(self) -> str:
         """The cell in plain text."""
-        return ", ".join([self.text + _MARKS[self.mark][1], *self.note.splitlines()])
+        return ", ".join([self.text + {"best": "*", "tied": "~"}.get(self.mark, ""), *self.note.splitlines()])
 
 
 @dataclass(frozen=True)
@@ -52,82 +49,41 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table in the making; :meth:`fragment` renders it."""
+    """A table in the making; :meth:`fragment` renders it. A column that is only a title is one of numbers, a row that
+    is only its cells is not muted.
+    """
 
     title: str
-    columns: Sequence[Column]
-    rows: Sequence[Row]
+    columns: Sequence[Column | str]
+    rows: Sequence[Row | Sequence[Cell]]
     notes: Sequence[str] = ()
     sortable: bool = True
 
     def fragment(self) -> Fragment:
         """HTML and plain text of the table."""
-        title = html.escape(self.title)
-        body = "\n".join(self._row(row) for row in self.rows)
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
-        return Fragment(
-            f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">'
-            f'<table class="{"sortable" if self.sortable else "plain"}">\n'
-            f"<caption>{title}</caption>\n<thead>{self._head()}</thead>\n"
-            f"<tbody>\n{body}\n</tbody></table></div>" + (f'\n<div class="notes">{notes}</div>' if notes else ""),
-            self._text(),
+        columns = [Column(column) if isinstance(column, str) else column for column in self.columns]
+        rows = [row if isinstance(row, Row) else Row(row) for row in self.rows]
+        html = TEMPLATES.get_template("table.html.j2").render(
+            title=self.title, columns=columns, rows=rows, notes=self.notes, sortable=self.sortable
         )
-
-    def _head(self) -> str:
-        if not any(column.group for column in self.columns):
-            return f"<tr>{''.join(self._heading(i) for i in range(len(self.columns)))}</tr>"
-        upper, lower = [], []
-        for i, column in enumerate(self.columns):
-            if not column.group:
-                upper.append(self._heading(i, rows=2))
-                continue
-            if i == 0 or self.columns[i - 1].group != column.group:
-                span = sum(c.group == column.group for c in self.columns)
-                upper.append(f'<th class="group" colspan="{span}" scope="colgroup">{html.escape(column.group)}</th>')
-            lower.append(self._heading(i))
-        return f"<tr>{''.join(upper)}</tr>\n<tr>{''.join(lower)}</tr>"
-
-    def _heading(self, i: int, rows: int = 1) -> str:
-        column = self.columns[i]
-        span = f' rowspan="{rows}"' if rows > 1 else ""
-        return f'<th{_numeric(column)}{span} scope="col" data-column="{i}">{html.escape(column.title)}</th>'
-
-    def _row(self, row: Row) -> str:
-        cells = []
-        for i, (column, cell) in enumerate(zip(self.columns, row.cells, strict=True)):
-            inner = html.escape(cell.text)
-            if cell.link:
-                inner = f'<a href="{html.escape(cell.link)}">{inner}</a>'
-            if cell.mark == "best":
-                inner = f"<b>{inner}</b>"
-            inner = (
-                _MARKS[cell.mark][0]
-                + inner
-                + "".join(f"<small>{html.escape(line)}</small>" for line in cell.note.splitlines())
-            )
-            sort = "" if cell.sort is None else f' data-sort="{cell.sort:.6g}"'
-            tag, scope = ("th", ' scope="row"') if i == 0 else ("td", "")
-            cells.append(f"<{tag}{_numeric(column)}{scope}{sort}>{inner}</{tag}>")
-        muted = ' class="muted"' if row.muted else ""
-        return f"<tr{muted}>{''.join(cells)}</tr>"
-
-    def _text(self) -> str:
-        head = [" ".join(word for word in (column.group, column.title) if word) for column in self.columns]
-        lines = [head, *([cell.plain for cell in row.cells] for row in self.rows)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-        numeric = [column.numeric for column in self.columns]
+        lines = [
+            [f"{column.group} {column.title}".strip() for column in columns],
+            *([cell.plain for cell in row.cells] for row in rows),
+        ]
+        widths = [max(map(len, words)) for words in zip(*lines, strict=True)]
         text = [
             "  ".join(
-                word.rjust(width) if right else word.ljust(width)
-                for word, width, right in zip(line, widths, numeric, strict=True)
+                word.rjust(width) if column.numeric else word.ljust(width)
+                for word, width, column in zip(line, widths, columns, strict=True)
             ).rstrip()
             for line in lines
         ]
-        return "\n".join([self.title, *text, *self.notes])
+        return Fragment(html, "\n".join([self.title, *text, *self.notes]))
 
 
-def _numeric(column: Column) -> str:
-    return ' class="number"' if column.numeric else ""
+def words(*titles: str) -> list[Column]:
+    """Columns of text."""
+    return [Column(title, numeric=False) for title in titles]
 
 
 def number(value: float | None, digits: int = 3, *, mark: str = "", note: str = "") -> Cell:

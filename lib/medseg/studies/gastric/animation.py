@@ -14,13 +14,13 @@ from medseg.masks import outlines
 from medseg.reporting import statistics
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Fragment, sentence
-from medseg.reporting.gallery import predicted_masks
+from medseg.reporting.gallery import legend, predicted_masks
 from medseg.reporting.samples import kind_of
 from medseg.studies.gastric.labels import COLOURS
 
 _HEIGHT = 240  # pixels
 _NEAREST = cv2.INTER_NEAREST_EXACT
-_SECONDS = 0.9  # a picture stays
+_MILLISECONDS = 900  # a picture stays
 _BAND = 24  # pixels above the pictures, for the text
 
 
@@ -43,14 +43,10 @@ def patient(comparison: Comparison, group: str = "") -> Fragment:
     alt = f"Animation of {len(frames)} pictures of patient {group}: true phases left, predicted phases right."
     data = base64.b64encode(encode(frames)).decode()
     caption = f"{configuration.label}, patient {group}: truth left, prediction right; a colour per phase."
-    names = "".join(
-        f'<span style="margin-right:1em"><span style="display:inline-block;width:.8em;height:.8em;margin-right:.4em;'
-        f'background:rgb{colour}"></span>phase {number}</span>'
-        for number, colour in COLOURS.items()
-    )
+    phases = legend({f"phase {number}": colour for number, colour in COLOURS.items()})
     html = (
         f'<figure><img src="data:image/gif;base64,{data}" alt="{escape(alt)}" width="{frames[0].shape[1]}">'
-        f'<figcaption>{escape(caption)}</figcaption></figure><p class="legend">{names}</p>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>{phases}"
     )
     return Fragment(html, f"{alt} {caption}")
 
@@ -59,8 +55,7 @@ def encode(frames: list[np.ndarray]) -> bytes:
     """An endless GIF of RGB frames (H, W, 3) uint8 of one size."""
     pictures = [Image.fromarray(frame).quantize(128, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
-    rest = pictures[1:]
-    pictures[0].save(buffer, "gif", save_all=True, append_images=rest, duration=round(1000 * _SECONDS), loop=0)
+    pictures[0].save(buffer, "gif", save_all=True, append_images=pictures[1:], duration=_MILLISECONDS, loop=0)
     return buffer.getvalue()
 
 

@@ -9,10 +9,10 @@ from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.metrics.classification import classify
 from medseg.metrics.overlap import binary_iou, dice, iou, precision, recall
-from medseg.reporting import published_figures, sources, statistics, style
-from medseg.reporting.comparison import Comparison, Configuration
+from medseg.reporting import measure_table, published_figures, statistics, style
+from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Figure, Fragment
-from medseg.reporting.tables import Cell, Column, Row, Table, number
+from medseg.reporting.tables import Cell, Column, Row, Table, number, words
 from medseg.studies.gastric.evaluation import CHECKPOINTS
 
 SEGMENTATION = {
@@ -42,26 +42,20 @@ def figures(run: Run) -> pd.DataFrame:
     rows = []
     for (checkpoint, split), cases in table.groupby(["checkpoint", "split"], sort=False):
         tp, fp, fn, tn = (int(cases[name].sum()) for name in ("tp", "fp", "fn", "tn"))
-        segmentation = {
-            "binary_iou": binary_iou(tp, fp, fn, tn),
-            "lesion_iou": iou(tp, fp, fn),
-            "recall": recall(tp, fp, fn),
-            "precision": precision(tp, fp, fn),
-            "f1": dice(tp, fp, fn),
-        }
+        overlap = {"lesion_iou": iou, "recall": recall, "precision": precision, "f1": dice}
+        segmentation = {name: measure(tp, fp, fn) for name, measure in overlap.items()}
         phases = classify(cases["true_phase"], cases["predicted_phase"], 5)
         identity = {"checkpoint": checkpoint, "split": split, "n": len(cases)}
-        rows.append({**identity, "task": "segmentation", **segmentation})
+        rows.append({**identity, "task": "segmentation", "binary_iou": binary_iou(tp, fp, fn, tn), **segmentation})
         rows.append({**identity, "task": "classification", **{name: getattr(phases, name) for name in CLASSIFICATION}})
     return pd.DataFrame(rows)
 
 
 def bars(comparison: Comparison, task: str) -> Figure:
     """Measures of the best configuration (first seed) as grouped bars: a panel per split, a colour per checkpoint."""
-    configuration = _best(comparison)
+    configuration = statistics.best(comparison, comparison.test_sets[0])
     found = figures(configuration.runs[0]).query("task == @task").set_index(["split", "checkpoint"])
-    measures = _TASKS[task]
-    described = []
+    measures, described = _TASKS[task], []
     with style.canvas(280) as canvas:
         panels = canvas.subplots(1, len(_SPLITS), sharey=True)
         for axes, split in zip(panels, _SPLITS, strict=True):
@@ -77,49 +71,47 @@ def bars(comparison: Comparison, task: str) -> Figure:
             described.append(f"{split}: {measures[first]} {found.loc[(split, CHECKPOINTS[0]), first]:.2f}")
         canvas.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
         caption = f"{task.capitalize()} by {configuration.label}: the three checkpoints on every split."
-        return style.finish(
-            canvas, caption, f"{task.capitalize()} with the checkpoint of best loss, {', '.join(described)}."
-        )
+        alt = f"{task.capitalize()} with the checkpoint of best loss, {', '.join(described)}."
+        return style.finish(canvas, caption, alt)
 
 
 def table(comparison: Comparison, published: str | Path) -> Fragment:
     """Test-set measures of every configuration with every checkpoint, the published figures beside.
 
-    Args:
-        comparison: of scored runs.
-        published: CSV with the columns model, split, checkpoint, task, metric, value, source.
+    ``published`` is a CSV with the columns model, split, checkpoint, task, metric, value, source.
     """
     known = published_figures.read(published, _PUBLISHED_COLUMNS)
+    measures = [(task, name, title) for task, measures in _TASKS.items() for name, title in measures.items()]
     columns = [
-        Column("Configuration", numeric=False),
-        Column("Checkpoint", numeric=False),
-        *(Column(title, task.capitalize()) for task, measures in _TASKS.items() for title in measures.values()),
+        *words("Configuration", "Checkpoint"),
+        *(Column(title, task.capitalize()) for task, _, title in measures),
     ]
     rows = []
     for c in comparison.configurations:
         found = pd.concat([figures(run) for run in c.runs]).query("split == 'test'")
         for checkpoint in CHECKPOINTS:
             cells = [Cell(c.name, note=c.details), Cell(checkpoint.replace("_", " "))]
-            for task, measures in _TASKS.items():
-                own = found[(found["task"] == task) & (found["checkpoint"] == checkpoint)]
-                for name in measures:
-                    spread = f"± {own[name].std():.3f}" if len(own) > 1 else ""
-                    cells.append(number(float(own[name].mean()), note=spread))
+            for task, name, _ in measures:
+                own = found.loc[(found["task"] == task) & (found["checkpoint"] == checkpoint), name]
+                cells.append(number(own.mean(), note=f"± {own.std():.3f}" if len(own) > 1 else ""))
             rows.append(Row(cells))
     for (model, split, checkpoint), own in known.groupby(["model", "split", "checkpoint"], sort=False):
         values = own.set_index(["task", "metric"])["value"]
-        keys = [(task, name) for task, measures in _TASKS.items() for name in measures]
-        cells = [number(float(values[key])) if key in values.index else Cell("") for key in keys]
-        note = f"published, {split} set"
-        rows.append(Row([Cell(model, note=note), Cell(checkpoint.replace("_", " ")), *cells], muted=True))
-    notes = [_DEFINITIONS, *_rules(comparison), *sources.notes(comparison)]
-    notes.append(f"Published figures: {'; '.join(dict.fromkeys(known['source']))}; other data, for orientation.")
+        cells = [number(values[task, name]) if (task, name) in values.index else Cell("") for task, name, _ in measures]
+        named = Cell(model, note=f"published, {split} set"), Cell(checkpoint.replace("_", " "))
+        rows.append(Row([*named, *cells], muted=True))
+    notes = [
+        _DEFINITIONS,
+        f"From probabilities to phases: {measure_table.distinct(comparison.records, 'evaluation', 'phase_rule')}.",
+        *measure_table.notes(comparison),
+        f"Published figures: {'; '.join(dict.fromkeys(known['source']))}; other data, for orientation.",
+    ]
     return Table("Test set", columns, rows, notes).fragment()
 
 
 def confusion(comparison: Comparison) -> Figure:
     """True against predicted phase of the test images, for the best configuration and its checkpoint of best loss."""
-    configuration = _best(comparison)
+    configuration = statistics.best(comparison, comparison.test_sets[0])
     cases = configuration.cases[0]
     found = classify(cases["true_phase"], cases["predicted_phase"], 5)
     share = found.matrix / np.maximum(found.matrix.sum(1, keepdims=True), 1)
@@ -132,21 +124,10 @@ def confusion(comparison: Comparison) -> Figure:
             axes.text(column, row, str(found.matrix[row, column]), ha="center", va="center", color=ink)
         axes.set_xticks(range(5), names, rotation=30, ha="right")
         axes.set_yticks(range(5), names)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
+        axes.set(xlabel="predicted", ylabel="true")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         caption = f"Phase of each test image by {configuration.label}; shade: share of the row."
-        alt = (
-            f"Confusion matrix of {int(found.matrix.sum())} images; {int(np.trace(found.matrix))} are on its diagonal."
-        )
+        right = int(np.trace(found.matrix))
+        alt = f"Confusion matrix of {int(found.matrix.sum())} images; {right} are on its diagonal."
         return style.finish(canvas, caption, alt)
-
-
-def _best(comparison: Comparison) -> Configuration:
-    return statistics.best(comparison, comparison.test_sets[0])
-
-
-def _rules(comparison: Comparison) -> list[str]:
-    evaluations = [record.get("evaluation", {}) for record in comparison.records]
-    return [f"From probabilities to phases: {sources.distinct(evaluations, 'phase_rule')}."]

@@ -9,7 +9,7 @@ from medseg.evaluation.rules import Segmenter
 from medseg.metrics.classification import class_of_mask
 from medseg.reporting import samples
 from medseg.reporting.fragments import Figure, Fragment, sentence
-from medseg.reporting.tables import Cell, Column, Row, Table, number
+from medseg.reporting.tables import Cell, Column, Table, number, words
 
 
 def counts(dataset: PreparedDataset) -> Fragment:
@@ -20,10 +20,8 @@ def counts(dataset: PreparedDataset) -> Fragment:
         cells = [Cell(f"phase {phase}" if phase else "0, no lesion")]
         cells += [number(int((part["split"] == split).sum()), 0) for split in SPLITS]
         cells.append(number(part["group"].nunique(), 0))
-        cells.append(number(100 * part["lesion_fraction"].median() if phase and len(part) else None, 1))
-        rows.append(Row(cells))
-    columns = [Column("Phase", numeric=False), *(Column(split, "pictures") for split in SPLITS)]
-    columns += [Column("Patients"), Column("Median area, %")]
+        rows.append([*cells, number(100 * part["lesion_fraction"].median() if phase and len(part) else None, 1)])
+    columns = [*words("Phase"), *(Column(split, "pictures") for split in SPLITS), "Patients", "Median area, %"]
     return Table("Phases", columns, rows, sortable=False).fragment()
 
 
@@ -52,7 +50,7 @@ def inspected(dataset: PreparedDataset) -> Figure | Fragment:
 def predictions(dataset: PreparedDataset, cases: pd.DataFrame, segment: Segmenter) -> Figure:
     """As :func:`medseg.reporting.samples.predictions`, with the true and the predicted phase of each picture."""
 
-    def words(case: pd.Series, mask: np.ndarray) -> str:
+    def phases(case: pd.Series, mask: np.ndarray) -> str:
         return f"phase {case['phase']}, predicted {class_of_mask(mask, 1 + len(dataset.info['classes']))}"
 
-    return samples.predictions(dataset, cases, segment, words)
+    return samples.predictions(dataset, cases, segment, phases)

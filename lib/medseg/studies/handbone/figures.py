@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -30,11 +31,10 @@ _SHORT = ("Tm", "Td", "C", "H", "S", "L", "Tq", "P", "R", "U")
 
 @dataclass(frozen=True)
 class Areas:
-    """Areas of all classes in all pictures.
+    """Areas of all classes as shares of the picture, 0 to 1, float64.
 
-    Attributes:
-        shares: float64 (N, 29), share of the picture that a class covers, 0 to 1.
-        shared: float64 (29, 29), share of the picture that two classes both cover, summed over pictures.
+    ``shares`` (N, 29) is what a class covers of each picture, ``shared`` (29, 29) what two classes both cover, summed
+    over the pictures.
     """
 
     shares: np.ndarray
@@ -55,20 +55,17 @@ def measure(dataset: PreparedDataset) -> Areas:
 
 
 def classes(dataset: PreparedDataset, row: Mapping[str, Any] | None = None) -> Figure:
-    """A picture, and the same with every class in its colour and named in the legend.
+    """A picture (a row of the index), and the same with every class in its colour and named in the legend.
 
-    Args:
-        dataset: whose classes are the 29 bones.
-        row: of its index; None: the first picture that shows every class, or else the first.
+    Without ``row``: the first picture that shows every class, or else the first.
     """
     if row is None:
         incomplete = dataset.index["case_id"].isin(list(dataset.info.get("incomplete", {})))
         row = dataset.index[~incomplete if not incomplete.all() else slice(None)].iloc[0]
     picture, outlines = read_polygons(dataset, row)
     outlines = _scaled(outlines, _LONGEST)
-    picture = cv2.resize(
-        picture, outlines.size, interpolation=cv2.INTER_AREA if max(picture.shape) > _LONGEST else cv2.INTER_CUBIC
-    )
+    resampling = cv2.INTER_AREA if max(picture.shape) > _LONGEST else cv2.INTER_CUBIC
+    picture = cv2.resize(picture, outlines.size, interpolation=resampling)
     masks = rasterise(outlines, len(CLASSES))
     colours = class_colours(len(CLASSES)) / 255
     with style.canvas(530) as figure:
@@ -84,45 +81,40 @@ def classes(dataset: PreparedDataset, row: Mapping[str, Any] | None = None) -> F
         present = np.asarray(masks.any(axis=(1, 2)))
         _look_at(axes["wrist"], np.asarray(masks[carpals].any(axis=0)))
         _legend(axes["legend"], colours, present)
-        shown = int(present.sum())
         return style.finish(
             figure,
             f"{row['case_id']}: the picture, its outlined bones, and the carpals seen close. Where bones overlap, "
             "their colours are mixed: a pixel may belong to several classes.",
-            f"An X-ray of a hand, the same with {shown} bones in colour, each with a short name, the outlines of the "
-            "carpals magnified, and a legend of the 29 classes.",
+            f"An X-ray of a hand, the same with {int(present.sum())} bones in colour, each with a short "
+            "name, the outlines of the carpals magnified, and a legend of the 29 classes.",
             "photo",
         )
 
 
 def class_sizes(areas: Areas) -> Figure:
     """Share of the picture that each class covers, from the largest class to the smallest."""
-    found = np.where(areas.shares > 0, 100 * areas.shares, np.nan)
-    known = np.flatnonzero(~np.isnan(found).all(0))
-    medians = np.nanmedian(found[:, known], axis=0)
-    order = known[np.argsort(-medians, kind="stable")]
-    with style.canvas(_ROW * len(order) + 60, 720) as figure:
+    shares = pd.DataFrame(100 * areas.shares, columns=list(CLASSES)).where(areas.shares > 0)
+    spread = (
+        shares.quantile([0.05, 0.5, 0.95]).dropna(axis="columns").T.sort_values(0.5, ascending=False, kind="stable")
+    )
+    medians, places = spread[0.5], range(len(spread))
+    with style.canvas(_ROW * len(spread) + 60, 720) as figure:
         axes = figure.subplots()
-        for place, number in enumerate(order):
-            values = found[:, number][~np.isnan(found[:, number])]
-            low, middle, high = np.percentile(values, (5, 50, 95))
-            axes.plot([low, high], [place, place], color=style.PALETTE[4], linewidth=5, alpha=0.55)
-            axes.scatter(middle, place, 26, style.PALETTE[0], zorder=3)
-        style.name_rows(axes, [CLASSES[number] for number in order])
+        axes.plot(spread[[0.05, 0.95]].T, [places, places], color=style.PALETTE[4], linewidth=5, alpha=0.55)
+        axes.scatter(medians, places, 26, style.PALETTE[0], zorder=3)
+        style.name_rows(axes, list(spread.index))
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "25" else "")
         axes.tick_params(axis="x", which="minor", length=0, labelsize=8.5, labelcolor=style.MUTED)
         axes.set_xlabel("class's share of the picture, %")
         style.plain(axes, "x")
-        largest, smallest = order[0], order[-1]
-        ratio = np.nanmedian(found[:, largest]) / np.nanmedian(found[:, smallest])
         return style.finish(
             figure,
-            f"Dot: median over the {len(found)} pictures; bar: from the 5th to the 95th percentile. Logarithmic axis: "
-            f"{CLASSES[largest]} is {ratio:.0f} times as large as {CLASSES[smallest]}.",
+            f"Dot: median over the {len(shares)} pictures; bar: from the 5th to the 95th percentile. Logarithmic axis: "
+            f"{spread.index[0]} is {medians.max() / medians.min():.0f} times as large as {spread.index[-1]}.",
             "Size of the classes in % of the picture, medians: "
-            + ", ".join(f"{CLASSES[n]} {np.nanmedian(found[:, n]):.2f}" for n in order),
+            + ", ".join(f"{name} {median:.2f}" for name, median in medians.items()),
         )
 
 
@@ -177,14 +169,8 @@ def _outline(axes: Axes, masks: np.ndarray, colours: np.ndarray, shown: Iterable
         if own.max() >= max(_ROOM, depth.max() / 3):
             depth = own
         y, x = map(float, np.unravel_index(depth.argmax(), depth.shape))
-        style_of_text: dict[str, Any] = {
-            "color": "white",
-            "fontsize": 6.5,
-            "ha": "center",
-            "va": "center",
-            "clip_on": True,
-        }
-        axes.text(x, y, _short(number), path_effects=_RIM, **style_of_text)
+        look: dict[str, Any] = {"color": "white", "ha": "center", "va": "center", "path_effects": _RIM}
+        axes.text(x, y, _short(number), fontsize=6.5, clip_on=True, **look)
 
 
 def _depth(mask: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import pandas as pd
 from medseg.datasets.index import PreparedDataset
 from medseg.reporting import style
 from medseg.reporting.fragments import Figure, Fragment, sentence
-from medseg.reporting.tables import Cell, Column, Row, Table
+from medseg.reporting.tables import Cell, Table, words
 
 _SEXES = {"F": ("women", style.PALETTE[1]), "M": ("men", style.PALETTE[0]), "": ("sex not known", style.MUTED)}
 _NAMED = 12  # patients or pictures that are listed by name
@@ -22,9 +22,9 @@ def folds(dataset: PreparedDataset) -> Fragment:
         sexes = [int((patients["sex"] == sex).sum()) for sex in _SEXES]
         counts = (len(part), len(patients), *sexes)
         cells = [Cell(str(fold), float(fold)), Cell(part["split"].iloc[0]), *(Cell(f"{n:,}", n) for n in counts)]
-        rows.append(Row([*cells, Cell(described, ages.median() if len(ages) else None)]))
-    columns = [Column("fold", numeric=False), Column("split", numeric=False)]
-    columns += map(Column, ("pictures", "patients", "women", "men", "sex not known", "age, median (range)"))
+        rows.append([*cells, Cell(described, ages.median() if len(ages) else None)])
+    by_sex = [name for name, _ in _SEXES.values()]
+    columns = [*words("fold", "split"), "pictures", "patients", *by_sex, "age, median (range)"]
     notes = ["A training may hold out another fold; validation is then the one after it."]
     return Table("Folds by patient", columns, rows, notes).fragment()
 
@@ -45,10 +45,8 @@ def ages(dataset: PreparedDataset) -> Figure | Fragment:
         axes = figure.subplots()
         for sex, (name, colour) in _SEXES.items():
             part = patients[patients["sex"] == sex]
-            if len(part):
-                row = np.array([present.index(fold) for fold in part["fold"]])
-                # Women above men, so that equal ages do not hide each other.
-                height = row + {"F": -0.12, "M": 0.12}.get(sex, 0.0)
+            if len(part):  # women above men, so that equal ages do not hide each other
+                height = np.searchsorted(present, part["fold"]) + {"F": -0.12, "M": 0.12}.get(sex, 0.0)
                 axes.scatter(part["age"], height, 30, colour, alpha=0.7, linewidths=0, label=f"{name} ({len(part)})")
         for place, fold in enumerate(present):
             middle = patients.loc[patients["fold"] == fold, "age"].median()
@@ -70,26 +68,22 @@ def findings(dataset: PreparedDataset) -> Fragment:
     """What the preparation noted without leaving anything out: absent bones, patients without facts, corrections."""
     info = dataset.info
     metadata, sides, listed = info["metadata"], info["sides"], info["corrections"]
+    unknown, outside = sides.get("unknown", 0), metadata.get("not_in_table", [])
     applied = sum(entry["applied"] for entry in listed)
     failed = [f"{e['file']}, annotation {e['annotation']}: {e['reason']}" for e in listed if not e["applied"]]
     incomplete = [f"{case}: {_few(bones)}" for case, bones in info["incomplete"].items()]
     facts = [
         ("pictures in which a bone is not outlined", len(incomplete), _few(incomplete, "; ")),
         ("pictures converted to 8-bit grey", info["converted_pictures"], ""),
-        ("right, left hands", f"{sides.get('R', 0)}, {sides.get('L', 0)}", _unknown(sides.get("unknown", 0))),
+        ("right, left hands", f"{sides.get('R', 0)}, {sides.get('L', 0)}", f"{unknown} not known" if unknown else ""),
         ("patients in the table", metadata.get("patients", 0), metadata["file"] or "there is no table"),
-        ("patients who are not in it", len(metadata.get("not_in_table", [])), _few(metadata.get("not_in_table", []))),
+        ("patients who are not in it", len(outside), _few(outside)),
         ("labels corrected", f"{applied} of {len(listed)}", _few(failed, "; ")),
     ]
-    rows = [Row([Cell(name), Cell(str(value)), Cell(words)]) for name, value, words in facts]
-    columns = [Column("", numeric=False), Column("number"), Column("which", numeric=False)]
-    return Table("Noted and kept", columns, rows, sortable=False).fragment()
+    rows = [[Cell(str(entry)) for entry in fact] for fact in facts]
+    return Table("Noted and kept", [*words(""), "number", *words("which")], rows, sortable=False).fragment()
 
 
 def _few(names: list[str], joint: str = ", ") -> str:
     more = f"{joint}and {len(names) - _NAMED} more (dataset.json)" if len(names) > _NAMED else ""
     return joint.join(names[:_NAMED]) + more
-
-
-def _unknown(count: int) -> str:
-    return f"{count} not known" if count else ""

@@ -52,8 +52,7 @@ def errors(comparison: Comparison) -> Figure | Fragment:
 def _sexes(axes: Axes, rows: pd.DataFrame, colour: str) -> str:
     groups = {name: rows.loc[rows["sex"] == name, "error"] for name in ("F", "M")}
     for place, values in enumerate(groups.values()):
-        offset = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.35
-        axes.scatter(place + offset, values, 22, colour, alpha=0.7, linewidths=0)
+        axes.scatter(place + 0.35 * style.scattered(len(values)), values, 22, colour, alpha=0.7, linewidths=0)
         if len(values):
             axes.plot([place - 0.25, place + 0.25], [values.median()] * 2, color=style.INK)
     axes.set_xticks([0, 1], [f"{name} (n = {len(values)})" for name, values in groups.items()])

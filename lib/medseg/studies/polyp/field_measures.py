@@ -3,9 +3,8 @@
 import math
 
 from medseg.evaluation.measures import named
-from medseg.metrics.overlap import summarise
 from medseg.metrics.saliency import MEASURES
-from medseg.reporting import measure_table, sources
+from medseg.reporting import measure_table
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment, sentence
 from medseg.reporting.measure_table import Shown
@@ -14,30 +13,25 @@ _ADVICE = "scored before these measures were; score again with 3_evaluate"
 
 
 def measures(comparison: Comparison) -> Fragment:
-    """mDice, mIoU, weighted F, S, mean and max E and MAE of every configuration on every test set, the best in bold.
+    """mDice, mIoU, weighted F, S, mean and max E and MAE of every configuration on every test set.
 
-    A configuration with several seeds shows mean and standard deviation over the seeds. The figures are those of the
-    runs' records (``evaluation.saliency``; see :mod:`medseg.metrics.saliency` for the rules); a configuration of which
-    a run lacks them is named below the table.
+    The figures are those of the runs' records (``evaluation.saliency``; see :mod:`medseg.metrics.saliency` for the
+    rules); a configuration of which a run lacks them is named below the table.
     """
     scored = [c for c in comparison.configurations if all(_recorded(record) for record in c.records)]
     absent = "; ".join(c.label for c in comparison.configurations if c not in scored)
     if not scored:
         return sentence(f"The field's own measures were not computed for these runs ({_ADVICE}).")
-    thresholds = sources.distinct([record["evaluation"] for c in scored for record in c.records], "threshold")
-    shown = [Shown(f"Dice at {thresholds}", _dice), *map(_column, MEASURES)]
+    thresholds = measure_table.distinct([record for c in scored for record in c.records], "evaluation", "threshold")
+    shown = [Shown(f"Dice at {thresholds}", measure_table.summarised("mean_dice")), *map(_column, MEASURES)]
     notes = [f"Not computed for: {absent} ({_ADVICE})."] if absent else []
-    notes += _notes(comparison, scored)
+    notes += [*_notes(scored), *measure_table.notes(comparison)]
     return measure_table.table("The field's own measures", scored, comparison.test_sets, shown, notes)
 
 
 def _recorded(record: dict) -> dict[str, dict[str, float | None]]:
     """Figures by test set; empty for a run that was scored without them."""
     return record.get("evaluation", {}).get("saliency", {}).get("test_sets", {})
-
-
-def _dice(configuration: Configuration, test_set: str) -> list[float]:
-    return [summarise(cases).set_index("test_set").loc[test_set, "mean_dice"] for cases in configuration.cases]
 
 
 def _column(name: str) -> Shown:
@@ -50,20 +44,20 @@ def _column(name: str) -> Shown:
     return Shown(measure.title, of, measure.lower_is_better)
 
 
-def _notes(comparison: Comparison, shown: list[Configuration]) -> list[str]:
+def _notes(shown: list[Configuration]) -> list[str]:
     notes = [measure_table.BOLD] if len(shown) > 1 else []
     if any(len(c.runs) > 1 for c in shown):
         notes.append("\u00b1: standard deviation over the seeds.")
     rules = "; ".join(f"{named(name).title}: {rule}" for name, rule in MEASURES.items())
     notes.append(f"Dice: of the mask above the threshold, mean over the cases. {rules}.")
-    recorded = [record["evaluation"]["saliency"] for c in shown for record in c.records]
+    evaluations = [record["evaluation"] for c in shown for record in c.records]
     notes.append(
-        f"Rules of the columns after Dice: {sources.distinct(recorded, 'rule')}. Threshold 0 takes every pixel, "
-        "so that no mDice, mIoU or mean E reaches 1."
+        f"Rules of the columns after Dice: {measure_table.distinct(evaluations, 'saliency', 'rule')}. Threshold 0 "
+        "takes every pixel, so that no mDice, mIoU or mean E reaches 1."
     )
     first = shown[0].cases[0].groupby("test_set", sort=False).size()
     scored = _recorded(shown[0].records[0])
     left_out = [f"{name} {n - scored[name]['n_scored']}" for name, n in first.items() if scored[name]["n_scored"] < n]
     if left_out:
         notes.append(f"Cases with nothing to find are left out of these columns: {', '.join(left_out)}.")
-    return notes + sources.notes(comparison)
+    return notes

@@ -13,10 +13,9 @@ from medseg.reporting.fragments import Figure
 
 def picture_mask_overlay(frames: Frames, titles: Sequence[str]) -> Figure:
     """Each frame with its mask and with the mask's outline on it, one row a frame."""
-    pairs = [frames[number] for number in range(len(frames))]
     rows = [
         [samples.shrunk(picture), samples.shrunk(mask * 255), samples.labelled(picture, mask, ["polyp"])]
-        for picture, mask in pairs
+        for picture, mask in map(frames.__getitem__, range(len(frames)))
     ]
     return samples.grid(
         rows,
@@ -56,10 +55,9 @@ def size_distribution(dataset: PreparedDataset) -> Figure:
     parts = list(dataset.index.groupby(["split", "test_set"], sort=False)["polyp_fraction"])
     with style.canvas(60 + 42 * len(parts), 640) as figure:
         axes = figure.subplots()
-        generator_of_jitter = np.random.default_rng(0)
         for place, (_, values) in enumerate(parts):
-            jitter = place + generator_of_jitter.uniform(-0.18, 0.18, len(values))
-            axes.scatter(100 * values, jitter, s=14, alpha=0.55, linewidths=0, color=style.colour(place))
+            heights = place + 0.36 * style.scattered(len(values))
+            axes.scatter(100 * values, heights, s=14, alpha=0.55, linewidths=0, color=style.colour(place))
             axes.plot([100 * values.median()] * 2, [place - 0.3, place + 0.3], color=style.INK)
         style.name_rows(axes, [f"{s}: {t}" if t else s for (s, t), _ in parts])
         axes.set_xscale("log")
