@@ -7,8 +7,7 @@ from nbformat import v4
 
 from medseg.errors import MedsegError
 from medseg.reporting import html
-from medseg.reporting.fragments import METADATA
-from medseg.reporting.tables import Cell, Column, Row, Table
+from medseg.reporting.fragments import METADATA, Cell, Column, Row, Table
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABXvMqOgAAAABJRU5ErkJggg=="
 TABLE = Table("Scores", [Column("run", numeric=False), Column("Dice")], [Row([Cell("a <b>"), Cell("0.5", 0.5)])])

@@ -10,8 +10,7 @@ from medseg.evaluation import measures
 from medseg.evaluation.measures import Measure
 from medseg.metrics.overlap import summarise
 from medseg.reporting.comparison import Comparison, Configuration, readable
-from medseg.reporting.fragments import Fragment
-from medseg.reporting.tables import Cell, Table, number, words
+from medseg.reporting.fragments import Cell, Fragment, Table, number, words
 
 #: Note for a table with several configurations.
 BOLD = (
@@ -118,9 +117,8 @@ def distinct(records: Iterable[dict], part: str, key: str) -> str:
 
 def _seeds(comparison: Comparison) -> str:
     sets = {c.label: ", ".join(map(str, c.seeds)) for c in comparison.configurations}
-    if len(set(sets.values())) == 1:
-        return f"{next(iter(sets.values()))} for every configuration"
-    return "; ".join(f"{label}: {seeds}" for label, seeds in sets.items())
+    first, *others = set(sets.values())
+    return "; ".join(map(": ".join, sets.items())) if others else f"{first} for every configuration"
 
 
 def _best(means: dict[int, float], shown: Shown) -> int | None:

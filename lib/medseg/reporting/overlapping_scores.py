@@ -4,8 +4,7 @@ import pandas as pd
 
 from medseg.reporting import boundaries, measure_table, statistics, style
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Figure, Fragment
-from medseg.reporting.tables import Cell, Table, number, words
+from medseg.reporting.fragments import Cell, Figure, Fragment, Table, number, words
 
 _ROW = 17  # CSS pixels per class
 _WORST = 10

@@ -13,7 +13,7 @@ from medseg.experiments.runs import Run, all_runs
 from medseg.metrics.overlap import summarise
 from medseg.reporting import html
 from medseg.reporting.comparison import last_words, readable
-from medseg.reporting.tables import Cell, Column, Table, number, words
+from medseg.reporting.fragments import Cell, Column, Table, number, words
 
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
 
@@ -27,8 +27,9 @@ def write_index() -> Path:
     """
     reports = project.reports_folder()
     target = reports / "index.html"
-    runs = {study: list(group) for study, group in groupby(all_runs(), key=lambda run: run.folder.parent.name)}
-    sweeps = _sweeps(reports)
+    every = all_runs()
+    runs = {study: list(group) for study, group in groupby(every, key=lambda run: run.folder.parent.name)}
+    sweeps, evaluated = _sweeps(reports), [run.id for run in every if _evaluated(run)]
     named = {sweep["report"] for sweep in sweeps}
     pages = {path.name: _title(path) for path in sorted(reports.glob("*.html")) if path != target}
     prepared = {
@@ -38,25 +39,26 @@ def write_index() -> Path:
     others = {name: title for name, title in pages.items() if name not in studies and name not in named}
     sections = [
         ("Studies", _links(studies)),
-        ("Sweeps", _sweep_table(sweeps, pages, runs)),
+        ("Sweeps", _sweep_table(sweeps, pages, evaluated)),
         ("Prepared data", _links(prepared)),
         ("Other reports", _links(others)),
         *((f"Runs: {study}", _run_table(reports, members)) for study, members in runs.items()),
     ]
     shown = [(re.sub(r"\W+", "-", title.lower()), title, content) for title, content in sections if content]
-    body = [_introduction(runs), *(f'<h2 id="{id}">{escape(title)}</h2>\n{content}' for id, title, content in shown)]
+    body = [
+        _introduction(len(every), len(evaluated)),
+        *(f'<h2 id="{id}">{escape(title)}</h2>\n{content}' for id, title, content in shown),
+    ]
     contents = [html.Entry(2, id, title) for id, title, _ in shown]
     page = html.page("\n".join(body), title="Segmentation experiments", target=target, contents=contents)
     atomic.write_text(target, page)
     return target
 
 
-def _introduction(runs: dict[str, list[Run]]) -> str:
-    every = [run for members in runs.values() for run in members]
-    if not every:
+def _introduction(runs: int, evaluated: int) -> str:
+    if not runs:
         return '<p class="lede">No run yet. Start with <code>make demo</code>.</p>'
-    scored = sum(_evaluated(run) for run in every)
-    numbers = f"{len(every)} {'run' if len(every) == 1 else 'runs'}, {scored} of them trained and evaluated."
+    numbers = f"{runs} {'run' if runs == 1 else 'runs'}, {evaluated} of them trained and evaluated."
     return f'<p class="lede">{numbers} Scores are means over the test cases of each test set.</p>'
 
 
@@ -76,12 +78,11 @@ def _sweeps(reports: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _sweep_table(sweeps: list[dict[str, Any]], pages: dict[str, str], runs: dict[str, list[Run]]) -> str:
-    evaluated = {run.id for members in runs.values() for run in members if _evaluated(run)}
+def _sweep_table(sweeps: list[dict[str, Any]], pages: dict[str, str], evaluated: list[str]) -> str:
     rows = []
     for sweep in sweeps:
         link = sweep["report"] if sweep["report"] in pages else ""
-        done = len(evaluated & set(sweep["run_ids"]))
+        done = len(set(evaluated) & set(sweep["run_ids"]))
         facts = [Cell(str(sweep.get(key) or "")) for key in ("study", "profile", "file")]
         done_of_all = Cell(f"{done} of {len(sweep['run_ids'])}", done)
         rows.append([Cell(str(sweep.get("title")), link=link), *facts, done_of_all])

@@ -8,8 +8,7 @@ from medseg.evaluation.measures import named
 from medseg.metrics.overlap import summarise
 from medseg.reporting import measure_table, published_figures, statistics
 from medseg.reporting.comparison import Comparison, Configuration, readable
-from medseg.reporting.fragments import Fragment, sentence
-from medseg.reporting.tables import Cell, Column, Row, Table, number, words
+from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, number, sentence, words
 
 METRICS = {name: named(name).title for name in ("dice", "iou")}
 

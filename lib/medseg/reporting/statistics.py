@@ -11,8 +11,7 @@ from medseg.evaluation.measures import Measure, named
 from medseg.metrics.compare import FEW_GROUPS, compare_runs
 from medseg.reporting import measure_table
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Fragment, sentence
-from medseg.reporting.tables import Cell, Table, number, signed, words
+from medseg.reporting.fragments import Cell, Fragment, Table, number, sentence, signed, words
 
 
 def differences(comparison: Comparison, metric: str = "dice") -> pd.DataFrame:
@@ -98,9 +97,8 @@ def by_measure(comparison: Comparison) -> Fragment:
 
 def best(comparison: Comparison, test_set: str) -> Configuration:
     """The configuration of highest mean Dice on a test set."""
-    means = [
-        np.mean([t.loc[t["test_set"] == test_set, "dice"].mean() for t in c.cases]) for c in comparison.configurations
-    ]
+    tables = [[cases[cases["test_set"] == test_set] for cases in c.cases] for c in comparison.configurations]
+    means = [np.mean([cases["dice"].mean() for cases in seeds]) for seeds in tables]
     return comparison.configurations[int(np.argmax(np.nan_to_num(means, nan=-1)))]
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from medseg import project
 from medseg.experiments import runs
 from medseg.reporting.comparison import compare
-from medseg.studies.gastric import animation, phases
+from medseg.studies.gastric import phases, pictures
 from medseg.studies.gastric.evaluation import evaluate
 
 PUBLISHED = project.root() / "notebooks" / "gastric" / "published.csv"
@@ -68,15 +68,15 @@ def test_figures_say_what_they_show(run):
 
 
 def test_the_animation_has_a_frame_per_picture_of_the_patient(run):
-    fragment = animation.patient(compare([run]), "P5")
+    fragment = pictures.animation(compare([run]), "P5")
     assert "Animation of 3 pictures of patient P5" in repr(fragment)
     assert 'src="data:image/gif;base64,' in fragment.html
     frames = [np.full((20, 30, 3), 60 * k, np.uint8) for k in range(3)]
-    with Image.open(io.BytesIO(animation.encode(frames))) as gif:
+    with Image.open(io.BytesIO(pictures.encode(frames))) as gif:
         assert gif.n_frames == 3
         assert gif.info["loop"] == 0
 
 
 def test_an_animation_without_its_data_says_so(run):
     run.update(dataset={**run.record["dataset"], "fingerprint": "00" * 32})
-    assert "No animation: the data at" in repr(animation.patient(compare([run])))
+    assert "No animation: the data at" in repr(pictures.animation(compare([run])))

@@ -11,8 +11,7 @@ from medseg.metrics.classification import classify
 from medseg.metrics.overlap import binary_iou, dice, iou, precision, recall
 from medseg.reporting import measure_table, published_figures, statistics, style
 from medseg.reporting.comparison import Comparison
-from medseg.reporting.fragments import Figure, Fragment
-from medseg.reporting.tables import Cell, Column, Row, Table, number, words
+from medseg.reporting.fragments import Cell, Column, Figure, Fragment, Row, Table, number, words
 from medseg.studies.gastric.evaluation import CHECKPOINTS
 
 SEGMENTATION = {

@@ -1,15 +1,31 @@
-"""Pictures and counts of a dataset of lesion phases: what was prepared, what comes out of a network."""
+"""Pictures of a dataset of lesion phases: what was prepared, what comes out of a network, patient by patient."""
 
+import base64
+import io
+from html import escape
+
+import cv2
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from medseg.datasets.frames import read_rgb
 from medseg.datasets.index import SPLITS, PreparedDataset
+from medseg.errors import MedsegError
 from medseg.evaluation.rules import Segmenter
+from medseg.experiments.runs import Run, dataset_of, predictions_of
+from medseg.masks import outlines
 from medseg.metrics.classification import class_of_mask
-from medseg.reporting import samples
-from medseg.reporting.fragments import Figure, Fragment, sentence
-from medseg.reporting.tables import Cell, Column, Table, number, words
+from medseg.reporting import samples, statistics
+from medseg.reporting.comparison import Comparison
+from medseg.reporting.fragments import Cell, Column, Figure, Fragment, Table, number, sentence, words
+from medseg.reporting.gallery import legend, predicted_masks
+from medseg.studies.gastric.labels import COLOURS
+
+_HEIGHT = 240  # pixels
+_NEAREST = cv2.INTER_NEAREST_EXACT
+_MILLISECONDS = 900  # a picture stays
+_BAND = 24  # pixels above the pictures, for the text
 
 
 def counts(dataset: PreparedDataset) -> Fragment:
@@ -31,10 +47,10 @@ def inspected(dataset: PreparedDataset) -> Figure | Fragment:
     cases = dataset.index[dataset.index["phase"] > 0].drop_duplicates("phase").sort_values("phase")
     if "inspector" not in files or not (files["inspector"] != "").any():
         return sentence("No four-in-one pictures were asked for (outputs has no 'inspector').")
-    pictures = [read_rgb(dataset.folder / files.loc[case, "inspector"]) for case in cases["case_id"]]
     titles = [f"phase {phase}" for phase in cases["phase"]]
-    reduced = [samples.shrunk(picture, 960) for picture in pictures]
-    rows = [reduced[i : i + 2] for i in range(0, len(reduced), 2)]
+    found = [read_rgb(dataset.folder / files.loc[case, "inspector"]) for case in cases["case_id"]]
+    pictures = [samples.shrunk(picture, 960) for picture in found]
+    rows = [pictures[i : i + 2] for i in range(0, len(pictures), 2)]
     if len(rows[-1]) < len(rows[0]):
         rows[-1].append(np.zeros_like(rows[-1][0]))
     return samples.grid(
@@ -54,3 +70,66 @@ def predictions(dataset: PreparedDataset, cases: pd.DataFrame, segment: Segmente
         return f"phase {case['phase']}, predicted {class_of_mask(mask, 1 + len(dataset.info['classes']))}"
 
     return samples.predictions(dataset, cases, segment, phases)
+
+
+def animation(comparison: Comparison, group: str = "") -> Fragment:
+    """Truth beside prediction over a test patient's pictures, for the best configuration (first seed).
+
+    Args:
+        comparison: of scored runs.
+        group: the patient; empty: the one with most test pictures. Where the pictures are gone, a line says so.
+    """
+    test_set = comparison.test_sets[0]
+    configuration = statistics.best(comparison, test_set)
+    run = configuration.runs[0]
+    try:
+        cases = run.cases().query("test_set == @test_set")
+        group = group or cases["group"].value_counts(sort=True).sort_index(kind="stable").idxmax()
+        frames = _frames(run, test_set, group)
+    except MedsegError as error:
+        return sentence(f"No animation: {error}")
+    alt = f"Animation of {len(frames)} pictures of patient {group}: true phases left, predicted phases right."
+    data = base64.b64encode(encode(frames)).decode()
+    caption = f"{configuration.label}, patient {group}: truth left, prediction right; a colour per phase."
+    phases = legend({f"phase {number}": colour for number, colour in COLOURS.items()})
+    html = (
+        f'<figure><img src="data:image/gif;base64,{data}" alt="{escape(alt)}" width="{frames[0].shape[1]}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>{phases}"
+    )
+    return Fragment(html, f"{alt} {caption}")
+
+
+def encode(frames: list[np.ndarray]) -> bytes:
+    """An endless GIF of RGB frames (H, W, 3) uint8 of one size."""
+    pictures = [Image.fromarray(frame).quantize(128, dither=Image.Dither.NONE) for frame in frames]
+    buffer = io.BytesIO()
+    pictures[0].save(buffer, "gif", save_all=True, append_images=pictures[1:], duration=_MILLISECONDS, loop=0)
+    return buffer.getvalue()
+
+
+def _frames(run: Run, test_set: str, group: str) -> list[np.ndarray]:
+    dataset, predicted = dataset_of(run), predictions_of(run, test_set)
+    kind = samples.kind_of(dataset)
+    rows = dataset.index[(dataset.index["group"] == group) & (dataset.index["split"] == "test")]
+    frames = []
+    for _, case in rows.iterrows():
+        picture, label = kind.read(dataset, case)
+        truth = np.stack([mask for _, mask in kind.true_pieces(label)])
+        found = np.stack(list(predicted_masks(predicted, case, kind.classes, label.shape)))
+        frames.append(_frame(picture, truth, found, case["case_id"]))
+    if not frames:
+        raise MedsegError(f"there is no test picture of patient {group}.")
+    width = max(frame.shape[1] for frame in frames)
+    return [np.pad(frame, ((0, 0), (0, width - frame.shape[1]), (0, 0))) for frame in frames]
+
+
+def _frame(picture: np.ndarray, truth: np.ndarray, found: np.ndarray, name: str) -> np.ndarray:
+    size = round(_HEIGHT * picture.shape[1] / picture.shape[0]), _HEIGHT
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    halves = [
+        outlines.tint(small, np.stack([cv2.resize(m.astype(np.uint8), size, interpolation=_NEAREST) for m in masks]))
+        for masks in (truth, found)
+    ]
+    frame = np.vstack([np.zeros((_BAND, 2 * size[0], 3), np.uint8), np.hstack(halves)])
+    cv2.putText(frame, name, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (225, 225, 225), 1, cv2.LINE_AA)
+    return frame

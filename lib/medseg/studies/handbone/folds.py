@@ -5,8 +5,7 @@ import pandas as pd
 
 from medseg.datasets.index import PreparedDataset
 from medseg.reporting import style
-from medseg.reporting.fragments import Figure, Fragment, sentence
-from medseg.reporting.tables import Cell, Table, words
+from medseg.reporting.fragments import Cell, Figure, Fragment, Table, sentence, words
 
 _SEXES = {"F": ("women", style.PALETTE[1]), "M": ("men", style.PALETTE[0]), "": ("sex not known", style.MUTED)}
 _NAMED = 12  # patients or pictures that are listed by name
