@@ -87,32 +87,29 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table in the making; :meth:`fragment` renders it. A column that is only a title is one of numbers, a row that
-    is only its cells is not muted.
-    """
+    """A table in the making; :meth:`fragment` renders it. A row that is only its cells is not muted."""
 
     title: str
-    columns: Sequence[Column | str]
+    columns: Sequence[Column]
     rows: Sequence[Row | Sequence[Cell]]
     notes: Sequence[str] = ()
     sortable: bool = True
 
     def fragment(self) -> Fragment:
         """HTML and plain text of the table."""
-        columns = [Column(column) if isinstance(column, str) else column for column in self.columns]
         rows = [row if isinstance(row, Row) else Row(row) for row in self.rows]
         rendered = TEMPLATES.get_template("table.html.j2").render(
-            title=self.title, columns=columns, rows=rows, notes=self.notes, sortable=self.sortable
+            title=self.title, columns=self.columns, rows=rows, notes=self.notes, sortable=self.sortable
         )
         lines = [
-            [f"{column.group} {column.title}".strip() for column in columns],
+            [f"{column.group} {column.title}".strip() for column in self.columns],
             *([cell.plain for cell in row.cells] for row in rows),
         ]
         widths = [max(map(len, words)) for words in zip(*lines, strict=True)]
         text = [
             "  ".join(
                 word.rjust(width) if column.numeric else word.ljust(width)
-                for word, width, column in zip(line, widths, columns, strict=True)
+                for word, width, column in zip(line, widths, self.columns, strict=True)
             ).rstrip()
             for line in lines
         ]
@@ -122,6 +119,11 @@ class Table:
 def words(*titles: str) -> list[Column]:
     """Columns of text."""
     return [Column(title, numeric=False) for title in titles]
+
+
+def numeric(*titles: str) -> list[Column]:
+    """Columns of numbers."""
+    return [Column(title) for title in titles]
 
 
 def number(value: float | None, digits: int = 3, *, mark: str = "", note: str = "") -> Cell:

@@ -10,7 +10,7 @@ from medseg.evaluation import measures
 from medseg.evaluation.measures import Measure
 from medseg.metrics.overlap import summarise
 from medseg.reporting.comparison import Comparison, Configuration, readable
-from medseg.reporting.fragments import Cell, Fragment, Table, number, words
+from medseg.reporting.fragments import Cell, Fragment, Table, number, numeric, words
 
 #: Note for a table with several configurations.
 BOLD = (
@@ -64,7 +64,7 @@ def table(
                 mark = "best" if first == c.number else ""
                 cells.append(number(seeds.mean(), s.digits, mark=mark, note=spread))
             rows.append(cells)
-    return Table(title, [*words("Configuration", "Test set"), *(s.title for s in shown)], rows, notes).fragment()
+    return Table(title, words("Configuration", "Test set") + numeric(*(s.title for s in shown)), rows, notes).fragment()
 
 
 def summarised(column: str) -> Callable[[Configuration, str], Iterable[float]]:

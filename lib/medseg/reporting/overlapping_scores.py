@@ -4,7 +4,7 @@ import pandas as pd
 
 from medseg.reporting import boundaries, measure_table, statistics, style
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Cell, Figure, Fragment, Table, number, words
+from medseg.reporting.fragments import Cell, Figure, Fragment, Table, number, numeric, words
 
 _ROW = 17  # CSS pixels per class
 _WORST = 10
@@ -78,7 +78,7 @@ def worst(comparison: Comparison) -> Fragment:
         cells += [number(own[measure.name].mean(), 3 if measure.high <= 1 else 1) for measure in further]
         cells += [number(100 * area[k] / area["truth"], 1) for k in ("fn", "fp")]
         rows.append([*cells, number(missed, 0)])
-    columns = [*words("Class"), "Dice", *headings, "Missed area, %", "Invented area, %", "Cases missed"]
+    columns = words("Class") + numeric("Dice", *headings, "Missed area, %", "Invented area, %", "Cases missed")
     notes = [f"{best.label} on {test_set}; means over the cases. Areas are shares of the true area of the class."]
     return Table(f"The {len(rows)} worst classes", columns, rows, notes + measure_table.notes(comparison)).fragment()
 

@@ -13,7 +13,7 @@ from medseg.experiments.runs import Run, all_runs
 from medseg.metrics.overlap import summarise
 from medseg.reporting import html
 from medseg.reporting.comparison import last_words, readable
-from medseg.reporting.fragments import Cell, Column, Table, number, words
+from medseg.reporting.fragments import Cell, Column, Table, number, numeric, words
 
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
 
@@ -86,7 +86,7 @@ def _sweep_table(sweeps: list[dict[str, Any]], pages: dict[str, str], evaluated:
         facts = [Cell(str(sweep.get(key) or "")) for key in ("study", "profile", "file")]
         done_of_all = Cell(f"{done} of {len(sweep['run_ids'])}", done)
         rows.append([Cell(str(sweep.get("title")), link=link), *facts, done_of_all])
-    columns = [*words("Sweep", "Study", "Profile", "File"), "Runs done"]
+    columns = words("Sweep", "Study", "Profile", "File") + numeric("Runs done")
     return Table("Started sweeps", columns, rows).fragment().html if rows else ""
 
 

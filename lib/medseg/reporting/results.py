@@ -8,7 +8,7 @@ from medseg.evaluation.measures import named
 from medseg.metrics.overlap import summarise
 from medseg.reporting import measure_table, published_figures, statistics
 from medseg.reporting.comparison import Comparison, Configuration, readable
-from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, number, sentence, words
+from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, number, numeric, sentence, words
 
 METRICS = {name: named(name).title for name in ("dice", "iou")}
 
@@ -32,11 +32,8 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
     figures = published_figures.in_our_test_sets(figures, test_sets)
     further = [column for column in figures.columns if column not in published_figures.COLUMNS]
     shown = [(name, metric) for name in test_sets for metric in METRICS]
-    columns = [
-        *words("Configuration"),
-        *(Column(METRICS[metric], name) for name, metric in shown),
-        *("Parameters, M", "Epochs", "Training"),
-    ]
+    columns = words("Configuration") + [Column(METRICS[metric], name) for name, metric in shown]
+    columns += numeric("Parameters, M", "Epochs", "Training")
     scores = means(comparison).groupby(["configuration", "test_set"])[[f"mean_{metric}" for metric in METRICS]]
     mean, spread = scores.mean(), scores.std()
     marks = _marks(comparison, mean)

@@ -11,7 +11,7 @@ from medseg.experiments.identity import readable_weights
 from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run
 from medseg.reporting.comparison import Comparison, readable
-from medseg.reporting.fragments import Cell, Fragment, Table, words
+from medseg.reporting.fragments import Cell, Fragment, Table, numeric, words
 
 _REJECTED_SHOWN = 30
 
@@ -41,7 +41,7 @@ def splits(dataset: PreparedDataset) -> Fragment:
         size = " x ".join(map(str, sizes.iloc[0])) if len(sizes) == 1 else f"{len(sizes)} sizes"
         name = f"{split}: {test_set}" if test_set else split
         rows.append([Cell(name), _count(len(part)), _count(part["group"].nunique()), Cell(size)])
-    columns = [*words("split"), study.items, study.groups, *words("pixels")]
+    columns = words("split") + numeric(study.items, study.groups) + words("pixels")
     info = dataset.info
     protocol = f"Protocol {info['protocol']}, f" if info.get("protocol") else "F"
     notes = [
@@ -97,7 +97,7 @@ def scores(summary: pd.DataFrame) -> Fragment:
         "Missed: no pixel of a structure found. False positive: a prediction where there is none. What is empty in "
         "truth and prediction is not scored."
     ]
-    return Table("Scores", [*words("test set"), *titles], rows, notes).fragment()
+    return Table("Scores", words("test set") + numeric(*titles), rows, notes).fragment()
 
 
 def compared_runs(comparison: Comparison) -> Fragment:

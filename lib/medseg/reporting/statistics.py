@@ -11,7 +11,7 @@ from medseg.evaluation.measures import Measure, named
 from medseg.metrics.compare import FEW_GROUPS, compare_runs
 from medseg.reporting import measure_table
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Cell, Fragment, Table, number, sentence, signed, words
+from medseg.reporting.fragments import Cell, Fragment, Table, number, numeric, sentence, signed, words
 
 
 def differences(comparison: Comparison, metric: str = "dice") -> pd.DataFrame:
@@ -41,11 +41,8 @@ def table(comparison: Comparison) -> Fragment:
                     Cell("yes" if entry.distinguishable else "no", note=entry.note),
                 ]
             )
-    columns = [
-        *words("Configuration", "Test set", "Best there"),
-        *("Difference", "95 % interval", "p, Holm", "Cases"),
-        *words("Told apart"),
-    ]
+    columns = words("Configuration", "Test set", "Best there")
+    columns += numeric("Difference", "95 % interval", "p, Holm", "Cases") + words("Told apart")
     notes = [
         "Difference in Dice over the same cases. Interval: bootstrap that draws whole groups (patients or video "
         "sequences). p: Wilcoxon's signed-rank test over the groups, corrected by Holm for all comparisons on the test "
@@ -84,10 +81,8 @@ def by_measure(comparison: Comparison) -> Fragment:
             )
     if not rows:
         return sentence("No further measure can be compared.")
-    columns = [
-        *(*words("Measure", "Test set", "Best there"), "Mean", "Told apart from"),
-        *(*words("Next to it"), "Difference", "95 % interval", "p, Holm"),
-    ]
+    columns = words("Measure", "Test set", "Best there") + numeric("Mean", "Told apart from")
+    columns += words("Next to it") + numeric("Difference", "95 % interval", "p, Holm")
     notes = [
         "Tested as Dice is, each measure by itself: the more measures, the more of them differ by chance. Told apart "
         "from: how many of the other configurations."

@@ -18,7 +18,7 @@ from medseg.masks import outlines
 from medseg.metrics.classification import class_of_mask
 from medseg.reporting import samples, statistics
 from medseg.reporting.comparison import Comparison
-from medseg.reporting.fragments import Cell, Column, Figure, Fragment, Table, number, sentence, words
+from medseg.reporting.fragments import Cell, Column, Figure, Fragment, Table, number, numeric, sentence, words
 from medseg.reporting.gallery import legend, predicted_masks
 from medseg.studies.gastric.labels import COLOURS
 
@@ -37,7 +37,7 @@ def counts(dataset: PreparedDataset) -> Fragment:
         cells += [number(int((part["split"] == split).sum()), 0) for split in SPLITS]
         cells.append(number(part["group"].nunique(), 0))
         rows.append([*cells, number(100 * part["lesion_fraction"].median() if phase and len(part) else None, 1)])
-    columns = [*words("Phase"), *(Column(split, "pictures") for split in SPLITS), "Patients", "Median area, %"]
+    columns = words("Phase") + [Column(split, "pictures") for split in SPLITS] + numeric("Patients", "Median area, %")
     return Table("Phases", columns, rows, sortable=False).fragment()
 
 

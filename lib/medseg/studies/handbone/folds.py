@@ -5,7 +5,7 @@ import pandas as pd
 
 from medseg.datasets.index import PreparedDataset
 from medseg.reporting import style
-from medseg.reporting.fragments import Cell, Figure, Fragment, Table, sentence, words
+from medseg.reporting.fragments import Cell, Figure, Fragment, Table, numeric, sentence, words
 
 _SEXES = {"F": ("women", style.PALETTE[1]), "M": ("men", style.PALETTE[0]), "": ("sex not known", style.MUTED)}
 _NAMED = 12  # patients or pictures that are listed by name
@@ -23,7 +23,7 @@ def folds(dataset: PreparedDataset) -> Fragment:
         cells = [Cell(str(fold), float(fold)), Cell(part["split"].iloc[0]), *(Cell(f"{n:,}", n) for n in counts)]
         rows.append([*cells, Cell(described, ages.median() if len(ages) else None)])
     by_sex = [name for name, _ in _SEXES.values()]
-    columns = [*words("fold", "split"), "pictures", "patients", *by_sex, "age, median (range)"]
+    columns = words("fold", "split") + numeric("pictures", "patients", *by_sex, "age, median (range)")
     notes = ["A training may hold out another fold; validation is then the one after it."]
     return Table("Folds by patient", columns, rows, notes).fragment()
 
@@ -80,7 +80,7 @@ def findings(dataset: PreparedDataset) -> Fragment:
         ("labels corrected", f"{applied} of {len(listed)}", _few(failed, "; ")),
     ]
     rows = [[Cell(str(entry)) for entry in fact] for fact in facts]
-    return Table("Noted and kept", [*words(""), "number", *words("which")], rows, sortable=False).fragment()
+    return Table("Noted and kept", words("") + numeric("number") + words("which"), rows, sortable=False).fragment()
 
 
 def _few(names: list[str], joint: str = ", ") -> str:
