@@ -34,8 +34,8 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
     shown = [(name, metric) for name in test_sets for metric in METRICS]
     columns = words("Configuration") + [Column(METRICS[metric], name) for name, metric in shown]
     columns += numeric("Parameters, M", "Epochs", "Training")
-    scores = means(comparison).groupby(["configuration", "test_set"])[[f"mean_{metric}" for metric in METRICS]]
-    mean, spread = scores.mean(), scores.std()
+    scores = means(comparison).groupby(["configuration", "test_set"], sort=False)
+    mean, spread = (scores[[f"mean_{metric}" for metric in METRICS]].agg(how) for how in ("mean", "std"))
     marks = _marks(comparison, mean)
     rows, placed = [], set()
     for c in comparison.configurations:
@@ -59,8 +59,8 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
         cost = [Cell(""), number(epochs.max(), 0) if len(epochs) else Cell(""), Cell("")]
         stated = [(key, value) for key, value in zip(further, others, strict=True) if value]
         details = ", ".join(f"{value} px" if key == "resolution" else value for key, value in stated)
-        name = Cell(f"{model} {backbone}".strip(), note=f"{details}\npublished, not run here".strip())
-        rows.append(Row([name, *values, *cost], muted=True))
+        network = Cell(f"{model} {backbone}".strip(), note=f"{details}\npublished, not run here".strip())
+        rows.append(Row([network, *values, *cost], muted=True))
     return Table("Mean over the test cases", columns, rows, _notes(comparison, figures)).fragment()
 
 
@@ -112,15 +112,11 @@ def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
 
 def _marks(comparison: Comparison, mean: pd.DataFrame) -> dict[tuple[str, str, str], str]:
     """``best`` or ``tied`` for configurations (by label), test sets and metrics, where there are several values."""
-    marks = {}
+    marks: dict[tuple[str, str, str], str] = {}
     for metric in METRICS:
         found = statistics.differences(comparison, metric)
         for test_set, part in found.groupby("test_set"):
-            known = (
-                mean.xs(test_set, level="test_set")[f"mean_{metric}"]
-                .reindex(c.label for c in comparison.configurations)
-                .dropna()
-            )
+            known = mean.xs(test_set, level="test_set")[f"mean_{metric}"].dropna()
             different = part.loc[part["distinguishable"].astype(bool), "run"]
             if len(known) > 1:
                 marks |= {(label, test_set, metric): "tied" for label in known.index.difference(different)}
