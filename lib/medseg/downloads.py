@@ -44,14 +44,7 @@ def fetched_once(path: Path, url: str, fetch: Callable[[], str]) -> Path:
 
 
 def unavailable(what: str, reason: str, *, source: str = "", parameter: str = "weights") -> MedsegError:
-    """The error for weights that can neither be fetched nor found in a cache.
-
-    Args:
-        what: such as "ImageNet weights for 'resnet50'".
-        reason: why not, in a few words; see :func:`told`.
-        source: where they were looked for.
-        parameter: of the notebook that asked for them.
-    """
+    """The error for weights (``what``, for which a notebook's ``parameter`` asked) that are nowhere to be had."""
     origin = f" from {source}" if source else ""
     return MedsegError(
         f"{what} could not be had{origin} ({reason}), nor from the local cache. Connect this machine, or set "

@@ -9,7 +9,7 @@ import small_trainings
 
 import medseg.keras  # noqa: F401  opens the room that tf_shared belongs to
 from medseg import project
-from medseg.tf_shared.room import tf
+from medseg.tf_shared import tf
 
 _ALONE = "must not meet Keras 3 in one process: run 'pytest tests/keras' by itself."
 assert "torch" not in sys.modules, f"PyTorch {_ALONE}"

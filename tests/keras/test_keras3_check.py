@@ -9,11 +9,11 @@ import sys
 import keras
 import pytest
 
+from medseg import tf_shared
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
 from medseg.keras import check as checking
 from medseg.keras import transunet
-from medseg.tf_shared import room
 
 
 @pytest.mark.parametrize(
@@ -70,4 +70,4 @@ def test_the_switches_of_the_old_keras_do_not_reach_this_one():
 
 
 def test_what_is_shared_uses_the_keras_of_this_room():
-    assert room.keras is keras
+    assert tf_shared.keras is keras

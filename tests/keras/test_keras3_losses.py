@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from medseg.keras.losses import build_loss, cross_entropy, dice
-from medseg.keras.metrics import measures
-from medseg.keras.schedules import WarmupCosineRestarts, rate
+from medseg.keras.losses import build_loss, cross_entropy, dice, measures
+from medseg.keras.steps import WarmupCosineRestarts, rate
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.integers(0, 5, (3, 8, 6, 1)).astype(np.uint8)

@@ -8,7 +8,7 @@ import pytest
 from small_network import CPU
 
 from medseg.errors import MedsegError
-from medseg.keras import resnet_weights, vit_weights
+from medseg.keras import resnet, vit_weights
 from medseg.keras.models import build_model, weight_files
 from medseg.keras.transunet import build_transunet
 
@@ -157,7 +157,7 @@ def test_a_resnet50v2_file_fills_the_resnet_and_nothing_else(published, tmp_path
     source.save_weights(file)
     network = published.network
     decoder = network.get_layer("decoder_0_conv").kernel.numpy()
-    label = resnet_weights.load(network, file)
+    label = resnet.load(network, file)
     assert label == f"resnet.weights.h5 sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
     for layer in network.layers:
         if layer.weights and layer.name.startswith("conv"):
@@ -166,15 +166,15 @@ def test_a_resnet50v2_file_fills_the_resnet_and_nothing_else(published, tmp_path
     np.testing.assert_array_equal(network.get_layer("decoder_0_conv").kernel.numpy(), decoder)
     (tmp_path / "half.weights.h5").write_bytes(b"half a file")
     with pytest.raises(MedsegError, match="half.weights.h5 do not fit ResNet50V2"):
-        resnet_weights.load(network, tmp_path / "half.weights.h5")
+        resnet.load(network, tmp_path / "half.weights.h5")
 
 
 def test_imagenet_without_a_network_connection_is_one_clear_message(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(resnet_weights, "_SERVER", "http://127.0.0.1:9/")
+    monkeypatch.setattr(resnet, "_SERVER", "http://127.0.0.1:9/")
     monkeypatch.setattr(keras.applications, "ResNet50V2", None)  # never built with random weights instead
     with pytest.raises(MedsegError, match="could not be had.*does not answer.*Connect this machine, or set"):
-        resnet_weights.load(None, None)
+        resnet.load(None, None)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import small_trainings
 
 import medseg.keras_legacy  # noqa: F401  opens the room that tf_shared belongs to
 from medseg import project
-from medseg.tf_shared.room import tf
+from medseg.tf_shared import tf
 
 assert "torch" not in sys.modules, (
     "PyTorch and TensorFlow must not meet in one process: run 'pytest tests/keras_legacy' by itself."

@@ -6,11 +6,11 @@ import json
 import pytest
 import tf_keras
 
+from medseg import tf_shared
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
 from medseg.keras_legacy import check as checking
 from medseg.keras_legacy import unet
-from medseg.tf_shared import room
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_a_sweep_gets_one_message_per_run(parameters, monkeypatch, capsys):
 
 
 def test_what_is_shared_uses_the_keras_of_this_room():
-    assert room.keras is tf_keras
+    assert tf_shared.keras is tf_keras

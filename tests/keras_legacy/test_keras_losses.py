@@ -5,7 +5,7 @@ import pytest
 import segmentation_models as sm
 import tensorflow as tf
 
-from medseg.keras_legacy.losses import LOSSES, masks
+from medseg.keras_legacy.training import LOSSES, masks
 from medseg.tf_shared.measures import MeanOverPictures
 
 RNG = np.random.default_rng(0)

@@ -6,9 +6,8 @@ import tensorflow as tf
 import tf_keras
 from tiny_network import tiny_model
 
-from medseg.keras_legacy.losses import bce
 from medseg.keras_legacy.network import SegmentationModel
-from medseg.keras_legacy.training import compile_network
+from medseg.keras_legacy.training import bce, compile_network
 from medseg.keras_legacy.unet import build_model
 from medseg.tf_shared.device import Device
 

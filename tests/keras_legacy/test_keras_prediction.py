@@ -13,14 +13,14 @@ from medseg.evaluation.common import load_predictor
 from medseg.evaluation.evaluator import evaluate
 from medseg.evaluation.rules import segmenter
 from medseg.experiments import runs
-from medseg.keras_legacy import checkpoint, inference
+from medseg.keras_legacy import callbacks, inference
 
 
 @pytest.fixture
 def keras_run(parameters, discs, monkeypatch):
     monkeypatch.setattr(inference, "build_model", lambda *_: tiny_model(1))
     run = _finished("2_train_keras", parameters, discs)
-    checkpoint.save_best(tiny_model(7).network, run.checkpoints / "best.h5")
+    callbacks.save_best(tiny_model(7).network, run.checkpoints / "best.h5")
     return run
 
 

@@ -14,7 +14,7 @@ from medseg import downloads
 from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
-from medseg.keras_legacy import checkpoint, inference
+from medseg.keras_legacy import callbacks, inference
 from medseg.keras_legacy.unet import BACKBONES, build_model, preprocessing
 from medseg.tf_shared import prediction
 from medseg.tf_shared.device import Device
@@ -111,7 +111,7 @@ def test_a_run_becomes_a_predictor_of_its_best_checkpoint(tmp_path):
     run = Run(tmp_path / "run")
     run.update(parameters={"backbone": "mobilenet", "resolution": 32, "precision": "auto"}, status="finished")
     trained = build_model("mobilenet", CPU, seed=5)
-    checkpoint.save_best(trained.network, run.checkpoints / "best.h5")
+    callbacks.save_best(trained.network, run.checkpoints / "best.h5")
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((40, 48, 3), (33, 71, 3), (20, 16, 3))]
     predict = inference.load_predictor(run, "cpu")

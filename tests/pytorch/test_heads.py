@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from medseg.errors import MedsegError
-from medseg.pytorch.group_norm import groups_of
-from medseg.pytorch.heads import set_upsampling
+from medseg.pytorch.heads import groups_of, set_upsampling
 from medseg.pytorch.models import build_model
 
 SMALL = "tu-test_resnet"

@@ -9,9 +9,8 @@ from torch_trainings import trained
 from medseg.errors import MedsegError
 from medseg.pytorch import device as devices
 from medseg.pytorch.backbones import Normalisation
-from medseg.pytorch.inference import Predictor, load_predictor
+from medseg.pytorch.inference import Predictor, load_predictor, views
 from medseg.pytorch.models import BuiltModel
-from medseg.pytorch.tta import views
 
 
 class Ramp(nn.Module):

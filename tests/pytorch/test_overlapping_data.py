@@ -9,8 +9,7 @@ from medseg.datasets import polygons
 from medseg.datasets.augmentation.warp import fit_matrix
 from medseg.datasets.frames import read_polygons
 from medseg.errors import MedsegError
-from medseg.pytorch.data import batches
-from medseg.pytorch.overlapping_data import OverlappingItems, facts_of, unpack
+from medseg.pytorch.data import OverlappingItems, batches, facts_of, unpack
 
 WANTED = {"resolution": 64, "augmentation": "crop_rotate", "seed": 1}
 

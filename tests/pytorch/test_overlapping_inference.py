@@ -9,9 +9,9 @@ from torch import nn
 from medseg.errors import MedsegError
 from medseg.pytorch import device as devices
 from medseg.pytorch.backbones import Normalisation
+from medseg.pytorch.inference import views
 from medseg.pytorch.models import BuiltModel
 from medseg.pytorch.overlapping_inference import OverlappingPredictor
-from medseg.pytorch.tta import views
 
 CPU = devices.Device("cpu", "CPU", "fp32")
 

@@ -13,10 +13,9 @@ from medseg.experiments.history import ranked
 from medseg.pytorch import inference, overlapping_inference
 from medseg.pytorch.callbacks import Checkpoints
 from medseg.pytorch.check import check
-from medseg.pytorch.data import batches
+from medseg.pytorch.data import OverlappingItems, batches, unpack
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import build
-from medseg.pytorch.overlapping_data import OverlappingItems, unpack
 from medseg.pytorch.sums import EpochSums
 from medseg.pytorch.task import OverlappingTask, fact_loss
 

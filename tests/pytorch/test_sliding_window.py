@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medseg.errors import MedsegError
-from medseg.pytorch.sliding_window import slide, starts, tent
-from medseg.pytorch.tta import View, views
+from medseg.pytorch.inference import View, views
+from medseg.pytorch.overlapping_inference import slide, starts, tent
 
 
 @st.composite

@@ -10,7 +10,7 @@ def _python(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("module", ["room", "npz"])
+@pytest.mark.parametrize("module", ["model", "npz"])
 def test_outside_of_a_room_it_is_refused_before_tensorflow_loads(module):
     code = (
         "import sys\n"

@@ -126,7 +126,8 @@ def encode_mask(pixels: np.ndarray) -> str:
 def decode_mask(code: str, width: int, height: int) -> np.ndarray:
     """Reverse of :func:`encode_mask`: uint8 (height, width) of 0 and 1; zeros at the end may be left out.
 
-    ValueError where a count is not a whole number, or they add up to more than the box.
+    Raises:
+        ValueError: a count is not a whole number, or they add up to more than the box.
     """
     tokens = code.replace(",", " ").split()
     wrong = next((token for token in tokens if not _COUNT.fullmatch(token)), None)

@@ -54,7 +54,11 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """Read a mask as it is: uint8 (height, width), of a coloured one the brightest channel; BadFile as for pictures."""
+    """Read a mask as it is, before cleaning: uint8 (height, width); of a coloured one the brightest channel counts.
+
+    Raises:
+        BadFile: as :func:`read_picture`.
+    """
     pixels = _read_pixels(path)
     return pixels if pixels.ndim == 2 else pixels.max(axis=2)
 

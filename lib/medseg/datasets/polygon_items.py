@@ -31,12 +31,14 @@ Item = tuple[np.ndarray, np.ndarray]
 
 
 class PolygonItems:
-    """Items of ``rows`` of a dataset whose labels are polygons, by number; cheap to send to worker processes.
+    """Items of ``rows``, addressed by number; cheap to send to worker processes.
 
     Where the augmentation moves pictures, they are kept larger than the resolution, lest training pictures be more
     blurred than those of validation; see :func:`cache_size`.
 
     Args:
+        dataset: a prepared dataset whose labels are polygons.
+        rows: rows of its index.
         resolution: side of the training pictures, in pixels.
         augmentation, side_is_predicted: see :func:`medseg.datasets.augmentation.presets.parse_augmentation`.
         seed: of the augmentation.

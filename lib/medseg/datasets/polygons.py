@@ -116,7 +116,8 @@ def dump(polygons: PolygonSet, classes: Sequence[str]) -> str:
 def rasterise(polygons: PolygonSet, num_classes: int) -> np.ndarray:
     """Draw every class into a mask of its own: uint8 (num_classes, height, width) of {0, 1}.
 
-    ValueError where a polygon has a class of ``num_classes`` or above.
+    Raises:
+        ValueError: a polygon has a class of ``num_classes`` or above.
     """
     width, height = polygons.size
     _check_classes(polygons, num_classes)
@@ -146,7 +147,8 @@ def draw_class(polygons: PolygonSet, class_index: int) -> np.ndarray:
 def rasterise_bits(polygons: PolygonSet) -> np.ndarray:
     """Draw all classes into the bits of one picture: int32 (height, width); bit k for class k.
 
-    ValueError where a class is too high for an int32.
+    Raises:
+        ValueError: a class is too high for an int32.
     """
     width, height = polygons.size
     _check_classes(polygons, MAX_BIT_CLASSES)

@@ -18,11 +18,13 @@ _STARTS = 20
 def split_groups(groups: Sequence[str], fraction: float, seed: int) -> set[str]:
     """Choose the groups of the validation split.
 
-    Among all choices of whole groups, one whose number of pictures is nearest to ``fraction`` (in (0, 1)) of all;
-    ``seed`` decides between equals. At least one group stays on each side.
+    Among all choices of whole groups, one whose number of pictures is nearest to ``fraction`` of all; ``seed`` decides
+    between equals. At least one group stays on each side.
 
     Args:
         groups: the group of every picture; their order does not matter.
+        fraction: share of the pictures wanted for validation, in (0, 1).
+        seed: of the choice between equals.
 
     Raises:
         MedsegError: there are fewer than two groups, or the fraction is not between 0 and 1.

@@ -3,10 +3,12 @@
 import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 
+from medseg import project
 from medseg.errors import MedsegError
 from medseg.experiments.job import HALVINGS_VARIABLE, OUT_OF_MEMORY
 from medseg.experiments.provenance import Device
@@ -45,6 +47,15 @@ def out_of_memory(device: Device, parameters: Mapping[str, Any]) -> MedsegError:
     return MedsegError(
         f"{what}{parameters['resolution']}. Try batch_size={smaller} and accumulate={more}, which "
         "trains the same but for batch normalisation and losses that are taken over the whole batch."
+    )
+
+
+def unusable(checkpoint: Path, reason: object) -> MedsegError:
+    """The error for a checkpoint of a finished training that does not load; the first line of the reason counts."""
+    first_line = str(reason).partition("\n")[0]
+    return MedsegError(
+        f"{project.display(checkpoint)} cannot be used ({first_line}). Train the run again: delete its folder and "
+        "repeat the sweep."
     )
 
 

@@ -20,8 +20,7 @@ NOISE = 0.05  # standard deviation, on the same scale
 def parse(augmentation: str) -> tuple[str, ...]:
     """The terms that a notebook's ``augmentation`` asks for.
 
-    Args:
-        augmentation: a preset (``published``: all terms; ``none``), or terms such as ``flip_left_right + crop``.
+    That is a preset (``published``: all terms; ``none``), or terms such as ``flip_left_right + crop``.
 
     Raises:
         MedsegError: a name that there is not; the message says the nearest, and those that there are.
@@ -63,7 +62,6 @@ def augment(
     Args:
         picture: uint8 (S, S, 3) with S of :func:`loaded_side`.
         label: uint8 (S, S).
-        seed: see :func:`sample_seed`.
         resolution: side of what comes out, pixels.
         augmentation: names of :data:`AUGMENTATIONS`, in any order.
 
@@ -112,22 +110,11 @@ def _cropped(
 
 
 def preview(
-    picture: np.ndarray,
-    label: np.ndarray,
-    resolution: int,
-    augmentation: str,
-    *,
-    seed: int,
-    epoch: int,
-    index: int,
+    picture: np.ndarray, label: np.ndarray, resolution: int, augmentation: str, *, seed: int, epoch: int, index: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """What training gets of a sample in an epoch (from 0), to look at: picture (R, R, 3) and label (R, R), both uint8.
 
-    Args:
-        picture: (H, W, 3) uint8.
-        label: (H, W) uint8.
-        augmentation: see :func:`parse`.
-        index: number of the sample among those trained on.
+    ``picture`` is (H, W, 3) and ``label`` (H, W), both uint8; ``index`` is the sample's number among those trained on.
     """
     terms = parse(augmentation)
     resized = plain_resize(picture, label, loaded_side(resolution, terms))

@@ -1,8 +1,4 @@
-"""Say what is wrong with the parameters of a training before anything is loaded or computed.
-
-``python -m medseg.keras.check`` reads a JSON list of parameter sets and prints a JSON list of messages, empty where all
-is well; a sweep asks it before the first run starts.
-"""
+"""Say what is wrong with the parameters of a training before anything is loaded or computed; a sweep asks it too."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +9,7 @@ from medseg.keras import augment
 from medseg.keras.models import weight_files
 from medseg.keras.transunet import SIZES, VARIANTS, check_side
 from medseg.tf_shared import device as devices
-from medseg.tf_shared import parameters as common
+from medseg.tf_shared import training
 
 _LEAST = {
     "resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "warmup": 0, "restart_epochs": 1,
@@ -27,7 +23,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     Raises:
         MedsegError: what cannot work, and what would.
     """
-    common.check(parameters, _LEAST)
+    training.check(parameters, _LEAST)
     if not parameters["cross_entropy_weight"] + parameters["dice_weight"]:
         raise MedsegError("cross_entropy_weight and dice_weight are both 0: nothing would be learnt. Raise one.")
     for name, known in (("size", SIZES), ("variant", VARIANTS)):

@@ -22,7 +22,7 @@ FILES = {"best_loss": "best_loss.npz", "best_iou": "best_iou.npz", "latest": npz
 
 
 def save_frozen(network: keras.Model, folder: Path) -> None:
-    """Write the part of ``network`` that stays as it is, if there is such a part."""
+    """Write the part of ``network`` that training leaves as it is, if there is such a part."""
     arrays = _arrays(_variables(network)[1])
     if arrays:
         npz.write(folder / FROZEN, arrays)
@@ -41,8 +41,7 @@ def save_last(network: keras.Model, optimizer: Optimizer, state: Mapping[str, An
 def restore(network: keras.Model, path: Path, optimizer: Optimizer | None = None) -> None:
     """Give ``network`` the values that it had when ``path`` was written, those beside it in ``frozen.npz`` included.
 
-    Args:
-        optimizer: gets its values back too; it is built, and ``path`` is ``last.npz``.
+    A built ``optimizer`` gets its values back too, if ``path`` is ``last.npz``.
 
     Raises:
         MedsegError: a file is missing, damaged, or of another network.

@@ -25,12 +25,9 @@ def items(dataset: PreparedDataset, rows: pd.DataFrame, side: int, budget: int =
     pixel. To read one raises MedsegError where a file cannot be read, the two differ in size, or a label is no class.
 
     Args:
-        dataset: where the files lie.
-        rows: rows of its index.
         side: of the square, pixels; the aspect ratio is not kept.
         budget: bytes kept in memory; what does not fit is decoded at each access.
     """
-
     last = len(dataset.info["classes"])
 
     def read(dataset: PreparedDataset, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -47,12 +44,12 @@ def items(dataset: PreparedDataset, rows: pd.DataFrame, side: int, budget: int =
 
 @dataclass
 class Batches:
-    """What ``fit`` is fed with.
+    """What a training is fed with.
 
     Attributes:
         dataset: pictures (B, R, R, 3) float32 in [0, 1] and labels (B, R, R, 1) uint8.
         steps: batches in an epoch.
-        failure: the exception that kept it from making a batch, of which ``fit`` would only pass on the text.
+        failure: the exception that kept it from making a batch, of which TensorFlow would only pass on the text.
     """
 
     dataset: tf.data.Dataset
@@ -77,7 +74,6 @@ def training_batches(
     A last batch of less than two samples for each device is left out: batch normalisation has too little to measure.
 
     Args:
-        augmentation: see :func:`medseg.keras.augment.augment`.
         first_epoch: the epoch (from 0) to begin with; ``max_epochs`` is the one to end before.
         workers: threads that decode; with more than one, as many batches are made at the same time.
         replicas: devices that share a batch.
@@ -111,12 +107,7 @@ def training_batches(
 
 
 def validation_batches(
-    dataset: PreparedDataset,
-    *,
-    resolution: int,
-    batch_size: int,
-    workers: int = 0,
-    replicas: int = 1,
+    dataset: PreparedDataset, *, resolution: int, batch_size: int, workers: int = 0, replicas: int = 1
 ) -> Batches:
     """Batches of the split ``validation``, in the order of the index, resized and divided by 255, and nothing else.
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from medseg import project
 from medseg.errors import MedsegError
+from medseg.experiments import outcome
 from medseg.experiments.runs import Run
 from medseg.keras import checkpoint as checkpoints
 from medseg.keras.models import build_model
@@ -15,16 +15,14 @@ from medseg.tf_shared.prediction import Predictor, device_of
 def load_predictor(
     run: Run, device: str = "auto", checkpoint: str = "best_loss", tta: Sequence[str] | None = None
 ) -> Predictor:
-    """The predictor of a run, in the precision it was trained in; on a CPU in fp32.
+    """The predictor of a run of one epoch or more, in the precision it was trained in; on a CPU in fp32.
+
+    It gives for each picture the probabilities (C, H, W) of the classes, background first, which add up to 1.
 
     Args:
-        run: finished, or at least one epoch of it.
         device: ``auto``, ``cuda`` or ``cpu``.
         checkpoint: ``best_loss`` (lowest validation loss), ``best_iou`` (highest validation binary IoU) or ``latest``.
         tta: views to average over; None: those of the run's parameters.
-
-    Returns:
-        For each picture the probabilities (C, H, W) of the classes, background first; they add up to 1 at each pixel.
 
     Raises:
         MedsegError: no such checkpoint, or it is missing, unreadable, or not of the network that the run describes.
@@ -41,10 +39,7 @@ def load_predictor(
     try:
         checkpoints.restore(network, path)
     except MedsegError as error:
-        raise MedsegError(
-            f"{project.display(path)} cannot be used ({error.__cause__}). Train the run again: delete its folder and "
-            "repeat the sweep."
-        ) from error
+        raise outcome.unusable(path, error.__cause__) from error
     # One signature for every number of pictures, so that the graph is traced once.
     logits = tf.function(
         lambda batch: network(tf.cast(batch, tf.float32) / 255, training=False),

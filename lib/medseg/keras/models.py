@@ -5,12 +5,11 @@ from pathlib import Path
 import keras
 
 from medseg.errors import MedsegError
-from medseg.keras import resnet_weights as resnet
+from medseg.keras import resnet
 from medseg.keras import vit_weights as vit
 from medseg.keras.transunet import build_transunet
 from medseg.tf_shared.device import Device
-from medseg.tf_shared.model import BuiltModel
-from medseg.tf_shared.weights import local_file
+from medseg.tf_shared.model import BuiltModel, local_file
 
 
 def build_model(
@@ -26,14 +25,11 @@ def build_model(
     norm_momentum: float = 0.99,
     seed: int = 0,
 ) -> BuiltModel:
-    """A TransUNet for square pictures; see :func:`medseg.keras.transunet.build_transunet`.
-
-    It takes pictures (B, R, R, 3) float32 in [0, 1].
+    """A TransUNet for pictures (B, R, R, 3), see :func:`medseg.keras.transunet.build_transunet`.
 
     Args:
         device: whose precision the layers compute in.
-        resolution: side of the pictures, pixels, a multiple of 16.
-        num_classes: background and phases.
+        resolution: R, pixels.
         resnet_weights: of the ResNet: ``none`` (random), ``imagenet``, or a HDF5 file of ResNet50V2.
         vit_weights: of the transformer: ``none`` (random), or one of Google's ``.npz`` files.
         seed: of random weights.

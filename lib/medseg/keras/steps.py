@@ -1,18 +1,64 @@
-"""One step of training or validation, on one device or shared by several, in any precision.
+"""One step of training or validation, on one device or shared by several, in any precision; the learning rate.
 
 Not Keras's own ``fit``: it cannot add up gradients where several devices share a batch, nor take a batch that they
 cannot share evenly.
 """
 
 from collections.abc import Callable, Iterator
+from math import log, pi
+from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import KerasTensor, ops
 
-from medseg.keras.losses import Loss
-from medseg.keras.metrics import measures
+from medseg.keras.losses import Loss, measures
 
-MOMENTUM = 0.9
+
+def rate(
+    epochs: KerasTensor | float, *, peak: float, warmup: int, restart_epochs: int, restart_factor: int = 1
+) -> KerasTensor:
+    """Learning rate after ``epochs``, counted from 0, fractions included.
+
+    It rises in proportion from 0 to ``peak`` at ``warmup``; then it falls along half a cosine from ``peak`` to 0 and
+    jumps back, again and again: SGDR (Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5) with peaks of one
+    height and a lowest rate of 0 (m_mul 1, alpha 0 in Keras's words).
+
+    Args:
+        epochs: 0 or more.
+        peak: highest rate.
+        warmup: epochs until the peak; 0: it begins there.
+        restart_epochs: epochs from the first peak to the second, 1 or more.
+        restart_factor: by which each period is longer than the one before, 1 or more.
+    """
+    epochs = ops.cast(epochs, "float32")
+    if restart_factor == 1:
+        since_restart = ops.mod(epochs - warmup, float(restart_epochs)) / restart_epochs
+    else:  # n periods take (f^n - 1) / (f - 1) times the first
+        periods = ops.maximum(epochs - warmup, 0.0) / restart_epochs
+        passed = ops.floor(ops.log(periods * (restart_factor - 1) + 1) / log(restart_factor) + 1e-6)
+        length = restart_factor**passed
+        since_restart = (periods - (length - 1) / (restart_factor - 1)) / length
+    falling = 0.5 * peak * (1 + ops.cos(pi * since_restart))
+    return ops.where(epochs < warmup, peak * epochs / max(warmup, 1), falling)
+
+
+class WarmupCosineRestarts(keras.optimizers.schedules.LearningRateSchedule):
+    """:func:`rate` with its ``options``, step by step; epochs are the steps so far over ``steps_per_epoch``.
+
+    So it moves within an epoch too; the first step of a warm-up has the rate 0. Keras counts a step for each batch,
+    whether or not gradients are only added up after it; and the number of steps is one of the optimizer's variables, so
+    that a checkpoint holds the schedule's place.
+    """
+
+    def __init__(self, steps_per_epoch: int, **options: Any) -> None:
+        self.steps_per_epoch, self.options = steps_per_epoch, options
+
+    def __call__(self, step: KerasTensor) -> KerasTensor:
+        return rate(ops.cast(step, "float32") / self.steps_per_epoch, **self.options)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"steps_per_epoch": self.steps_per_epoch, **self.options}
 
 
 class Steps:
@@ -21,13 +67,10 @@ class Steps:
     Args:
         network: built within the scope of the devices that are to share its batches.
         loss: of truth and logits.
-        schedule: the learning rate, or a schedule of it over the changes of the weights.
+        schedule: the learning rate, or a schedule of it over the changes of the weights, of SGD with momentum 0.9.
         accumulate: whether gradients are added up over several steps before the weights change.
         half: whether gradients need the scaled loss of fp16.
         xla: compile the steps.
-
-    Attributes:
-        optimizer: SGD with momentum 0.9.
     """
 
     def __init__(
@@ -43,7 +86,7 @@ class Steps:
         self.network, self._loss, self._half = network, loss, half
         self._strategy = network.distribute_strategy
         with self._strategy.scope():
-            self.optimizer = keras.optimizers.SGD(schedule, momentum=MOMENTUM)
+            self.optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
             if half:
                 self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
             self.optimizer.build(network.trainable_variables)
@@ -84,7 +127,6 @@ class Steps:
         return self._figures()
 
     def validate(self, batches: Iterator, steps: int) -> dict[str, float]:
-        """Loss and measures over ``steps`` batches."""
         self._reset()
         for _ in range(steps):
             self._validate(batches)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import pandas as pd
@@ -12,19 +12,20 @@ import tensorflow as tf
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import outcome
+from medseg.experiments.history import History, Row, ranked
 from medseg.experiments.runs import Run
 from medseg.keras import checkpoint
 from medseg.keras.augment import parse
-from medseg.keras.bookkeeping import BEST, Bookkeeping, best_epochs
 from medseg.keras.data import Batches, training_batches, validation_batches
 from medseg.keras.losses import build_loss
 from medseg.keras.models import BuiltModel
-from medseg.keras.schedules import WarmupCosineRestarts
-from medseg.keras.steps import Steps
+from medseg.keras.steps import Steps, WarmupCosineRestarts
 from medseg.tf_shared import device as devices
 from medseg.tf_shared import npz
 from medseg.tf_shared import training as shared
 
+#: By which validation figure the two best checkpoints are chosen, and whether more or less of it is better.
+BEST: dict[str, tuple[str, Literal["min", "max"]]] = {"best_loss": ("loss", "min"), "best_iou": ("binary_iou", "max")}
 SELECTION_RULE = (
     "lowest validation loss at the training resolution; also kept: the highest validation binary IoU (threshold 0.5, "
     "all pixels of the split) and the latest"
@@ -37,14 +38,12 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
     SGD with momentum 0.9 under :class:`WarmupCosineRestarts`.
 
     Args:
-        model: built on the device that ``parameters`` name, by :func:`medseg.keras.models.build_model`.
-        parameters: architecture, resolution, batch_size (over all devices), accumulate, max_epochs, learning_rate,
-            warmup, restart_epochs, restart_factor, cross_entropy_weight, dice_weight, patience, augmentation,
-            precision, device, devices, compile, workers, seed.
+        model: built on the device that ``parameters`` name.
+        parameters: those of the training notebook; batch_size is that over all devices.
 
     Returns:
-        The history, one row per epoch and split: epoch, split, loss, dice and iou of the lesion (means over
-        pictures), binary_iou (of the pixels of all pictures), learning_rate (of the first step), seconds.
+        The history: epoch, split, loss, dice and iou of the lesion (means over pictures), binary_iou (of the pixels of
+        all pictures), learning_rate (of the first step), seconds.
 
     Raises:
         MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
@@ -62,8 +61,13 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
     )
 
 
-def _selection(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    best = best_epochs(rows)
+def _best(rows: list[Row]) -> dict[str, Row]:
+    """For each name of ``BEST`` the validation row of its first best epoch."""
+    return {name: ranked(rows, *by)[0] for name, by in BEST.items()}
+
+
+def _selection(rows: list[Row]) -> dict[str, Any]:
+    best = _best(rows)
     kept = {name: {"epoch": row["epoch"], "value": row[BEST[name][0]]} for name, row in best.items()}
     return {
         "mode": "min",
@@ -122,21 +126,44 @@ def _fit(
     )
     if state:
         checkpoint.restore(network, run.checkpoints / npz.LAST, steps.optimizer)
-    books = Bookkeeping(
-        run, network, steps.optimizer, max_epochs=max_epochs, patience=parameters["patience"], state=state
-    )
+    history = History(run, max_epochs, shown="binary_iou")
+    history.restore(state)
     try:
-        _loop(steps, training, validation, books, accumulate)
+        _loop(run, history, steps, training, validation, parameters, accumulate)
     except tf.errors.OpError as error:
         raise (training.failure or validation.failure or error) from None
 
 
-def _loop(steps: Steps, training: Batches, validation: Batches, books: Bookkeeping, accumulate: int) -> None:
-    books.begin()
+def _loop(
+    run: Run,
+    history: History,
+    steps: Steps,
+    training: Batches,
+    validation: Batches,
+    parameters: Mapping[str, Any],
+    accumulate: int,
+) -> None:
+    """Train epoch after epoch, with the history and the checkpoints in step, to the end or until patience is lost."""
+    if not history.epoch:
+        checkpoint.save_frozen(steps.network, run.checkpoints)
+    history.begin()
     batches, of_validation = iter(steps.distributed(training.dataset)), steps.distributed(validation.dataset)
     ended = False
     while not ended:
-        started, learning_rate = time.monotonic(), steps.learning_rate
-        train = steps.train(batches, training.steps, accumulate)
-        validated = steps.validate(iter(of_validation), validation.steps)
-        ended = books.epoch(train, validated, learning_rate, time.monotonic() - started)
+        epoch, started, learning_rate = history.epoch + 1, time.monotonic(), steps.learning_rate
+        figures = {
+            "train": steps.train(batches, training.steps, accumulate),
+            "validation": steps.validate(iter(of_validation), validation.steps),
+        }
+        seconds = time.monotonic() - started
+        for split, measured in figures.items():
+            history.add(epoch, split, measured, learning_rate, seconds)
+        best = _best(history.rows)
+        for name, row in best.items():
+            if row["epoch"] == epoch:
+                checkpoint.save_weights(steps.network, run.checkpoints / checkpoint.FILES[name])
+        unimproved = epoch - max(row["epoch"] for row in best.values())
+        ended = epoch >= parameters["max_epochs"] or 0 < parameters["patience"] <= unimproved
+        state = history.state(ended=ended)
+        checkpoint.save_last(steps.network, steps.optimizer, state, run.checkpoints / npz.LAST)
+        history.write()

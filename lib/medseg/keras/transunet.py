@@ -1,13 +1,13 @@
 """TransUNet (Chen et al. 2021, arXiv 2102.04306): convolutions, a vision transformer, and a cascaded upsampler."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
-from keras import layers
+from keras import KerasTensor, layers
 
 from medseg.errors import MedsegError
-from medseg.keras import resnet_encoder, vision_transformer
-from medseg.keras.decoder import cascaded_decoder
+from medseg.keras import resnet, vision_transformer
 from medseg.tf_shared.model import check_multiple
 
 STRIDE = 16
@@ -19,15 +19,15 @@ _NEVER_FROZEN = ("encoder_norm", "decoder", "classes", "logits")
 
 @dataclass(frozen=True)
 class Size:
-    """Widths of a network; see :func:`vision_transformer.encode` and :func:`cascaded_decoder`."""
+    """Widths of a network; the first four are those of :func:`vision_transformer.encode`, the others the decoder's."""
 
     hidden: int
     blocks: int
     heads: int
     mlp: int
-    bottleneck: int
-    channels: tuple[int, int, int, int]
-    head: int
+    bottleneck: int  # of the first convolution
+    channels: tuple[int, int, int, int]  # of the steps, each of which doubles the size
+    head: int  # of the last convolution, which has a bias and no normalisation
 
 
 SIZES = {
@@ -74,11 +74,11 @@ def build_transunet(
     widths = SIZES[size]
     pictures = layers.Input(input_shape, name="pictures")
     features = layers.Rescaling(2.0, -1.0, name="normalised")(pictures)
-    skips: list[keras.KerasTensor] = []
+    skips: list[KerasTensor] = []
     if variant == "hybrid" and size == "base":
-        features, skips = resnet_encoder.resnet50v2(features)
+        features, skips = resnet.resnet50v2(features)
     elif variant == "hybrid":
-        features, skips = resnet_encoder.small_resnet(features, norm_momentum=norm_momentum)
+        features, skips = resnet.small_resnet(features, norm_momentum)
     x = vision_transformer.encode(
         features,
         patch=1 if variant == "hybrid" else STRIDE,
@@ -88,14 +88,7 @@ def build_transunet(
         mlp=widths.mlp,
         dropout=dropout if encoder_trainable else 0.0,
     )
-    x = cascaded_decoder(
-        x,
-        skips,
-        bottleneck=widths.bottleneck,
-        channels=widths.channels,
-        head=widths.head,
-        norm_momentum=norm_momentum,
-    )
+    x = cascaded_decoder(x, skips, widths, norm_momentum)
     x = layers.Conv2D(num_classes, 1, use_bias=False, name="classes")(x)
     logits = layers.Activation("linear", dtype="float32", name="logits")(x)
     network = keras.Model(pictures, logits, name=f"transunet_{variant}_{size}")
@@ -106,9 +99,31 @@ def build_transunet(
 
 
 def check_side(side: int) -> None:
-    """Refuse a height, width or resolution that cannot be cut into patches.
-
-    Raises:
-        MedsegError: ``side`` (pixels) is no multiple of 16; the message names the nearest.
-    """
+    """Refuse a height, width or resolution in pixels that cannot be cut into patches: MedsegError."""
     check_multiple(side, STRIDE, "the side of TransUNet's patches")
+
+
+def cascaded_decoder(
+    features: KerasTensor, skips: Sequence[KerasTensor], widths: Size, norm_momentum: float
+) -> KerasTensor:
+    """The cascaded upsampler (section 3.2), (B, h, w, C) to (B, 16h, 16w, head).
+
+    A 3x3 convolution, then steps that double the size, take in an encoder's map and convolve twice, then a head.
+
+    Every convolution but the head's is followed by batch normalisation and ReLU and has no bias of its own. ``skips``
+    are maps of the encoder at 2h, 4h ...; as many of the first steps as there are maps take one in.
+    """
+    x = _convolved(features, widths.bottleneck, norm_momentum, "decoder_0")
+    for step, width in enumerate(widths.channels, 1):
+        x = layers.UpSampling2D(interpolation="bilinear", name=f"decoder_{step}_upsampled")(x)
+        if step <= len(skips):
+            x = layers.Concatenate(name=f"decoder_{step}_joined")([x, skips[step - 1]])
+        for number in (1, 2):
+            x = _convolved(x, width, norm_momentum, f"decoder_{step}_{number}")
+    return layers.Conv2D(widths.head, 3, padding="same", name="decoder_head")(x)
+
+
+def _convolved(x: KerasTensor, width: int, norm_momentum: float, name: str) -> KerasTensor:
+    x = layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(momentum=norm_momentum, name=f"{name}_bn")(x)
+    return layers.Activation("relu", name=f"{name}_relu")(x)

@@ -12,13 +12,11 @@ class PositionEmbedding(Layer):
     """Adds a learned vector to each patch; (B, N, D) to (B, N, D)."""
 
     def build(self, input_shape: tuple[int | None, int, int]) -> None:
-        """One vector for each of the N patches, row by row."""
         self.pos_embedding = self.add_weight(
             shape=(1, *input_shape[1:]), initializer=initializers.RandomNormal(stddev=0.02), name="pos_embedding"
         )
 
     def call(self, patches: KerasTensor) -> KerasTensor:
-        """Add."""
         return patches + self.pos_embedding
 
 
@@ -31,8 +29,6 @@ def encode(
         features: (B, H, W, C), H and W multiples of ``patch``.
         patch: side of a patch: 1 over a convolutional encoder's map, 16 on the picture itself.
         hidden: width of a patch's vector, a multiple of ``heads``.
-        blocks: number of transformer blocks.
-        heads: of each attention.
         mlp: width of the hidden layer between two attentions.
         dropout: after the position embedding and within each MLP, in training.
 

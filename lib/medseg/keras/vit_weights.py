@@ -27,12 +27,9 @@ NOT_OURS = re.compile(r"(cls$|head/|pre_logits/|conv_root/|gn_root/|block\d+/uni
 
 
 def load(network: keras.Model, file: Path) -> str:
-    """Give the transformer of ``network`` the weights in ``file``; nothing else of it changes.
+    """Give the transformer of ``network`` the weights in ``file`` and return its name and sha256.
 
     The position embedding is resized bilinearly to the network's own grid of patches, without its class token.
-
-    Returns:
-        Name and sha256 of the file, for the record of a run.
 
     Raises:
         MedsegError: the file cannot be read, a key is missing, has another shape or is one too many, or a value is not
@@ -58,7 +55,7 @@ def load(network: keras.Model, file: Path) -> str:
     for key, variable in wanted.items():
         array, shape = content[key], tuple(variable.shape)
         if key == POSITIONS:
-            array = _resized(array, _grid(network), file)
+            array = _resized(array, network.get_layer("embedding").output.shape[1:3], file)
         if array.shape != shape:
             raise MedsegError(
                 f"{display(file)}: {key!r} has the shape {content[key].shape}, expected {shape}. The file is of "
@@ -102,10 +99,6 @@ def _block(network: keras.Model, number: int) -> dict[str, keras.Variable]:
     return found
 
 
-def _grid(network: keras.Model) -> tuple[int, int]:
-    return tuple(network.get_layer("embedding").output.shape[1:3])
-
-
 def _resized(positions: np.ndarray, grid: tuple[int, int], file: Path) -> np.ndarray:
     """Position embedding (1, g * g [+ 1], D) for ``grid`` (rows, columns); corners stay corners, as Google does it."""
     count = positions.shape[1] if positions.ndim == 3 else 0
@@ -117,7 +110,7 @@ def _resized(positions: np.ndarray, grid: tuple[int, int], file: Path) -> np.nda
             "of patches, with or without a class token before them."
         )
     patches = positions[0, int(with_token) :].reshape(side, side, -1)
-    if (side, side) != grid:
+    if (side, side) != tuple(grid):
         patches = ndimage.zoom(patches, (grid[0] / side, grid[1] / side, 1), order=1)
     return patches.reshape(1, grid[0] * grid[1], -1)
 

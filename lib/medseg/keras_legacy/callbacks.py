@@ -1,7 +1,12 @@
-"""What happens at the end of each epoch besides training: history, progress, checkpoints, validation pictures."""
+"""What happens at the end of each epoch besides training: history, progress, checkpoints, validation pictures.
+
+A kill cannot spoil a checkpoint. ``best.h5`` holds the weights as Keras itself saves them; ``last.npz`` all that
+training goes on from: weights, the optimizer's variables, and the state of the loop as JSON. Neither needs pickle.
+"""
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,9 +20,9 @@ from medseg.datasets.frames import Frames
 from medseg.datasets.index import PreparedDataset
 from medseg.experiments.history import History
 from medseg.experiments.runs import Run
-from medseg.keras_legacy import checkpoint
 from medseg.keras_legacy.data import Preprocess
 from medseg.masks import outlines
+from medseg.tf_shared import npz
 
 #: Attributes in which Keras's own callbacks keep their place.
 _KEPT = {
@@ -30,16 +35,9 @@ _TILE = 192  # side of a validation picture, pixels
 class Bookkeeping(tf_keras.callbacks.Callback):
     """Keeps ``history.csv``, ``best.h5`` and ``last.npz`` in step and shows one line of progress.
 
-    After a kill training goes on from there: the rows and the place of the ``others`` travel in ``last.npz``. Put it
-    behind them in the list of callbacks: it saves the state that they reach at the end of an epoch, and gives it back
-    after they have reset themselves.
-
-    Args:
-        run: whose folder is written.
-        seed: of the run.
-        max_epochs: how many epochs there will be at most.
-        others: Keras callbacks whose place is kept, named in ``_KEPT``.
-        state: what an earlier process left, see :func:`medseg.tf_shared.npz.read_state`.
+    After a kill training goes on from ``state``, see :func:`medseg.tf_shared.npz.read_state`: the rows and the place of
+    the ``others`` (callbacks of ``_KEPT``). Put it behind them in the list of callbacks: it saves what they reach at
+    the end of an epoch, and gives it back after they have reset themselves.
     """
 
     def __init__(
@@ -57,36 +55,73 @@ class Bookkeeping(tf_keras.callbacks.Callback):
         self._history.restore(state)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Put the other callbacks where they were; show that the first epoch begins."""
         if self._state:
             for callback, kept in zip(self._others, self._state["callbacks"], strict=True):
                 vars(callback).update(kept)
         self._history.begin()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start the clock."""
         self.model.begin_epoch(self._seed, epoch)
         self._started = time.monotonic()
         self._learning_rate = float(str(self.model.optimizer.learning_rate.numpy()))  # 0.001 and not 0.0010000000475
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Add the figures of the finished epoch and save.
-
-        Raises:
-            MedsegError: a loss is not finite.
-        """
         seconds = time.monotonic() - self._started
         for split, prefix in (("train", ""), ("validation", "val_")):
             figures = {name: float(logs[prefix + name]) for name in ("loss", "dice", "iou")}
             self._history.add(epoch + 1, split, figures, self._learning_rate, seconds)
         best = self._history.best("iou")
         if best and best["epoch"] == epoch + 1:
-            checkpoint.save_best(self.model, self._run.checkpoints / "best.h5")
+            save_best(self.model, self._run.checkpoints / "best.h5")
         ended = self.model.stop_training or epoch + 1 >= self._max_epochs
-        places = [{name: _plain(vars(c)[name]) for name in _KEPT[type(c).__name__]} for c in self._others]
+        # Some are numbers of NumPy, which JSON cannot say.
+        places = [
+            {name: np.asarray(vars(callback)[name]).item() for name in _KEPT[type(callback).__name__]}
+            for callback in self._others
+        ]
         state = {**self._history.state(ended=ended), "callbacks": places}
-        checkpoint.save_last(self.model, state, self._run.checkpoints / "last.npz")
+        save_last(self.model, state, self._run.checkpoints / "last.npz")
         self._history.write()
+
+
+def save_best(network: tf_keras.Model, path: Path) -> None:
+    """Write the weights of ``network`` to ``path``, a HDF5 file."""
+    with atomic.replacing_file(path) as temporary:
+        network.save_weights(temporary, save_format="h5")
+
+
+def save_last(network: tf_keras.Model, state: dict[str, Any], path: Path) -> None:
+    """Write the compiled ``network``, its optimizer and ``state`` (what JSON can say, NaN and infinity included)."""
+    arrays = {
+        f"{kind}/{number:05d}": variable.numpy()
+        for kind, variables in _variables(network).items()
+        for number, variable in enumerate(variables)
+    }
+    npz.write(path, arrays, state)
+
+
+def restore(network: tf_keras.Model, path: Path) -> None:
+    """Give the compiled ``network`` and its optimizer the values that they had in ``path``.
+
+    Raises:
+        MedsegError: the file is damaged, or of another network.
+    """
+    network.optimizer.build(network.trainable_variables)
+    with npz.opened(path) as content:
+        for kind, variables in _variables(network).items():
+            saved = sorted(name for name in content if name.startswith(f"{kind}/"))
+            for name, variable in zip(saved, variables, strict=True):
+                variable.assign(content[name])
+
+
+def _variables(network: tf_keras.Model) -> dict[str, list[tf.Variable]]:
+    optimizer = network.optimizer
+    # Keras does not count the learning rate among the variables: number of steps, moments.
+    optimizer_variables = [*optimizer.variables, optimizer.learning_rate]
+    if isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
+        scale = optimizer._loss_scale
+        optimizer_variables += [scale.current_loss_scale, scale.counter]
+    return {"network": network.weights, "optimizer": optimizer_variables}
 
 
 class ValidationPictures(tf_keras.callbacks.Callback):
@@ -107,7 +142,6 @@ class ValidationPictures(tf_keras.callbacks.Callback):
         self._folder, self._preprocess = run.folder / "validation", preprocess
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Predict and draw."""
         logits = self.model(tf.constant(self._preprocess(self._pictures)), training=False).numpy()[..., 0]
         predicted = (logits > 0).astype(np.uint8)
         strip = np.hstack([_outlined(*sample) for sample in zip(self._pictures, self._masks, predicted, strict=True)])
@@ -116,14 +150,8 @@ class ValidationPictures(tf_keras.callbacks.Callback):
 
 
 def _outlined(picture: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Tile of a picture with the outlines of both masks."""
     size = (_TILE, _TILE)
     tile = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     for mask, colour in ((truth, outlines.TRUTH), (predicted, outlines.PREDICTED)):
         outlines.draw(tile, cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT), colour)
     return tile
-
-
-def _plain(value: Any) -> float | int:
-    """What JSON can say instead of a number of NumPy."""
-    return value.item() if isinstance(value, np.generic) else value

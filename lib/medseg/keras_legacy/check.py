@@ -1,8 +1,4 @@
-"""Say what is wrong with the parameters of a training before anything is loaded or computed.
-
-``python -m medseg.keras_legacy.check`` reads a JSON list of parameter sets and prints a JSON list of messages, empty
-where all is well; a sweep asks it before the first run starts.
-"""
+"""Say what is wrong with the parameters of a training before anything is loaded or computed; a sweep asks it too."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,11 +6,10 @@ from typing import Any
 from medseg.datasets.augmentation.presets import build_augmentation
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
-from medseg.keras_legacy.losses import LOSSES
-from medseg.keras_legacy.unet import STRIDE, known_backbone
-from medseg.keras_legacy.weights import Source
+from medseg.keras_legacy.training import LOSSES
+from medseg.keras_legacy.unet import STRIDE, encoder_file
 from medseg.tf_shared import device as devices
-from medseg.tf_shared import parameters as common
+from medseg.tf_shared import training as shared
 from medseg.tf_shared.model import check_multiple
 
 _LEAST = {"resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "patience": 1, "workers": 0}
@@ -26,13 +21,12 @@ def check(parameters: Mapping[str, Any]) -> None:
     Raises:
         MedsegError: what cannot work, and what would.
     """
-    common.check(parameters, _LEAST)
+    shared.check(parameters, _LEAST)
     if parameters["loss"] not in LOSSES:
         raise MedsegError(f"There is no loss {parameters['loss']!r} in Keras. Choose one of: {', '.join(LOSSES)}.")
-    resolution = parameters["resolution"]
-    check_multiple(resolution, STRIDE, "by which the encoders of segmentation_models divide pictures")
-    build_augmentation(parameters["augmentation"], resolution)
-    Source(parameters["weights"], known_backbone(parameters["backbone"]))
+    check_multiple(parameters["resolution"], STRIDE, "by which the encoders of segmentation_models divide pictures")
+    build_augmentation(parameters["augmentation"], parameters["resolution"])
+    encoder_file(parameters["backbone"], parameters["weights"])
     devices.choose(parameters["device"], parameters["precision"])
 
 

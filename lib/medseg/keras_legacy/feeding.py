@@ -25,11 +25,7 @@ def feed(
     first_epoch: int,
     max_epochs: int,
 ) -> None:
-    """Train from ``first_epoch`` (from 0) to ``max_epochs`` or until a callback stops it.
-
-    Args:
-        feeding: one of :data:`FEEDINGS`.
-    """
+    """Train from ``first_epoch`` (from 0) to ``max_epochs`` or until a callback ends it; ``feeding``: of `FEEDINGS`."""
     _give_back_batches()
     training.start(first_epoch)
     FEEDINGS[feeding](network, training, validation, list(callbacks), range(first_epoch, max_epochs))
@@ -38,7 +34,6 @@ def feed(
 def fit(
     network: tf_keras.Model, training: TrainingBatches, validation: ValidationBatches, callbacks: list, epochs: range
 ) -> None:
-    """Let Keras loop."""
     try:
         network.fit(
             training,

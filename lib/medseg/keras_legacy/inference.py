@@ -1,26 +1,17 @@
 """A trained run as a predictor: pictures in, probabilities at their own size out."""
 
-from collections.abc import Sequence
-
 import tensorflow as tf
 
-from medseg import project
-from medseg.errors import MedsegError
+from medseg.experiments import outcome
 from medseg.experiments.runs import Run
 from medseg.keras_legacy.unet import build_model
 from medseg.tf_shared.prediction import Predictor, device_of
 
 
-def load_predictor(run: Run, device: str = "auto", tta: Sequence[str] | None = None) -> Predictor:
+def load_predictor(run: Run, device: str = "auto") -> Predictor:
     """The predictor of a finished run: its best checkpoint, in the precision it was trained in; on a CPU in fp32.
 
-    Args:
-        run: finished.
-        device: ``auto``, ``cuda`` or ``cpu``.
-        tta: views to average over; None: those of the run's parameters.
-
-    Returns:
-        For each picture the probability (H, W) of the structure.
+    It gives for each picture the probability (H, W) of the structure. ``device`` is ``auto``, ``cuda`` or ``cpu``.
 
     Raises:
         MedsegError: the checkpoint is missing, unreadable, or not of the network that the run describes.
@@ -31,20 +22,16 @@ def load_predictor(run: Run, device: str = "auto", tta: Sequence[str] | None = N
     try:
         model.network.load_weights(path)
     except Exception as error:  # a damaged file fails in many ways, each with an exception of its own
-        raise MedsegError(
-            f"{project.display(path)} cannot be used ({str(error).splitlines()[0]}). Train the run again: delete its "
-            "folder and repeat the sweep."
-        ) from error
+        raise outcome.unusable(path, error) from error
     resolution = parameters["resolution"]
     # One signature for every number of pictures, so that the graph is traced once.
     network = tf.function(
         lambda batch: model.network(batch, training=False),
         input_signature=[tf.TensorSpec([None, resolution, resolution, 3], tf.float32)],
     )
-    views = parameters.get("tta", ()) if tta is None else tta
     return Predictor(
         lambda pictures: network(tf.constant(model.preprocess(pictures))),
         resolution,
         lambda logits: tf.sigmoid(logits[..., 0]),
-        views,
+        parameters.get("tta", ()),
     )

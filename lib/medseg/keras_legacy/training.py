@@ -1,20 +1,22 @@
-"""Train one run with Keras: resumed where a checkpoint is, recorded in the run folder."""
+"""Train one run with Keras: resumed where a checkpoint is, recorded in the run folder; losses by name.
+
+Losses, for one class, take truth (B, H, W, 1) of {0, 1} in any type and float logits of the same shape.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+import tensorflow as tf
 import tf_keras
 
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import outcome
 from medseg.experiments.runs import Run
-from medseg.keras_legacy import checkpoint
-from medseg.keras_legacy.callbacks import Bookkeeping, ValidationPictures
+from medseg.keras_legacy.callbacks import Bookkeeping, ValidationPictures, restore
 from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
 from medseg.keras_legacy.feeding import feed
-from medseg.keras_legacy.losses import LOSSES, masks
 from medseg.keras_legacy.unet import BuiltModel
 from medseg.tf_shared import device as devices
 from medseg.tf_shared import npz
@@ -23,6 +25,37 @@ from medseg.tf_shared.measures import MeanOverPictures
 
 SELECTION_RULE = "highest mean validation IoU at the training resolution, threshold 0.5"
 PLATEAU = {"factor": 0.5, "patience": 5}
+SMOOTHING = 1e-5
+
+
+def bce(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Binary cross-entropy, mean over all pixels; from logits, so that it neither clips nor overflows."""
+    truth, logits = tf.cast(truth, tf.float32), tf.cast(logits, tf.float32)
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(truth, logits))
+
+
+def dice(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s) with p = sigmoid(logits), sums over the whole batch, s = 1e-5.
+
+    It is that of segmentation_models: the PyTorch half takes the sums image by image instead.
+    """
+    truth, probability = tf.cast(truth, tf.float32), tf.sigmoid(tf.cast(logits, tf.float32))
+    overlap, total = tf.reduce_sum(probability * truth), tf.reduce_sum(probability) + tf.reduce_sum(truth)
+    return 1 - (2 * overlap + SMOOTHING) / (total + SMOOTHING)
+
+
+def bce_dice(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The sum of the two; segmentation_models calls it ``bce_dice_loss``."""
+    return bce(truth, logits) + dice(truth, logits)
+
+
+LOSSES = {"bce+dice": bce_dice, "dice": dice, "bce": bce}
+
+
+def masks(truth: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where the structure is and where it is predicted, float32 (B, H, W) of {0, 1}; threshold 0.5."""
+    # sigmoid(x) > 0.5 is x > 0
+    return tf.cast(truth[..., 0] > 0, tf.float32), tf.cast(logits[..., 0] > 0, tf.float32)
 
 
 def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any]) -> pd.DataFrame:
@@ -30,13 +63,7 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
 
     Adam (Kingma and Ba, arXiv 1412.6980); with the schedule ``plateau`` its rate is halved when the validation loss
     has not fallen for 5 epochs. Training stops when validation IoU has not risen for ``patience`` epochs.
-
-    Args:
-        parameters: architecture, backbone, resolution, batch_size, accumulate, max_epochs, learning_rate, loss,
-            schedule, patience, augmentation, feeding, precision, device, compile, workers, seed.
-
-    Returns:
-        The history, one row per epoch and split.
+    ``parameters`` are those of the training notebook.
 
     Raises:
         MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
@@ -61,11 +88,7 @@ def _fit(
     state: Mapping[str, Any] | None,
 ) -> None:
     batch_size, accumulate = outcome.batches(parameters)
-    common = {
-        "resolution": parameters["resolution"],
-        "batch_size": batch_size,
-        "workers": parameters["workers"],
-    }
+    common = {"resolution": parameters["resolution"], "batch_size": batch_size, "workers": parameters["workers"]}
     validation = ValidationBatches(dataset, model.preprocess, **common)
     if not len(validation):
         raise MedsegError(f"{dataset.info['name']} has no validation samples to choose a checkpoint on. Prepare again.")
@@ -76,7 +99,7 @@ def _fit(
     compile_network(network, parameters["loss"], parameters["learning_rate"], xla=parameters["compile"])
     network.accumulate(accumulate, len(training))
     if state:
-        checkpoint.restore(network, run.checkpoints / npz.LAST)
+        restore(network, run.checkpoints / npz.LAST)
     adaptive = [tf_keras.callbacks.EarlyStopping("val_iou", mode="max", patience=parameters["patience"])]
     if parameters["schedule"] == "plateau":
         adaptive.append(tf_keras.callbacks.ReduceLROnPlateau("val_loss", **PLATEAU))

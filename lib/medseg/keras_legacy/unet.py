@@ -1,17 +1,19 @@
-"""The U-Net of segmentation_models over any of its backbones."""
+"""The U-Net of segmentation_models over any of its backbones, with the weights that a run asks for."""
 
 import contextlib
 import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tf_keras
 
+from medseg import downloads
 from medseg.errors import MedsegError
 from medseg.keras_legacy.network import SegmentationModel
-from medseg.keras_legacy.weights import Source
 from medseg.names import did_you_mean
 from medseg.tf_shared import model
 from medseg.tf_shared.device import Device
@@ -36,36 +38,53 @@ class BuiltModel(model.BuiltModel):
     preprocess: Callable[[np.ndarray], np.ndarray]
 
 
-def known_backbone(name: str) -> str:
-    """``name`` if segmentation_models has such a backbone.
+class _Utilities:
+    """``tf_keras.utils`` with downloads that are silent, and that fail within seconds where nobody answers."""
+
+    downloaded: Path
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(tf_keras.utils, name)
+
+    def get_file(self, fname: str, origin: str, cache_subdir: str = "models", **hashes: Any) -> str:
+        """As that of Keras: from the cache if the file is there and whole, else from ``origin``."""
+        path = Path.home() / ".keras" / cache_subdir / fname
+        self.downloaded = downloads.fetched_once(
+            path, origin, lambda: tf_keras.utils.get_file(fname, origin, cache_subdir=cache_subdir, **hashes)
+        )
+        return str(self.downloaded)
+
+
+def encoder_file(backbone: str, weights: str) -> Path | None:
+    """The local file of ``weights``, see :func:`build_model`; None for ``none`` and ``imagenet``.
 
     Raises:
-        MedsegError: it has not.
+        MedsegError: an unknown backbone, or ``weights`` is none of these, or there is no such file.
     """
-    if name not in BACKBONES:
+    if backbone not in BACKBONES:
         raise MedsegError(
-            f"There is no backbone {name!r} in segmentation_models.{did_you_mean(name, BACKBONES)} It has "
+            f"There is no backbone {backbone!r} in segmentation_models.{did_you_mean(backbone, BACKBONES)} It has "
             f"{', '.join(BACKBONES)}."
         )
-    return name
+    return model.local_file("weights", weights, ("none", "imagenet"), (".h5", ".hdf5"))
 
 
 def build_model(
     backbone: str, device: Device, *, weights: str = "none", norm_momentum: float = 0.99, seed: int = 0
 ) -> BuiltModel:
-    """A U-Net with one output channel: encoder ``backbone``, decoder of 256-128-64-32-16 channels.
+    """A U-Net with one output channel: encoder ``backbone`` (of ``BACKBONES``), decoder of 256-128-64-32-16 channels.
 
     Args:
-        backbone: one of ``BACKBONES``.
         device: whose precision the layers compute in.
-        weights: of the encoder: ``none`` (random), ``imagenet``, or a HDF5 file.
+        weights: of the encoder: ``none`` (random), ``imagenet``, or a HDF5 file of the backbone without its classifier,
+            as Keras saves it; a relative path is meant from the project root.
         norm_momentum: of the running means of batch normalisation.
         seed: of random weights.
 
     Raises:
         MedsegError: an unknown backbone, or weights that cannot be had or do not fit.
     """
-    source = Source(weights, known_backbone(backbone))
+    file, utilities = encoder_file(backbone, weights), _Utilities()
     before = tf_keras.mixed_precision.global_policy()
     tf_keras.mixed_precision.set_global_policy(device.policy)
     try:
@@ -77,23 +96,27 @@ def build_model(
             unet = Unet(
                 backbone,
                 input_shape=(None, None, 3),
-                encoder_weights=source.for_keras,
+                encoder_weights=None if weights == "none" else str(file or weights),
                 activation="linear",
-                utils=source.utilities,
+                utils=utilities,
                 **submodules,
             )
         logits = tf_keras.layers.Activation("linear", dtype="float32", name="logits")(unet.output)
         network = SegmentationModel(unet.inputs, logits)
     except Exception as error:  # a missing or unfitting file fails in many ways, each with an exception of its own
-        if source.for_keras is None:
+        if weights == "none":
             raise
-        raise source.refusal(error) from error
+        raise model.refusal(file, repr(backbone), error, "weights") from error
     finally:
         tf_keras.mixed_precision.set_global_policy(before)
     for layer in network.layers:
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.momentum = norm_momentum
-    return BuiltModel(network, source.label, preprocessing(backbone))
+    label = "random"
+    if weights != "none":
+        origin = "file" if file else "imagenet (segmentation_models),"
+        label = f"{origin} {downloads.named(file or utilities.downloaded)}"
+    return BuiltModel(network, label, preprocessing(backbone))
 
 
 def preprocessing(backbone: str) -> Callable[[np.ndarray], np.ndarray]:

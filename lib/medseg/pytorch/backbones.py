@@ -30,10 +30,7 @@ _EXCEPTIONS = {"inception": _INCEPTION, "xception": _INCEPTION, "timm-tf_efficie
 
 
 def normalisation_of(encoder: str) -> Normalisation:
-    """The normalisation that smp's ``encoder`` (or timm's, as ``tu-NAME``) was trained with; needs no connection.
-
-    ImageNet's for encoders that were never trained.
-    """
+    """The normalisation that smp's ``encoder`` (or timm's, ``tu-NAME``) was trained with; else ImageNet's."""
     if encoder.startswith("tu-"):
         if not timm.models.is_model_pretrained(encoder[3:]):
             return IMAGENET
@@ -82,7 +79,6 @@ class PaddedNetwork(nn.Module):
         return self.network(self.padded(images))[..., :height, :width].float()
 
     def padded(self, images: Tensor) -> Tensor:
-        """What the network itself gets."""
         height, width = images.shape[2:]
         if self.fixed_size is not None and (height, width) != self.fixed_size:
             raise MedsegError(

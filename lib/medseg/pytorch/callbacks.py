@@ -27,30 +27,21 @@ class Bookkeeping(Checkpoint):
         self._ended = False
 
     def state_dict(self) -> dict[str, Any]:
-        """The history so far, and whether the training ended with it."""
         return self._history.state(ended=self._ended)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The history up to the checkpoint."""
         self._history.restore(state_dict)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Show that the first epoch begins."""
         self._history.begin()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the clock. The last epoch is validated whatever the interval."""
         self._started = time.monotonic()
         self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
-        if trainer.current_epoch + 1 >= self._max_epochs:
+        if trainer.current_epoch + 1 >= self._max_epochs:  # the last is validated whatever the interval
             trainer.check_val_every_n_epoch = 1
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Add the figures of the finished epoch.
-
-        Raises:
-            MedsegError: a loss is not finite.
-        """
         epoch, results = trainer.current_epoch + 1, cast(SegmentationTask, pl_module).epoch_results
         self._ended = trainer.should_stop or epoch >= self._max_epochs
         seconds = time.monotonic() - self._started
@@ -80,17 +71,12 @@ class Checkpoints(Checkpoint):
 
     The latter are called by their epoch, see :func:`file_of`; one of them is ``best.ckpt`` under a second name. What
     is best follows from the history, which travels in ``last.ckpt``: after a kill the same epochs are kept as without.
-
-    Args:
-        history: that a callback before this one keeps.
-        keep: how many checkpoints with the best validation Dice are kept.
     """
 
     def __init__(self, run: Run, history: History, keep: int) -> None:
         self._folder, self._history, self._keep = run.checkpoints, history, keep
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Write what has to be kept, then remove what has not."""
         best = [row["epoch"] for row in ranked(self._history.rows, "dice")[: self._keep]]
         epoch = trainer.current_epoch + 1
         if best[:1] == [epoch]:

@@ -1,8 +1,4 @@
-"""Say what is wrong with the parameters of a training before anything is loaded or computed.
-
-``python -m medseg.pytorch.check`` reads a JSON list of parameter sets and prints a JSON list of messages, empty where
-all is well; a sweep asks it before the first run starts.
-"""
+"""Say what is wrong with the parameters of a training before anything is loaded or computed; a sweep asks it too."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +13,8 @@ from medseg.errors import MedsegError
 from medseg.evaluation.rules import MaskRules
 from medseg.experiments import preflight
 from medseg.pytorch import device as devices
-from medseg.pytorch import tta
 from medseg.pytorch.data import classes_overlap
+from medseg.pytorch.inference import views
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel, build
 from medseg.pytorch.overlapping_inference import check_windows
@@ -53,7 +49,7 @@ def check(parameters: Mapping[str, Any]) -> None:
         model = build(parameters, len(dataset.info["classes"]), weights="none")
     _check_model(parameters, model)
     check_windows(parameters.get("window", 0), parameters.get("stride", 0))
-    tta.views(parameters.get("tta", ()))
+    views(parameters.get("tta", ()))
     MaskRules.of(parameters)
 
 

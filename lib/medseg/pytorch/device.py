@@ -13,19 +13,10 @@ class Device(provenance.Device):
     """A choice of device and precision, in PyTorch's words."""
 
     @property
-    def torch_device(self) -> torch.device:
-        """The torch device."""
-        return torch.device(self.kind)
-
-    @property
     def lightning_precision(self) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
-        """The name of the precision in Lightning."""
-        if self.precision == "fp32":
-            return "32-true"
-        return "16-mixed" if self.precision == "fp16" else "bf16-mixed"
+        return "32-true" if self.precision == "fp32" else "16-mixed" if self.precision == "fp16" else "bf16-mixed"
 
     def autocast(self) -> torch.autocast:
-        """Context for inference in the chosen precision."""
         dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
         return torch.autocast(self.kind, dtype=dtype, enabled=self.precision != "fp32")
 

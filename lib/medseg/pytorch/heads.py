@@ -1,4 +1,4 @@
-"""What comes after a decoder: how logits reach the picture's size, and heads that tell facts about the patient."""
+"""What networks can have otherwise: normalisation, last upsampling, and heads that tell facts about the patient."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,21 +8,53 @@ from torch import Tensor, nn
 from medseg.errors import MedsegError
 from medseg.pytorch.backbones import PaddedNetwork
 
+NORMS = ("batch", "group")
+GROUPS = 32
+#: Parts that keep their own normalisation: pretrained statistics mean nothing to another one.
+ENCODERS = ("encoder", "contracting")
 UPSAMPLINGS = ("bilinear", "bicubic")
 #: The facts that auxiliary heads tell, each with the two values that stand for 0 and 1.
 AUXILIARY = {"sex": ("F", "M"), "side": ("L", "R")}
 
 
+def use_group_norm(network: nn.Module, name: str) -> None:
+    """Replace, in place, every ``BatchNorm2d`` of decoder and head by ``GroupNorm`` (Wu and He, arXiv 1803.08494).
+
+    Never inside an encoder, pretrained or not. It is for batches too small to measure a variance in.
+
+    Raises:
+        MedsegError: there is no batch normalisation outside the encoder, so that nothing would change.
+    """
+    replaced = sum(_replace(child) for part, child in network.named_children() if part not in ENCODERS)
+    if not replaced:
+        raise MedsegError(
+            f"'{name}' has no batch normalisation outside its encoder, so norm='group' would change nothing. Set norm "
+            "to 'batch', which leaves it as it is."
+        )
+
+
+def groups_of(channels: int) -> int:
+    """The greatest number up to 32 that divides ``channels``."""
+    return max(groups for groups in range(1, GROUPS + 1) if channels % groups == 0)
+
+
+def _replace(module: nn.Module) -> int:
+    replaced = 0
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, nn.GroupNorm(groups_of(child.num_features), child.num_features, eps=child.eps))
+            replaced += 1
+        else:
+            replaced += _replace(child)
+    return replaced
+
+
 def set_upsampling(network: nn.Module, mode: str, name: str) -> None:
-    """Let the last upsampling of an smp network, where it has one, be ``mode``, with pixel centres in their places.
+    """Let the last upsampling of an smp network, where it has one, be a ``mode`` of ``UPSAMPLINGS``, with pixel
+    centres in their places. ``name`` is the network's, for the message.
 
     smp's own aligns the corner pixels instead, which moves logits by up to half a step of the coarse grid towards the
     border. Networks whose decoder ends at full size have none and stay as they are.
-
-    Args:
-        network: of smp; changed in place.
-        mode: one of ``UPSAMPLINGS``.
-        name: of the network, for the message.
 
     Raises:
         MedsegError: the network's upsampling is not to be changed.

@@ -1,39 +1,76 @@
 """A trained run as a predictor: pictures in, probabilities at their own size out."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from medseg import project
 from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
+from medseg.experiments import outcome
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
-from medseg.pytorch import tta
 from medseg.pytorch.models import BuiltModel, build
+
+FLIP = "flip"
+_SCALES = (0.25, 4.0)
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to see a picture, for test-time augmentation."""
+
+    scale: float  # magnification over the size at which the network was trained
+    flipped: bool  # left and right are exchanged
+
+
+AS_IT_IS = (View(1.0, False),)
+
+
+def views(names: Sequence[str]) -> list[View]:
+    """The views that ``names`` ask for, the picture as it is first; their probabilities are averaged with equal weight.
+
+    They may hold ``flip`` for a left-right mirrored copy of every view, and magnifications such as ``1.5`` that stand
+    beside 1.
+
+    Raises:
+        MedsegError: a name that is neither.
+    """
+    scales, flipped = [1.0], [False]
+    for name in map(str, names):
+        if name.strip().lower() == FLIP:
+            flipped = [False, True]
+            continue
+        try:
+            scale = float(name)
+        except ValueError:
+            scale = 0.0
+        if not _SCALES[0] <= scale <= _SCALES[1]:
+            raise MedsegError(
+                f"tta holds {name!r}; expected {FLIP!r} and magnifications from {_SCALES[0]:g} to {_SCALES[1]:g} such "
+                "as '1.5'."
+            )
+        if scale not in scales:
+            scales.append(scale)
+    return [View(scale, flip) for scale, flip in product(scales, flipped)]
 
 
 class TrainedNetwork:
-    """A network with its trained weights where it computes.
-
-    Args:
-        model: network and its normalisation.
-        device: where to compute, and how precisely.
-    """
+    """A network with its trained weights where it computes."""
 
     def __init__(self, model: BuiltModel, device: devices.Device) -> None:
-        self._network, self._device = model.network.eval().to(device.torch_device), device
+        self._network, self._device = model.network.eval().to(device.kind), device
         self._mean, self._std = (
-            torch.tensor(values, device=device.torch_device).view(1, 3, 1, 1)
+            torch.tensor(values, device=device.kind).view(1, 3, 1, 1)
             for values in (model.normalisation.mean, model.normalisation.std)
         )
 
     def send(self, pictures: np.ndarray) -> torch.Tensor:
-        """``pictures`` on the network's device."""
-        return torch.from_numpy(pictures).to(self._device.torch_device)
+        return torch.from_numpy(pictures).to(self._device.kind)
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
         """Logits (B, C, H, W) float32 of uint8 pictures (B, 3, H, W), or grey ones (B, 1, H, W)."""
@@ -73,40 +110,27 @@ class ProbabilityMaps:
 
 
 class Predictor:
-    """Probabilities of a network of one class.
+    """Probabilities of a trained network of one class, which sees pictures as squares of ``resolution`` pixels.
 
-    Args:
-        model: network with its trained weights, and its normalisation.
-        resolution: side, in pixels, of the square that pictures are resized to.
-        device: where to compute, and how precisely.
-        views: over whose probabilities the mean is taken, see :func:`medseg.pytorch.tta.views`.
+    They are the mean over ``views``, see :func:`views`.
     """
 
     def __init__(
-        self,
-        model: BuiltModel,
-        resolution: int,
-        device: devices.Device,
-        *,
-        views: Sequence[tta.View] = tta.AS_IT_IS,
+        self, model: BuiltModel, resolution: int, device: devices.Device, *, views: Sequence[View] = AS_IT_IS
     ) -> None:
         self._network, self._resolution, self._views = TrainedNetwork(model, device), resolution, views
 
     @torch.inference_mode()
     def __call__(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Probability maps of ``pictures``.
+        """Probability maps of ``pictures``, each (H, W, 3) uint8 RGB; sizes may differ.
 
-        Args:
-            pictures: each (H, W, 3) uint8 RGB; sizes may differ.
-
-        Returns:
-            For each picture (H, W) float32 in [0, 1] at its own size: the logits are brought there before the sigmoid.
+        Each is (H, W) float32 in [0, 1] at the picture's own size: the logits are brought there before the sigmoid.
         """
         logits = [self._logits(pictures, view) for view in self._views]
         of_each = zip(*logits, strict=True)
         return [ProbabilityMaps(views, picture.shape[:2])[0] for views, picture in zip(of_each, pictures, strict=True)]
 
-    def _logits(self, pictures: Sequence[np.ndarray], view: tta.View) -> torch.Tensor:
+    def _logits(self, pictures: Sequence[np.ndarray], view: View) -> torch.Tensor:
         """Logits (B, 1, h, w) float32, mirrored back, at the size at which the network saw the pictures."""
         side = max(1, round(self._resolution * view.scale))
         seen = np.stack([resize_image(picture, side) for picture in pictures])
@@ -117,18 +141,13 @@ class Predictor:
 def load_predictor(run: Run, device: str = "auto", **options: Any) -> Predictor:
     """The predictor of a finished run: its best checkpoint, in the precision it was trained in where possible.
 
-    Args:
-        run: finished.
-        device: where to compute.
-        options: tta (names, see :func:`medseg.pytorch.tta.views`), where it is not to be as the run's parameters say.
+    ``options`` may hold tta (see :func:`views`), where it is not to be as the run's parameters say.
 
     Raises:
-        MedsegError: a bad option, or a checkpoint that is missing, unreadable, or not of the network that the run
-            describes.
+        MedsegError: a bad tta, or see :func:`best_network`.
     """
     parameters = {**run.record["parameters"], **options}
-    views = tta.views(parameters.get("tta", ()))
-    return Predictor(*best_network(run, device), views=views)
+    return Predictor(*best_network(run, device), views=views(parameters.get("tta", ())))
 
 
 def best_network(run: Run, device: str) -> tuple[BuiltModel, int, devices.Device]:
@@ -150,11 +169,7 @@ def best_network(run: Run, device: str) -> tuple[BuiltModel, int, devices.Device
 
 
 def load_best(run: Run, model: BuiltModel) -> None:
-    """Give ``model`` the weights of the best checkpoint of ``run``.
-
-    Raises:
-        MedsegError: it is missing, unreadable, or not of this network.
-    """
+    """Give ``model`` the weights of the best checkpoint of ``run``, or say with a MedsegError why that cannot be."""
     path = run.checkpoints / "best.ckpt"
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
@@ -163,7 +178,4 @@ def load_best(run: Run, model: BuiltModel) -> None:
             {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
         )
     except Exception as error:
-        raise MedsegError(
-            f"{project.display(path)} cannot be used ({str(error).splitlines()[0]}). Train the run again: delete its "
-            "folder and repeat the sweep."
-        ) from error
+        raise outcome.unusable(path, error) from error

@@ -14,8 +14,7 @@ from medseg.names import nearest
 from medseg.pytorch import weights as pretrained
 from medseg.pytorch.backbones import IMAGENET, Normalisation, PaddedNetwork, normalisation_of
 from medseg.pytorch.dilated_unet import BACKBONES, DilatedResNetUNet
-from medseg.pytorch.group_norm import NORMS, use_group_norm
-from medseg.pytorch.heads import AUXILIARY, UPSAMPLINGS, AuxiliaryNetwork, set_upsampling
+from medseg.pytorch.heads import AUXILIARY, NORMS, UPSAMPLINGS, AuxiliaryNetwork, set_upsampling, use_group_norm
 from medseg.pytorch.unet import WIDTHS, UNet
 
 ARCHITECTURES = ("unet", "dilated-resnet-unet", *(f"smp-{name}" for name in smp.MODEL_ARCHITECTURES_MAPPING))
@@ -60,9 +59,6 @@ def available_backbones(architecture: str) -> list[str]:
     """Names that `build_model` takes for ``architecture``; timm's are ``tu-NAME`` and may carry a ``.tag``.
 
     smp's decoders do not work with every encoder: where one does not, `build_model` says why.
-
-    Raises:
-        MedsegError: no such architecture.
     """
     architecture = _known(architecture, ARCHITECTURES, "architecture", "medseg.pytorch.models.ARCHITECTURES")
     if architecture == "unet":
@@ -74,27 +70,17 @@ def available_backbones(architecture: str) -> list[str]:
 
 
 def build(parameters: Mapping[str, Any], classes: int, *, weights: str | None = None) -> BuiltModel:
-    """The network that the parameters of a run describe.
+    """The network that the parameters of a run describe, see :func:`build_model`.
 
-    Args:
-        parameters: architecture, backbone and weights; parts, width, norm, upsampling and auxiliary where they are
-            there.
-        classes: number of classes.
-        weights: instead of those in ``parameters``; "none" where trained ones follow.
-
-    Raises:
-        MedsegError: see :func:`build_model`.
+    ``weights`` are taken instead of those in ``parameters``: "none" where trained ones follow.
     """
+    optional = ("parts", "width", "norm", "upsampling", "auxiliary")
     return build_model(
         parameters["architecture"],
         parameters["backbone"],
         weights=parameters["weights"] if weights is None else weights,
         num_classes=classes,
-        parts=parameters.get("parts", PARTS),
-        width=parameters.get("width", 1.0),
-        norm=parameters.get("norm", "batch"),
-        upsampling=parameters.get("upsampling"),
-        auxiliary=parameters.get("auxiliary", ()),
+        **{name: parameters[name] for name in optional if name in parameters},
     )
 
 
@@ -117,7 +103,6 @@ def build_model(
         backbone: one of ``available_backbones(architecture)``; "none" for ``unet``, which has no encoder of its own.
         weights: "imagenet" or another tag that smp has for the backbone, from the hub; the path of a state dict of the
             encoder or of its whole classifier; or "none".
-        num_classes: channels of the logits; classes may overlap.
         parts: which of ``PARTS`` the ``unet`` has.
         width: multiplies the published channel counts of ``unet`` and of the dilated ResNet U-Net's decoder.
         norm: "batch", or "group" for group normalisation in decoder and head; an encoder always keeps its own.
@@ -136,12 +121,11 @@ def build_model(
         raise MedsegError(f"Parts can be chosen for 'unet' only; leave them out for '{architecture}'.")
     if architecture.startswith("smp-") and width != 1:
         raise MedsegError(f"'{architecture}' has the widths that smp gives it; leave width at 1 instead of {width:g}.")
-    norm = _known(norm, NORMS, "norm", "medseg.pytorch.group_norm.NORMS")
+    norm = _known(norm, NORMS, "norm", "medseg.pytorch.heads.NORMS")
     if upsampling is not None:
         upsampling = _known(upsampling, UPSAMPLINGS, "upsampling", "medseg.pytorch.heads.UPSAMPLINGS")
-    auxiliary = [
-        _known(fact, tuple(AUXILIARY), "auxiliary fact", "medseg.pytorch.heads.AUXILIARY") for fact in auxiliary
-    ]
+    facts = tuple(AUXILIARY)
+    auxiliary = [_known(fact, facts, "auxiliary fact", "medseg.pytorch.heads.AUXILIARY") for fact in auxiliary]
     if auxiliary and (not architecture.startswith("smp-") or architecture == "smp-dpt"):
         raise MedsegError(
             f"Auxiliary heads need an encoder that ends in one feature map: an architecture of smp other than smp-dpt, "
@@ -184,7 +168,7 @@ def _dilated_resnet_unet(backbone: str, weights: str, num_classes: int, width: f
 def _smp_model(
     architecture: str, backbone: str, weights: str, num_classes: int, upsampling: str | None, auxiliary: Sequence[str]
 ) -> BuiltModel:
-    timm_name = backbone.removeprefix("tu-") if backbone.startswith("tu-") else None
+    timm_name = backbone[3:] if backbone.startswith("tu-") else None
     tags = ["imagenet"] if timm_name else list(smp.encoders.encoders[backbone]["pretrained_settings"])
     normalisation, loaded = normalisation_of(backbone), None
     options: dict[str, Any] = {"encoder_weights": None}
@@ -208,9 +192,8 @@ def _smp_model(
 
     if upsampling is not None:
         set_upsampling(network, upsampling, architecture)
-
     config = timm.models.get_pretrained_cfg(timm_name) if timm_name else None
-    fixed = config is not None and config.fixed_input_size and architecture != "smp-dpt"
+    fixed = config and config.fixed_input_size and architecture != "smp-dpt"
     padding: dict[str, Any] = {
         "stride": network.encoder.output_stride * _FURTHER_STRIDE.get(architecture, 1),
         "minimum": _MINIMUM_SIZES.get(architecture, 1),

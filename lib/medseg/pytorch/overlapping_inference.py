@@ -1,21 +1,80 @@
-"""A trained run of overlapping classes as a predictor: a picture in, probabilities of one class at a time out."""
+"""A trained run of overlapping classes as a predictor: a picture in, probabilities of one class at a time out.
 
-from collections.abc import Sequence
+Pictures larger than what a network sees at once are predicted in overlapping windows.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from medseg.datasets.augmentation.warp import fit_matrix, fit_picture
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
-from medseg.pytorch import sliding_window, tta
-from medseg.pytorch.inference import ProbabilityMaps, TrainedNetwork, best_network
+from medseg.pytorch.inference import AS_IT_IS, ProbabilityMaps, TrainedNetwork, View, best_network, views
 from medseg.pytorch.models import BuiltModel
 
 _WINDOWS_AT_ONCE = 4
+
+
+def starts(length: int, window: int, stride: int) -> list[int]:
+    """Where windows begin along one axis: every ``stride`` pixels, the last shifted back to end at the border.
+
+    Every pixel is covered. A single window at 0 where it is longer than the axis.
+
+    Raises:
+        ValueError: a stride below 1, or above ``window``, which would leave gaps.
+    """
+    if not 1 <= stride <= window:
+        raise ValueError(f"the stride must be 1 to the window's {window} pixels, got {stride}")
+    if length <= window:
+        return [0]
+    return [*range(0, length - window, stride), length - window]
+
+
+def tent(window: int, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Weights (window,) float32 that fall linearly from the middle to the ends, where they stay above 0."""
+    middles = torch.arange(window, dtype=torch.float32, device=device) + 0.5
+    return torch.minimum(middles, window - middles)
+
+
+def slide(
+    predict: Callable[[torch.Tensor], torch.Tensor], picture: torch.Tensor, *, window: int, stride: int, batch: int = 1
+) -> torch.Tensor:
+    """Predict a picture window by window; where windows overlap, their weighted mean.
+
+    The weights of a window are the product of two tents: its middle counts most, since there the network sees the
+    surroundings of a pixel on all sides.
+
+    ``predict`` takes at most ``batch`` windows (B, K, window, window) and gives (B, C, window, window). The picture
+    (K, H, W) is filled up with 0 on the right and at the bottom where it is smaller than a window. The result is
+    float32 (C, H, W).
+
+    Raises:
+        ValueError: a stride or a batch that is out of range.
+    """
+    if batch < 1:
+        raise ValueError(f"the batch must be 1 or more, got {batch}")
+    height, width = picture.shape[1:]
+    picture = F.pad(picture, (0, max(0, window - width), 0, max(0, window - height)))
+    corners = list(product(*(starts(length, window, stride) for length in picture.shape[1:])))
+    ramp = tent(window, picture.device)
+    weight = ramp[:, None] * ramp
+    total, weights = torch.zeros(0), torch.zeros(picture.shape[1:], device=picture.device)
+    for first in range(0, len(corners), batch):
+        some = corners[first : first + batch]
+        windows = torch.stack([picture[:, top : top + window, left : left + window] for top, left in some])
+        for (top, left), predicted in zip(some, predict(windows), strict=True):
+            if not len(total):
+                total = torch.zeros((len(predicted), *picture.shape[1:]), device=picture.device)
+            weights[top : top + window, left : left + window] += weight
+            total[:, top : top + window, left : left + window] += predicted.float() * weight
+    return total.div_(weights)[:, :height, :width]
 
 
 class OverlappingPredictor:
@@ -27,12 +86,12 @@ class OverlappingPredictor:
     picture. Logits are blended over windows; probabilities are averaged over views, each of which has its own windows.
 
     Args:
-        model: network with its trained weights, and its normalisation.
+        model: with its trained weights.
         resolution: side of the training pictures, pixels.
         device: where to compute, and how precisely.
         window: side of the windows, pixels of the picture; 0, or at least the picture's longer side: none.
         stride: from one window to the next, pixels of the picture; 0: half a window.
-        views: see :func:`medseg.pytorch.tta.views`.
+        views: see :func:`views`.
         upsampling: from the logits to the picture's own size, bilinear or bicubic.
         batch: windows at once.
 
@@ -48,7 +107,7 @@ class OverlappingPredictor:
         *,
         window: int = 0,
         stride: int = 0,
-        views: Sequence[tta.View] = tta.AS_IT_IS,
+        views: Sequence[View] = AS_IT_IS,
         upsampling: str = "bilinear",
         batch: int = _WINDOWS_AT_ONCE,
     ) -> None:
@@ -65,7 +124,7 @@ class OverlappingPredictor:
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.ndim == 3 else picture
         return ProbabilityMaps([self._logits(grey, view) for view in self._views], grey.shape, self._upsampling)
 
-    def _logits(self, picture: np.ndarray, view: tta.View) -> torch.Tensor:
+    def _logits(self, picture: np.ndarray, view: View) -> torch.Tensor:
         """Logits (C, h, w) float32 of the whole picture, at the size at which the network saw it."""
         # Mirrored before it is fitted, so that what is filled up stays on the right, as in training.
         seen = np.ascontiguousarray(picture[:, ::-1]) if view.flipped else picture
@@ -77,7 +136,7 @@ class OverlappingPredictor:
         height, width = round(fit[1, 1] * seen.shape[0]), round(fit[0, 0] * seen.shape[1])
         square = self._network.send(fit_picture(seen, side))
         if windowed:
-            logits = sliding_window.slide(
+            logits = slide(
                 self._network,
                 square[None, :height, :width],
                 window=self._resolution,
@@ -93,10 +152,8 @@ def load_predictor(run: Run, device: str = "auto", **options: Any) -> Overlappin
     """The predictor of a finished run: its best checkpoint, in the precision it was trained in where possible.
 
     Args:
-        run: finished.
-        device: where to compute.
-        options: window, stride, tta (names, see :func:`medseg.pytorch.tta.views`), upsampling and batch; what is left
-            out is as the run's parameters say.
+        options: window, stride, tta (see :func:`views`), upsampling and batch; what is left out is as the run's
+            parameters say.
 
     Raises:
         MedsegError: an option out of range, or a checkpoint that is missing, unreadable, or not of the network that
@@ -105,16 +162,12 @@ def load_predictor(run: Run, device: str = "auto", **options: Any) -> Overlappin
     parameters = run.record["parameters"]
     wanted = {name: parameters[name] for name in ("window", "stride", "tta", "upsampling") if name in parameters}
     wanted |= options
-    views = tta.views(wanted.pop("tta", ()))
-    return OverlappingPredictor(*best_network(run, device), views=views, **wanted)
+    seen = views(wanted.pop("tta", ()))
+    return OverlappingPredictor(*best_network(run, device), views=seen, **wanted)
 
 
 def check_windows(window: int, stride: int) -> None:
-    """Assert that windows cover every pixel.
-
-    Raises:
-        MedsegError: they are negative, or apart.
-    """
+    """Refuse windows that do not cover every pixel: MedsegError."""
     if window < 0 or stride < 0 or stride > window:
         raise MedsegError(
             f"window is {window} and stride {stride}; expected a window of 1 pixel or more (0: none) and a stride of 1 "

@@ -10,9 +10,6 @@ class EpochSums:
 
     Dice is the mean over cases and classes of 2 TP / (2 TP + FP + FN) at threshold 0.5, IoU that of TP / (TP + FP +
     FN); a class that is empty in truth and prediction of a case is left out. The counts are integers.
-
-    Args:
-        device: of the batches.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -22,13 +19,7 @@ class EpochSums:
         self._facts: dict[str, torch.Tensor] = {}
 
     def add(self, loss: torch.Tensor, logits: torch.Tensor, masks: torch.Tensor) -> None:
-        """Count a batch.
-
-        Args:
-            loss: scalar, mean over the batch.
-            logits: (B, C, H, W) float.
-            masks: (B, C, H, W) of {0, 1}.
-        """
+        """Count a batch: ``loss`` is the mean over it, ``logits`` and ``masks`` of {0, 1} are (B, C, H, W)."""
         self._loss += loss.to(self._dtype) * len(masks)
         self._samples += len(masks)
         for number in range(masks.shape[1]):  # class by class: all at once would need twice the memory of the masks
@@ -43,13 +34,7 @@ class EpochSums:
             self._scored += scored.sum()
 
     def add_fact(self, name: str, loss: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> None:
-        """Count what a batch says about a fact.
-
-        Args:
-            loss: scalar, mean over what is known.
-            logits: (B,) float.
-            targets: (B,) integers: 0, 1, or negative where the truth is not known.
-        """
+        """Count what a batch says about a fact; see :func:`medseg.pytorch.task.fact_loss`."""
         known = targets >= 0
         right = ((logits > 0) == (targets == 1)) & known
         number = known.sum()

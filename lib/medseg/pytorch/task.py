@@ -7,25 +7,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from medseg.errors import MedsegError
+from medseg.pytorch.data import unpack
 from medseg.pytorch.heads import AuxiliaryNetwork
 from medseg.pytorch.models import BuiltModel
-from medseg.pytorch.overlapping_data import unpack
 from medseg.pytorch.sums import EpochSums
-
-SCHEDULES = ("plateau", "cosine", "constant")
-AUXILIARY_WEIGHT = 0.005
 
 
 class SegmentationTask(lightning.LightningModule):
     """Training of a segmentation network on binary masks.
 
     Batches are pairs of uint8: pictures (B, 3, H, W) and masks (B, 1, H, W) of {0, 1}; they become floats on the
-    device. Validation Dice is the mean over cases of 2 TP / (2 TP + FP + FN) at threshold 0.5 and at the training
-    resolution; cases that are empty in truth and prediction are left out.
+    device. The figures are those of :class:`EpochSums`, at the training resolution.
 
     Args:
-        model: network and the normalisation that its encoder expects.
         loss: takes logits and masks.
         schedule: ``plateau`` (factor 0.5 when validation loss has not fallen for 5 validations), ``cosine`` (warm
             restarts, Loshchilov and Hutter, arXiv 1608.03983) or ``constant``.
@@ -51,25 +45,20 @@ class SegmentationTask(lightning.LightningModule):
         restarts: tuple[int, int] = (10, 1),
     ) -> None:
         super().__init__()
-        if schedule not in SCHEDULES:
-            raise MedsegError(f"Unknown schedule {schedule!r}. Choose one of: {', '.join(SCHEDULES)}.")
         self.network, self.loss = model.network, loss
         self._encoder = [] if model.encoder is None else list(model.encoder.parameters())
-        if backbone_learning_rate and not self._encoder:
-            raise MedsegError("This network has no encoder of its own: set backbone_learning_rate to 0.")
         self._learning_rate, self._weight_decay = learning_rate, weight_decay
         self._backbone_learning_rate, self._restarts = backbone_learning_rate, restarts
         self._schedule_name, self._seed = schedule, seed
         self._schedule: Any = None
-        mean = torch.tensor(model.normalisation.mean).view(1, 3, 1, 1)
-        std = torch.tensor(model.normalisation.std).view(1, 3, 1, 1)
-        self.register_buffer("_mean", mean, persistent=False)
-        self.register_buffer("_std", std, persistent=False)
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(model.normalisation, name)).view(1, 3, 1, 1)
+            self.register_buffer(f"_{name}", values, persistent=False)
         self.epoch_results: dict[str, dict[str, float]] = {}
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Logits (B, C, H, W) of uint8 pictures (B, 3, H, W)."""
-        return self.network((pictures.float() / 255 - self._mean) / self._std)
+    def forward(self, pictures: torch.Tensor, **options: Any) -> Any:
+        """Logits (B, C, H, W) of uint8 pictures (B, 3, H, W), or grey ones: one channel against three makes three."""
+        return self.network((pictures.float() / 255 - self._mean) / self._std, **options)
 
     def on_train_epoch_start(self) -> None:
         """Seed by epoch, so that a resumed run draws what an undisturbed one would (dropout, for instance)."""
@@ -78,19 +67,15 @@ class SegmentationTask(lightning.LightningModule):
         self._sums = EpochSums(self.device)
 
     def training_step(self, batch: tuple[torch.Tensor, ...], _: int) -> torch.Tensor:
-        """Loss of one batch."""
         return self.step(batch, self._sums)
 
     def on_validation_epoch_start(self) -> None:
-        """Start counting afresh."""
         self._validation_sums = EpochSums(self.device)
 
     def validation_step(self, batch: tuple[torch.Tensor, ...], _: int) -> None:
-        """Count one batch."""
         self.step(batch, self._validation_sums)
 
     def on_validation_epoch_end(self) -> None:
-        """Make the validation figures known to the callbacks that choose checkpoints and stop early."""
         self.epoch_results["validation"] = self._validation_sums.results()
         self.log("validation_dice", self.epoch_results["validation"]["dice"])
 
@@ -122,16 +107,14 @@ class SegmentationTask(lightning.LightningModule):
         return optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the schedule's position."""
         if self._schedule is not None:
             checkpoint["schedule"] = self._schedule.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember the schedule's position until the optimizer is there."""
+        # The optimizer is not there yet.
         self._saved_schedule = checkpoint.get("schedule")
 
     def on_train_start(self) -> None:
-        """Restore the schedule's position."""
         saved = getattr(self, "_saved_schedule", None)
         if saved is not None:
             self._schedule.load_state_dict(saved)
@@ -148,36 +131,28 @@ class SegmentationTask(lightning.LightningModule):
 class OverlappingTask(SegmentationTask):
     """Training on overlapping classes, and on facts about the patient that are told beside them.
 
-    A batch of :mod:`medseg.pytorch.overlapping_data` is grey pictures (B, 1, H, W) uint8, the bits of the classes
+    A batch of ``data.OverlappingItems`` is grey pictures (B, 1, H, W) uint8, the bits of the classes
     (B, H, W) int32 and facts (B, F) int64 in the order of the network's auxiliary heads. The picture is repeated for
     the encoder's three channels and normalised as the encoder wants it. The loss is that of the logits plus
     ``auxiliary_weight`` times the sum of the facts' losses.
 
     Args:
-        model: see :class:`SegmentationTask`, also for what is not described here.
         classes: number of classes.
         auxiliary_weight: of each fact's cross-entropy, which is the mean over the batch's cases that have the fact.
+        options: see :class:`SegmentationTask`.
     """
 
     def __init__(
-        self,
-        model: BuiltModel,
-        loss: nn.Module,
-        *,
-        classes: int,
-        auxiliary_weight: float = AUXILIARY_WEIGHT,
-        **options: Any,
+        self, model: BuiltModel, loss: nn.Module, *, classes: int, auxiliary_weight: float = 0.005, **options: Any
     ) -> None:
         super().__init__(model, loss, **options)
         self._classes, self._auxiliary_weight = classes, auxiliary_weight
         self._auxiliary = isinstance(model.network, AuxiliaryNetwork)
 
     def step(self, batch: tuple[torch.Tensor, ...], sums: EpochSums) -> torch.Tensor:
-        """Loss of one batch, which is counted in ``sums``."""
         pictures, bits, targets = batch
         masks = unpack(bits, self._classes)
-        normalised = (pictures.float() / 255 - self._mean) / self._std  # one channel against three makes three
-        logits, facts = self.network(normalised, auxiliary=True) if self._auxiliary else (self.network(normalised), {})
+        logits, facts = self(pictures, auxiliary=True) if self._auxiliary else (self(pictures), {})
         loss = self.loss(logits, masks)
         for number, (name, said) in enumerate(facts.items()):
             own = fact_loss(said, targets[:, number])
@@ -188,12 +163,7 @@ class OverlappingTask(SegmentationTask):
 
 
 def fact_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy, mean over the cases whose truth is known; 0 where none is.
-
-    Args:
-        logits: (B,) float.
-        targets: (B,) integers: 0, 1, or negative where the truth is not known.
-    """
+    """Binary cross-entropy of ``logits`` (B,), mean over the cases whose ``targets`` are not negative; 0 for none."""
     known = targets >= 0
     each = functional.binary_cross_entropy_with_logits(logits, targets.clamp(min=0).to(logits), reduction="none")
     return (each * known).sum() / known.sum().clamp(min=1)

@@ -21,11 +21,10 @@ from medseg.experiments.history import History, ranked
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
 from medseg.pytorch.callbacks import AtomicCheckpointIO, Bookkeeping, Checkpoints, file_of
-from medseg.pytorch.data import BinaryItems, Items, batches, classes_overlap
+from medseg.pytorch.data import BinaryItems, Items, OverlappingItems, batches, classes_overlap
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel
-from medseg.pytorch.overlapping_data import OverlappingItems
-from medseg.pytorch.task import AUXILIARY_WEIGHT, OverlappingTask, SegmentationTask
+from medseg.pytorch.task import OverlappingTask, SegmentationTask
 
 SELECTION_RULE = "highest mean validation Dice at the training resolution, threshold 0.5"
 OVERLAPPING_SELECTION_RULE = (
@@ -44,12 +43,10 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
     ``selection.kept``.
 
     Args:
-        model: as :func:`medseg.pytorch.models.build` makes it.
         dataset: with the fold held out that ``parameters`` name, where there are folds.
-        parameters: architecture, resolution, batch_size, accumulate, max_epochs, learning_rate, weight_decay, loss,
-            schedule, patience (validations), augmentation, precision, device, compile, workers, seed; where they
-            differ from their defaults validation_interval (1 epoch), restart_epochs (10), restart_factor (1) and
-            backbone_learning_rate (0: as the rest); for overlapping classes auxiliary and auxiliary_weight (0.005).
+        parameters: those of the training notebook; patience counts validations. Where they are left out
+            validation_interval is 1 epoch, restart_epochs 10, restart_factor 1, backbone_learning_rate 0 (as the rest)
+            and auxiliary_weight 0.005.
 
     Returns:
         The history: epoch, split, loss, dice, iou, for each auxiliary head its loss and accuracy, learning_rate,
@@ -154,12 +151,11 @@ def _task(model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, 
     }
     if not classes_overlap(dataset):
         return SegmentationTask(model, loss, **options)
-    weight = parameters.get("auxiliary_weight", AUXILIARY_WEIGHT)
+    weight = parameters.get("auxiliary_weight", 0.005)
     return OverlappingTask(model, loss, classes=len(dataset.info["classes"]), auxiliary_weight=weight, **options)
 
 
 def _loaders(dataset: PreparedDataset, parameters: Mapping[str, Any], batch_size: int) -> tuple[DataLoader, DataLoader]:
-    """Batches to train on and to validate on."""
     items: Callable[..., Items]
     if classes_overlap(dataset):
         items = partial(OverlappingItems, dataset, auxiliary=parameters["auxiliary"])
@@ -172,7 +168,7 @@ def _loaders(dataset: PreparedDataset, parameters: Mapping[str, Any], batch_size
 
 
 def _history_in(checkpoint: Path) -> dict[str, Any] | None:
-    """What the bookkeeping left in a checkpoint; None where there is no checkpoint."""
+    """What the bookkeeping left in a checkpoint; None where there is none."""
     if not checkpoint.is_file():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Pretrained weights of encoders: from a hub or a file, never half and never silently random."""
+"""Pretrained weights of encoders: from a hub or a file, never half and never silently random, or else MedsegError."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,11 +64,7 @@ def from_file(path: str | Path, backbone: str, tags: Sequence[str]) -> Weights:
 
 
 def from_torchvision(backbone: str) -> Weights:
-    """torchvision's first ImageNet weights for ``backbone``, those that most published work started from.
-
-    Raises:
-        MedsegError: they cannot be had.
-    """
+    """torchvision's first ImageNet weights for ``backbone``, those that most published work started from."""
     url = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"].url
     cached = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     with _download(f"ImageNet weights for '{backbone}'", "PyTorch's download server", url) as reachable:
@@ -81,11 +77,7 @@ def from_torchvision(backbone: str) -> Weights:
 
 
 def from_smp(encoder: str, tag: str) -> tuple[Weights, Normalisation]:
-    """smp's weights ``tag`` (mostly "imagenet") for ``encoder``, and the normalisation that belongs to them.
-
-    Raises:
-        MedsegError: they cannot be had, or want images that medseg does not make.
-    """
+    """smp's weights ``tag`` (mostly "imagenet") for ``encoder``, and the normalisation that belongs to them."""
     settings = smp.encoders.encoders[encoder]["pretrained_settings"][tag]
     with _download(f"Weights '{tag}' for '{encoder}'", "the Hugging Face hub", constants.ENDPOINT):
         file = hf_hub_download(settings["repo_id"], "model.safetensors", revision=settings["revision"])
@@ -95,11 +87,7 @@ def from_smp(encoder: str, tag: str) -> tuple[Weights, Normalisation]:
 
 
 def from_timm(name: str) -> Weights:
-    """timm's weights for ``name``: those of the tag in the name, or its default.
-
-    Raises:
-        MedsegError: there are none, or they cannot be had.
-    """
+    """timm's weights for ``name``: those of the tag in the name, or its default."""
     config = timm.models.get_pretrained_cfg(name)
     if config is None or not config.hf_hub_id:
         raise MedsegError(

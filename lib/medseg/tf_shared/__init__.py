@@ -1,7 +1,6 @@
-"""What both Keras rooms, ``medseg.keras`` and ``medseg.keras_legacy``, do with TensorFlow alone.
+"""What both Keras rooms do with TensorFlow, and the Keras of the open one: 3 in medseg.keras, 2 in keras_legacy.
 
 Each room sets switches that TensorFlow and Keras read while they load, and that are settled for the whole process then.
-So this folder is to be had in one room, and nowhere else.
 """
 
 import sys
@@ -11,3 +10,14 @@ if len({"medseg.keras", "medseg.keras_legacy"} & set(sys.modules)) != 1:
         "medseg.tf_shared belongs to one of two rooms, whose switches TensorFlow reads while it loads. Import either "
         "medseg.keras or medseg.keras_legacy before it, and never both in one process."
     )
+
+import tensorflow as tf
+
+if "medseg.keras" in sys.modules:
+    import keras
+else:
+    import tf_keras as keras
+
+__all__ = ["keras", "tf"]
+
+tf.get_logger().setLevel("ERROR")

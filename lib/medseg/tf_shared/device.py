@@ -9,7 +9,7 @@ from functools import cached_property
 from medseg.errors import MedsegError
 from medseg.experiments import provenance
 from medseg.experiments.provenance import peak_resident_mb, processor_name
-from medseg.tf_shared.room import keras, tf
+from medseg.tf_shared import keras, tf
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,6 @@ class Device(provenance.Device):
 
     @property
     def policy(self) -> str:
-        """The name of the precision in Keras."""
         return {"fp32": "float32", "fp16": "mixed_float16", "bf16": "mixed_bfloat16"}[self.precision]
 
     @cached_property
@@ -38,9 +37,6 @@ def choose(device: str = "auto", precision: str = "auto", count: int = 1) -> Dev
 
     TensorFlow settles its devices at the first operation, so this comes first: GPU memory is taken as it is needed
     instead of all at once, the CPU's threads follow ``OMP_NUM_THREADS``, and ``cpu`` hides the GPUs.
-
-    Args:
-        count: GPUs that share every batch.
 
     Raises:
         MedsegError: the named device is not there, or fewer of them, or it can no longer be chosen, or the precision is

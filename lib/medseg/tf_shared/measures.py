@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from medseg.tf_shared.room import keras, tf
+from medseg.tf_shared import keras, tf
 
 #: From truth and logits as the network and the batches give them to float32 (B, H, W) of {0, 1}: truth and prediction.
 Masks = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
@@ -26,7 +26,6 @@ class MeanOverPictures(keras.metrics.Metric):
         )
 
     def update_state(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: None = None) -> None:
-        """Count the pictures of one batch."""
         truth, predicted = self._masks(y_true, y_pred)
         # Sums of ones are exact in float32 up to 2^24 pixels; GPUs have no fast integer sums in TensorFlow.
         tp, positive, true = (
@@ -38,5 +37,4 @@ class MeanOverPictures(keras.metrics.Metric):
         self._scored.assign_add(tf.reduce_sum(tf.cast(total > 0, tf.float64)))
 
     def result(self) -> tf.Tensor:
-        """The mean so far."""
         return tf.convert_to_tensor(self._sum) / tf.convert_to_tensor(self._scored)

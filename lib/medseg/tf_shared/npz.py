@@ -16,22 +16,14 @@ STATE, LAST = "state", "last.npz"
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any] | None = None) -> None:
-    """Write ``arrays`` and, where there is one, ``state`` (what JSON can say, NaN and infinity included).
-
-    Raises:
-        MedsegError: the disk is full, read-only or closed to this user; ``path`` is as it was.
-    """
+    """Write ``arrays`` and, where there is one, ``state`` (what JSON can say, NaN and infinity included)."""
     content: dict[str, Any] = {**arrays, **({} if state is None else {STATE: np.array(json.dumps(state))})}
     with atomic.replacing_file(path) as temporary:
         np.savez(temporary, **content)
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """The state of the loop in a checkpoint; None where there is no checkpoint.
-
-    Raises:
-        MedsegError: the file is not a whole checkpoint.
-    """
+    """The state of the loop in a checkpoint; None where there is no checkpoint."""
     if not path.is_file():
         return None
     with opened(path) as content:

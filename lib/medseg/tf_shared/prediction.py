@@ -8,7 +8,7 @@ import numpy as np
 from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
 from medseg.tf_shared import device as devices
-from medseg.tf_shared.room import tf
+from medseg.tf_shared import tf
 
 FLIP = "flip"
 
@@ -37,9 +37,8 @@ class Predictor:
     def __call__(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Probabilities of ``pictures``, each (H, W, 3) uint8 RGB; sizes may differ.
 
-        Returns:
-            For each picture float32 in [0, 1] at its own size, as ``activation`` shapes them: the logits are brought
-            to that size bilinearly, then come the probabilities.
+        They are float32 in [0, 1] at each picture's own size, as ``activation`` shapes them; the logits are brought to
+        that size bilinearly before.
         """
         small = np.stack([resize_image(picture, self._resolution) for picture in pictures])
         seen = [self._logits(np.ascontiguousarray(small[:, :, ::step]))[:, :, ::step] for step in self._views]
@@ -60,16 +59,12 @@ def resized(logits: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
 
 
 def check_tta(names: Sequence[str]) -> None:
-    """Refuse a view that networks of one input size cannot have.
-
-    Args:
-        names: none, or ``flip``, which adds the picture mirrored left to right.
+    """Refuse what is not ``flip``, which adds the picture mirrored left to right: networks here have one input size.
 
     Raises:
         MedsegError: another name, such as a magnification.
     """
-    unknown = [name for name in names if name != FLIP]
-    if unknown:
+    if unknown := [name for name in names if name != FLIP]:
         raise MedsegError(
             f"tta holds {unknown[0]!r}; in Keras, where networks see pictures at one size, it may hold {FLIP!r} alone."
         )

@@ -23,14 +23,20 @@ def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 
 def resize_image(image: np.ndarray, resolution: Resolution) -> np.ndarray:
-    """Picture uint8 (H, W, 3) to ``resolution``, as by :func:`resized`: its side, or (height, width), in pixels."""
+    """Picture uint8 (H, W, 3) averaged over areas where it shrinks, interpolated linearly otherwise.
+
+    The aspect ratio is not kept; ``resolution`` is the side of the square, or (height, width), in pixels.
+    """
     return resized(image, size_of(resolution)[::-1])
 
 
 def plain_resize(image: np.ndarray, mask: np.ndarray, resolution: Resolution) -> tuple[np.ndarray, np.ndarray]:
-    """Resize for validation: :func:`resize_image`, and the mask uint8 (H, W) with it, to the nearest pixel centre.
+    """Resize without augmentation, for validation: :func:`resize_image`, and the mask with it.
 
-    ValueError where picture and mask differ in size, or the resolution is not positive.
+    The mask, uint8 (H, W), takes the nearest pixel centre, so that no new value appears.
+
+    Raises:
+        ValueError: picture and mask differ in size, or the resolution is not positive.
     """
     check_same_size(image, mask)
     height, width = size_of(resolution)

@@ -18,13 +18,15 @@ COLUMNS = ("file", "annotation", "old_label", "new_label")
 
 @dataclass
 class Correction:
-    """One line of the list; whether it was ``applied``, and the ``reason`` why not.
+    """One line of the list, and what became of it.
 
     Attributes:
         file: label file or picture: ``ID001/image1.json``, or its name alone where one patient has it.
         annotation: place from 0, or ``id``.
         old_label: what stands there; anything else there is left as it is.
         new_label: one of the 29 bones.
+        applied: whether the label was changed.
+        reason: why it was not.
     """
 
     file: str

@@ -51,8 +51,8 @@ def group_frames(centre: Centre, table: Path | None, *, clinicdb_numbers: bool) 
     Args:
         centre: its name prefixes the groups.
         table: CSV with the columns ``file`` (name of an image, with or without extension) and ``sequence``, or None.
-        clinicdb_numbers: names that are whole numbers are known to be frame numbers of CVC-ClinicDB. Else they are
-            taken for such only where exactly 1 to 612 are there and the centre is ClinicDB.
+        clinicdb_numbers: names that are whole numbers are known to be frame numbers of CVC-ClinicDB. Without this
+            knowledge they are taken for such only where exactly 1 to 612 are there and the centre is ClinicDB.
 
     Raises:
         MedsegError: the table cannot be read, or lists one image in two sequences.

@@ -1,9 +1,16 @@
-"""The convolutional half of the hybrid encoder: what it sees at 1/2, 1/4, 1/8 and 1/16 of the picture's size."""
+"""The convolutional half of the hybrid encoder, and its weights from Keras's server, its cache, or a local file."""
 
-from collections.abc import Sequence
+import os
+from pathlib import Path
 
 import keras
 from keras import KerasTensor, layers
+
+from medseg import downloads
+from medseg.tf_shared.model import refusal
+
+IMAGENET = "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
+_SERVER = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
 
 #: Layers of ResNet50V2 at 1/16, where the transformer begins, and at 1/8, 1/4 and 1/2, which the decoder sees again.
 TAPS = ("conv4_block6_preact_relu", "conv3_block4_preact_relu", "conv2_block3_preact_relu", "conv1_conv")
@@ -25,23 +32,12 @@ def resnet50v2(pictures: KerasTensor) -> Pyramid:
     return deepest, skips
 
 
-def small_resnet(
-    pictures: KerasTensor, channels: Sequence[int] = (16, 32, 64, 128), norm_momentum: float = 0.9
-) -> Pyramid:
-    """The same shape with one block per stage, for a CPU.
-
-    Args:
-        pictures: (B, H, W, 3) in [-1, 1]; H and W multiples of 16.
-        channels: at 1/2, 1/4, 1/8 and 1/16 of the picture's size.
-        norm_momentum: of the running means of batch normalisation.
-
-    Returns:
-        The map at 1/16, and those at 1/8, 1/4 and 1/2.
-    """
-    stem = layers.Conv2D(channels[0], 7, strides=2, padding="same", name="conv1_conv")(pictures)
+def small_resnet(pictures: KerasTensor, norm_momentum: float) -> Pyramid:
+    """The same shape with one block per stage and 16 to 128 channels, for a CPU."""
+    stem = layers.Conv2D(16, 7, strides=2, padding="same", name="conv1_conv")(pictures)
     x = layers.MaxPooling2D(3, strides=2, padding="same", name="pool1_pool")(stem)
     maps = [stem]
-    for stage, width in enumerate(channels[1:], 2):
+    for stage, width in enumerate((32, 64, 128), 2):
         x = _block(x, width, 1 if stage == 2 else 2, norm_momentum, f"conv{stage}_block1")
         maps.append(_preactivated(x, norm_momentum, f"conv{stage}_out"))
     *skips, deepest = maps
@@ -62,3 +58,35 @@ def _block(x: KerasTensor, width: int, stride: int, norm_momentum: float, name: 
 def _preactivated(x: KerasTensor, norm_momentum: float, name: str) -> KerasTensor:
     x = layers.BatchNormalization(momentum=norm_momentum, epsilon=1.001e-5, name=f"{name}_bn")(x)
     return layers.Activation("relu", name=f"{name}_relu")(x)
+
+
+def load(network: keras.Model, file: Path | None) -> str:
+    """Give the ResNet of a hybrid ``network`` of the size ``base`` its weights; returns the file's name and sha256.
+
+    Args:
+        file: of a ResNet50V2 without its classifier, as Keras saves it (HDF5); None: ImageNet's, downloaded once.
+
+    Raises:
+        MedsegError: they cannot be had, or do not fit.
+    """
+    try:
+        source = keras.applications.ResNet50V2(include_top=False, weights=str(file or _downloaded()))
+    except Exception as error:  # a missing or unfitting file fails in many ways, each with an exception of its own
+        raise refusal(file, "ResNet50V2", error, "resnet_weights") from error
+    ours = {layer.name: layer for layer in network.layers}
+    for layer in source.layers:
+        if layer.weights and layer.name in ours:
+            ours[layer.name].set_weights(layer.get_weights())
+    return downloads.named(file or _cache() / IMAGENET)
+
+
+def _downloaded() -> Path:
+    path, url = _cache() / IMAGENET, _SERVER + IMAGENET
+    hashes = {"file_hash": "fac2f116257151a9d068a22e544a4917"}
+    return downloads.fetched_once(
+        path, url, lambda: keras.utils.get_file(IMAGENET, url, cache_dir=path.parent.parent, **hashes)
+    )
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
