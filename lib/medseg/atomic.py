@@ -26,8 +26,8 @@ def explained(target: Path) -> Iterator[None]:
             errno.EDQUOT: "Your disk quota is used up. Free some space and run the same command again",
             errno.EFBIG: "The file is larger than this system allows. Raise the limit and run the same command again",
             errno.EROFS: "The file system is read-only. Choose another output folder",
-            errno.EACCES: "You may not write there. Choose another output folder or mend its permissions",
-            errno.EPERM: "You may not write there. Choose another output folder or mend its permissions",
+            errno.EACCES: "You may not write there. Choose another output folder or fix its permissions",
+            errno.EPERM: "You may not write there. Choose another output folder or fix its permissions",
         }.get(error.errno or 0)
         if advice is None:
             raise

@@ -249,7 +249,7 @@ def _run(
 
 
 def main() -> None:
-    """Run the command; a fault that the user can mend is printed alone, without a traceback."""
+    """Run the command; a fault that the user can fix is printed alone, without a traceback."""
     try:
         app()
     except MedsegError as error:

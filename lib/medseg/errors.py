@@ -2,7 +2,7 @@
 
 
 class MedsegError(Exception):
-    """A problem that the user can mend.
+    """A problem that the user can fix.
 
     The text says what was found, where, what was expected and what to do. The command line prints it alone;
     in a notebook it is the last line of the traceback.

@@ -9,7 +9,7 @@ from medseg.datasets import index
 from medseg.datasets.augmentation.warp import plain_resize
 from medseg.errors import MedsegError
 from medseg.keras import augment as augmentation
-from medseg.keras.augment import AUGMENTATIONS, augment, loaded_side, sample_seed
+from medseg.keras.augment import AUGMENTATIONS, augment, item_seed, loaded_side
 from medseg.keras.data import training_batches, validation_batches
 
 GEOMETRIC = ["flip_left_right", "flip_up_down", "crop", "rotate"]
@@ -29,7 +29,7 @@ def _augmented(names, count=40, resolution=48, seed=1):
     picture, label = _coded(loaded_side(resolution, names))
     one = tf.function(
         lambda number: augment(
-            tf.constant(picture), tf.constant(label), sample_seed(seed, tf.constant(0), number), resolution, names
+            tf.constant(picture), tf.constant(label), item_seed(seed, tf.constant(0), number), resolution, names
         )
     )
     results = [one(tf.constant(number)) for number in range(count)]
@@ -46,7 +46,7 @@ def test_picture_and_label_stay_together():
     picture = np.repeat(label[..., None] * 255, 3, -1)
     apart = []
     for number in range(20):
-        key = sample_seed(2, tf.constant(0), tf.constant(number))
+        key = item_seed(2, tf.constant(0), tf.constant(number))
         changed, same = augment(tf.constant(picture), tf.constant(label), key, 48, GEOMETRIC)
         of_picture, of_label = (cv2.moments(one.astype(np.float32)) for one in (changed.numpy()[..., 1], same.numpy()))
         apart.append([of_picture[m] / of_picture["m00"] - of_label[m] / of_label["m00"] for m in ("m10", "m01")])
@@ -74,7 +74,7 @@ def test_crops_keep_80_to_100_percent_of_the_side_in_register():
     label = np.zeros((side, side), np.uint8)
     sides, tops = [], []
     for number in range(60):
-        key = sample_seed(0, tf.constant(3), tf.constant(number))
+        key = item_seed(0, tf.constant(3), tf.constant(number))
         picture, _ = augment(tf.constant(ramp), tf.constant(label), key, resolution, ["crop"])
         places = picture.numpy()[:, 0, 0] * 255 / 4 + 0.5  # centres of the rows, in pixels of the source
         step = places[1] - places[0]
@@ -93,7 +93,7 @@ def test_brightness_and_noise_are_as_published_and_leave_the_label():
     label = _coded(48)[1]
     shifts, spreads = [], []
     for number in range(200):
-        key = sample_seed(5, tf.constant(0), tf.constant(number))
+        key = item_seed(5, tf.constant(0), tf.constant(number))
         picture, same = augment(tf.constant(grey), tf.constant(label), key, 48, ["brightness", "noise"])
         np.testing.assert_array_equal(same, label)
         shifts.append(picture.numpy().mean() - 128 / 255)

@@ -42,8 +42,8 @@ def loaded_side(resolution: int, augmentation: Sequence[str]) -> int:
     return round(resolution / LEAST_CROP) if "crop" in augmentation else resolution
 
 
-def sample_seed(seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """The seed of one sample in one epoch, independent of batches, of threads and of the order of loading."""
+def item_seed(seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """The seed of one item in one epoch, independent of batches, of threads and of the order of loading."""
     key = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
     return tf.random.experimental.stateless_fold_in(key, tf.cast(index, tf.int64))
 
@@ -51,7 +51,7 @@ def sample_seed(seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 def augment(
     picture: tf.Tensor, label: tf.Tensor, seed: tf.Tensor, resolution: int, augmentation: Sequence[str]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Change one sample.
+    """Change one item.
 
     ``crop`` cuts out a square of 80 % to 100 % of the picture's side, anywhere within, and brings it to the resolution:
     bilinear for the picture, the nearest pixel for the label. The flips have the probability 1/2 each, ``rotate`` turns
@@ -112,12 +112,12 @@ def _cropped(
 def preview(
     picture: np.ndarray, label: np.ndarray, resolution: int, augmentation: str, *, seed: int, epoch: int, index: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What training gets of a sample in an epoch (from 0), to look at: picture (R, R, 3) and label (R, R), both uint8.
+    """What training gets of an item in an epoch (from 0), to look at: picture (R, R, 3) and label (R, R), both uint8.
 
-    ``picture`` is (H, W, 3) and ``label`` (H, W), both uint8; ``index`` is the sample's number among those trained on.
+    ``picture`` is (H, W, 3) and ``label`` (H, W), both uint8; ``index`` is the item's number among those trained on.
     """
     terms = parse(augmentation)
     resized = plain_resize(picture, label, loaded_side(resolution, terms))
-    key = sample_seed(seed, tf.constant(epoch, tf.int64), tf.constant(index, tf.int64))
+    key = item_seed(seed, tf.constant(epoch, tf.int64), tf.constant(index, tf.int64))
     changed, classes = augment(tf.constant(resized[0]), tf.constant(resized[1]), key, resolution, terms)
     return np.round(np.clip(changed.numpy(), 0, 1) * 255).astype(np.uint8), classes.numpy()

@@ -1,4 +1,4 @@
-"""Batches for Keras by tf.data: each sample a function of (seed, epoch, number) alone, so that a run repeats."""
+"""Batches for Keras by tf.data: each item a function of (seed, epoch, number) alone, so that a run repeats."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from medseg.datasets.augmentation.warp import plain_resize
 from medseg.datasets.frames import DEFAULT_BUDGET, Frames, read_class_map
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
-from medseg.keras.augment import augment, loaded_side, sample_seed
+from medseg.keras.augment import augment, item_seed, loaded_side
 
 
 def items(dataset: PreparedDataset, rows: pd.DataFrame, side: int, budget: int = DEFAULT_BUDGET) -> Frames:
@@ -71,7 +71,7 @@ def training_batches(
 ) -> Batches:
     """Shuffled, augmented batches of the split ``train``, of all epochs one after the other.
 
-    A last batch of less than two samples for each device is left out: batch normalisation has too little to measure.
+    A last batch of less than two items for each device is left out: batch normalisation has too little to measure.
 
     Args:
         first_epoch: the epoch (from 0) to begin with; ``max_epochs`` is the one to end before.
@@ -79,8 +79,8 @@ def training_batches(
         replicas: devices that share a batch.
     """
     side = loaded_side(resolution, augmentation)
-    samples = items(dataset, dataset.split("train"), side)
-    number = len(samples)
+    chosen = items(dataset, dataset.split("train"), side)
+    number = len(chosen)
     rest = number % batch_size if number > batch_size else 0
     used = number - rest if 0 < rest < 2 * replicas else number
     batches = Batches(tf.data.Dataset.range(first_epoch, max_epochs), math.ceil(used / batch_size))
@@ -91,12 +91,12 @@ def training_batches(
         chosen = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         return chosen.map(lambda numbers: (epoch, numbers))
 
-    load = _loader(samples, side, batches, workers)
+    load = _loader(chosen, side, batches, workers)
 
     def make(epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        def one(sample: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            picture, label, own = sample
-            return augment(picture, label, sample_seed(seed, epoch, own), resolution, augmentation)
+        def one(item: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            picture, label, own = item
+            return augment(picture, label, item_seed(seed, epoch, own), resolution, augmentation)
 
         pictures, labels = load(numbers)
         return tf.map_fn(one, (pictures, labels, numbers), fn_output_signature=(tf.float32, tf.uint8))
@@ -111,10 +111,10 @@ def validation_batches(
 ) -> Batches:
     """Batches of the split ``validation``, in the order of the index, resized and divided by 255, and nothing else.
 
-    What would be too few samples for the devices that share a batch joins the batch before.
+    What would be too few items for the devices that share a batch joins the batch before.
     """
-    samples = items(dataset, dataset.split("validation"), resolution)
-    number = len(samples)
+    chosen = items(dataset, dataset.split("validation"), resolution)
+    number = len(chosen)
     steps = math.ceil(number / batch_size)
     if steps > 1 and 0 < number % batch_size < replicas:
         steps -= 1
@@ -128,21 +128,21 @@ def validation_batches(
         return tf.cast(pictures, tf.float32) / 255, labels
 
     batches = Batches(tf.data.Dataset.range(steps).map(chosen), steps)
-    load = _loader(samples, resolution, batches, workers)
+    load = _loader(chosen, resolution, batches, workers)
     batches.dataset = _finished(batches.dataset.map(make, num_parallel_calls=max(1, workers)))
     return batches
 
 
 def _loader(
-    samples: Frames, side: int, batches: Batches, workers: int
+    chosen: Frames, side: int, batches: Batches, workers: int
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """A function from sample numbers (B,) to pictures (B, S, S, 3) and labels (B, S, S), both uint8, in the graph."""
+    """A function from numbers of items (B,) to pictures (B, S, S, 3) and labels (B, S, S), both uint8, in the graph."""
     # Threads: decoding leaves Python's lock alone, and nothing has to be copied between processes.
     every = ThreadPoolExecutor(workers).map if workers > 1 else map
 
     def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
-            pictures, labels = zip(*every(samples.__getitem__, numbers.tolist()), strict=True)
+            pictures, labels = zip(*every(chosen.__getitem__, numbers.tolist()), strict=True)
         except Exception as error:
             batches.failure = error
             raise

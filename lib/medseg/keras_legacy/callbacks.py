@@ -144,7 +144,7 @@ class ValidationPictures(tf_keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logits = self.model(tf.constant(self._preprocess(self._pictures)), training=False).numpy()[..., 0]
         predicted = (logits > 0).astype(np.uint8)
-        strip = np.hstack([_outlined(*sample) for sample in zip(self._pictures, self._masks, predicted, strict=True)])
+        strip = np.hstack([_outlined(*item) for item in zip(self._pictures, self._masks, predicted, strict=True)])
         jpeg = cv2.imencode(".jpg", cv2.cvtColor(strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
         atomic.write_bytes(self._folder / f"epoch-{epoch + 1:04d}.jpg", jpeg.tobytes())
 

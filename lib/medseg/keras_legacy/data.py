@@ -1,4 +1,4 @@
-"""Batches for Keras: one ``Sequence`` for both ways to feed, each sample a function of (seed, epoch, number) alone."""
+"""Batches for Keras: one ``Sequence`` for both ways to feed, each item a function of (seed, epoch, number) alone."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from medseg.datasets.frames import Frames, epoch_order
 from medseg.datasets.index import PreparedDataset
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
-Sample = tuple[np.ndarray, np.ndarray]
+Item = tuple[np.ndarray, np.ndarray]
 
 
 class _Batches(tf_keras.utils.Sequence):
@@ -34,24 +34,24 @@ class _Batches(tf_keras.utils.Sequence):
         """Batches in an epoch."""
         return math.ceil(len(self._keys) / self._batch_size)
 
-    def __getitem__(self, number: int) -> Sample:
+    def __getitem__(self, number: int) -> Item:
         first = number * self._batch_size
         try:
-            samples = list(self._map(self._sample, self._keys[first : first + self._batch_size]))
+            items = list(self._map(self._item, self._keys[first : first + self._batch_size]))
         except Exception as error:
             self.failure = error
             raise
-        pictures, masks = (np.stack(arrays) for arrays in zip(*samples, strict=True))
+        pictures, masks = (np.stack(arrays) for arrays in zip(*items, strict=True))
         return self._preprocess(pictures), masks[..., None]
 
-    def _sample(self, key: Any) -> Sample:
+    def _item(self, key: Any) -> Item:
         raise NotImplementedError
 
 
 class TrainingBatches(_Batches):
     """Shuffled, augmented batches of the split ``train``; ``on_epoch_end`` goes on to the next epoch.
 
-    A last batch of a single sample is left out: batch normalisation has too little to measure in it.
+    A last batch of a single item is left out: batch normalisation has too little to measure in it.
     """
 
     def __init__(
@@ -72,16 +72,16 @@ class TrainingBatches(_Batches):
 
     def start(self, epoch: int) -> None:
         """Make the next pass that of ``epoch`` (from 0)."""
-        self._epoch, samples = epoch, len(self._frames)
-        alone = samples > self._batch_size and samples % self._batch_size == 1
-        order = epoch_order(self._seed, epoch, samples)[: samples - alone]
+        self._epoch, items = epoch, len(self._frames)
+        alone = items > self._batch_size and items % self._batch_size == 1
+        order = epoch_order(self._seed, epoch, items)[: items - alone]
         self._keys = [(epoch, int(number)) for number in order]
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch; ``fit`` calls it once after each."""
         self.start(self._epoch + 1)
 
-    def _sample(self, key: tuple[int, int]) -> Sample:
+    def _item(self, key: tuple[int, int]) -> Item:
         epoch, number = key
         return self._augmentation(*self._frames[number], generator(self._seed, epoch, number))
 
@@ -96,5 +96,5 @@ class ValidationBatches(_Batches):
         self._frames, self._resolution = Frames(dataset, dataset.split("validation")), resolution
         self._keys = range(len(self._frames))
 
-    def _sample(self, key: int) -> Sample:
+    def _item(self, key: int) -> Item:
         return plain_resize(*self._frames[key], self._resolution)

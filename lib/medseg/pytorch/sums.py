@@ -15,13 +15,13 @@ class EpochSums:
     def __init__(self, device: torch.device) -> None:
         self._dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
         self._loss, self._dice, self._iou = (torch.zeros((), dtype=self._dtype, device=device) for _ in range(3))
-        self._samples, self._scored = 0, torch.zeros((), dtype=torch.int64, device=device)
+        self._items, self._scored = 0, torch.zeros((), dtype=torch.int64, device=device)
         self._facts: dict[str, torch.Tensor] = {}
 
     def add(self, loss: torch.Tensor, logits: torch.Tensor, masks: torch.Tensor) -> None:
         """Count a batch: ``loss`` is the mean over it, ``logits`` and ``masks`` of {0, 1} are (B, C, H, W)."""
         self._loss += loss.to(self._dtype) * len(masks)
-        self._samples += len(masks)
+        self._items += len(masks)
         for number in range(masks.shape[1]):  # class by class: all at once would need twice the memory of the masks
             # sigmoid(x) > 0.5 is x > 0
             predicted, truth = logits[:, number].flatten(1) > 0, masks[:, number].flatten(1).bool()
@@ -45,7 +45,7 @@ class EpochSums:
         """loss, dice and iou; for each fact FACT_loss and FACT_accuracy. NaN where nothing was scored or known."""
         scored = int(self._scored)
         results = {
-            "loss": float(self._loss) / max(self._samples, 1),
+            "loss": float(self._loss) / max(self._items, 1),
             "dice": float(self._dice) / scored if scored else math.nan,
             "iou": float(self._iou) / scored if scored else math.nan,
         }

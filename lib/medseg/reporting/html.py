@@ -86,7 +86,7 @@ def page(body: str, *, title: str, target: Path, source: str = "", contents: Seq
 def _exporter() -> HTMLExporter:
     settings = Config()
     settings.NbConvertBase.display_data_priority = _SHOWN
-    quiet = logging.getLogger(__name__)  # a missing alternative text is mended below
+    quiet = logging.getLogger(__name__)  # a missing alternative text is added below
     quiet.setLevel(logging.ERROR)
     return HTMLExporter(
         log=quiet,
