@@ -57,7 +57,12 @@ class MaskRules:
     @classmethod
     def of(cls, parameters: Mapping[str, Any], threshold: float = 0.5) -> "MaskRules":
         """The rules that a training's parameters ask for; what they do not mention is not done."""
-        return cls(**{name: parameters[name] for name in _PARAMETERS if name in parameters}, threshold=threshold)
+        return cls(
+            parameters.get("thresholds", "fixed"),
+            parameters.get("postprocess", "none"),
+            parameters.get("crf", False),
+            threshold,
+        )
 
     def mask(self, probability: np.ndarray, threshold: float) -> np.ndarray:
         """The mask (H, W) bool of a probability (H, W)."""
