@@ -74,13 +74,16 @@ def build(parameters: Mapping[str, Any], classes: int, *, weights: str | None = 
 
     ``weights`` are taken instead of those in ``parameters``: "none" where trained ones follow.
     """
-    optional = ("parts", "width", "norm", "upsampling", "auxiliary")
     return build_model(
         parameters["architecture"],
         parameters["backbone"],
         weights=parameters["weights"] if weights is None else weights,
         num_classes=classes,
-        **{name: parameters[name] for name in optional if name in parameters},
+        parts=parameters.get("parts", PARTS),
+        width=parameters.get("width", 1.0),
+        norm=parameters.get("norm", "batch"),
+        upsampling=parameters.get("upsampling"),
+        auxiliary=parameters.get("auxiliary", ()),
     )
 
 
