@@ -79,8 +79,8 @@ def training_batches(
         replicas: devices that share a batch.
     """
     side = loaded_side(resolution, augmentation)
-    chosen = items(dataset, dataset.split("train"), side)
-    number = len(chosen)
+    found = items(dataset, dataset.split("train"), side)
+    number = len(found)
     rest = number % batch_size if number > batch_size else 0
     used = number - rest if 0 < rest < 2 * replicas else number
     batches = Batches(tf.data.Dataset.range(first_epoch, max_epochs), math.ceil(used / batch_size))
@@ -91,7 +91,7 @@ def training_batches(
         chosen = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         return chosen.map(lambda numbers: (epoch, numbers))
 
-    load = _loader(chosen, side, batches, workers)
+    load = _loader(found, side, batches, workers)
 
     def make(epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         def one(item: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -113,8 +113,8 @@ def validation_batches(
 
     What would be too few items for the devices that share a batch joins the batch before.
     """
-    chosen = items(dataset, dataset.split("validation"), resolution)
-    number = len(chosen)
+    found = items(dataset, dataset.split("validation"), resolution)
+    number = len(found)
     steps = math.ceil(number / batch_size)
     if steps > 1 and 0 < number % batch_size < replicas:
         steps -= 1
@@ -128,13 +128,13 @@ def validation_batches(
         return tf.cast(pictures, tf.float32) / 255, labels
 
     batches = Batches(tf.data.Dataset.range(steps).map(chosen), steps)
-    load = _loader(chosen, resolution, batches, workers)
+    load = _loader(found, resolution, batches, workers)
     batches.dataset = _finished(batches.dataset.map(make, num_parallel_calls=max(1, workers)))
     return batches
 
 
 def _loader(
-    chosen: Frames, side: int, batches: Batches, workers: int
+    found: Frames, side: int, batches: Batches, workers: int
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """A function from numbers of items (B,) to pictures (B, S, S, 3) and labels (B, S, S), both uint8, in the graph."""
     # Threads: decoding leaves Python's lock alone, and nothing has to be copied between processes.
@@ -142,7 +142,7 @@ def _loader(
 
     def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
-            pictures, labels = zip(*every(chosen.__getitem__, numbers.tolist()), strict=True)
+            pictures, labels = zip(*every(found.__getitem__, numbers.tolist()), strict=True)
         except Exception as error:
             batches.failure = error
             raise
