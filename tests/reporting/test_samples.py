@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import toy_frames
 
-from medseg.datasets import index
 from medseg.datasets.augmentation.presets import build_augmentation
 from medseg.datasets.augmentation.warp import generator
 from medseg.datasets.frames import Frames, read_class_map
-from medseg.datasets.images import encode_png
 from medseg.datasets.polygon_items import PolygonItems
 from medseg.errors import MedsegError
 from medseg.evaluation.rules import Segmentation
@@ -19,18 +18,7 @@ from medseg.studies.gastric import pictures
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("samples") / "data"
-    with index.writing(folder, study="polyp", name="toy", classes=["polyp"], protocol="toy") as draft:
-        for number, (split, size) in enumerate({"train": (40, 50), "validation": (90, 70), "test": (600, 500)}.items()):
-            mask = np.zeros(size, np.uint8)
-            mask[10:25, 12:30] = 255
-            draft.write_file(f"i{number}.png", encode_png(rng.integers(0, 255, (*size, 3), np.uint8)))
-            draft.write_file(f"m{number}.png", encode_png(mask))
-            files = {"case_id": f"A/{number}", "image": f"i{number}.png", "label": f"m{number}.png"}
-            group = {"group": str(number), "split": split, "fold": -1, "test_set": "A" if split == "test" else ""}
-            draft.rows.append({**files, **group, "polyp_fraction": 0.01 * (number + 1)})
-    return index.load(folder)
+    return toy_frames.make_dataset(tmp_path_factory.mktemp("samples") / "data")
 
 
 def test_frames_are_read_once_while_there_is_room(dataset):

@@ -2,27 +2,16 @@
 
 import numpy as np
 import pytest
+import toy_frames
 
-from medseg.datasets import index
 from medseg.datasets.frames import Frames
-from medseg.datasets.images import CleanedMask, encode_png
+from medseg.datasets.images import CleanedMask
 from medseg.studies.polyp import pictures
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("samples") / "data"
-    with index.writing(folder, study="polyp", name="toy", classes=["polyp"], protocol="toy") as draft:
-        for number, (split, size) in enumerate({"train": (40, 50), "validation": (90, 70), "test": (600, 500)}.items()):
-            mask = np.zeros(size, np.uint8)
-            mask[10:25, 12:30] = 255
-            draft.write_file(f"i{number}.png", encode_png(rng.integers(0, 255, (*size, 3), np.uint8)))
-            draft.write_file(f"m{number}.png", encode_png(mask))
-            files = {"case_id": f"A/{number}", "image": f"i{number}.png", "label": f"m{number}.png"}
-            group = {"group": str(number), "split": split, "fold": -1, "test_set": "A" if split == "test" else ""}
-            draft.rows.append({**files, **group, "polyp_fraction": 0.01 * (number + 1)})
-    return index.load(folder)
+    return toy_frames.make_dataset(tmp_path_factory.mktemp("samples") / "data")
 
 
 def test_frames_are_shown_with_their_masks(dataset):
