@@ -4,13 +4,16 @@ import yaml
 from medseg import project
 from medseg.datasets import index
 from medseg.errors import MedsegError
-from medseg.experiments import sweep
+from medseg.experiments import console, sweep
 
 PARAMETERS = """data: str = "data/toy"
 backbone: str = "resnet18"  # encoder
 resolution: int = 96
 learning_rate: float = 1e-3
 seed: int = 1
+max_epochs: int = 20
+max_steps: int = 0
+max_minutes: float = 0.0
 """
 
 
@@ -96,3 +99,112 @@ def test_other_faults_of_a_file(toy, tmp_path):
         sweep.load(toy("study: toy\ntitle: Toy\ntrain: 2_train"))
     with pytest.raises(MedsegError, match="The project has: notebooks/toy/sweeps/backbones.yaml"):
         sweep.load(tmp_path / "nothing.yaml")
+
+
+def test_seeds_repeat_each_row(toy):
+    rows = {"runs": [{"backbone": "resnet18"}, {"backbone": "resnet50"}], "grid": {"resolution": [64]}}
+    by_number = sweep.load(toy(**rows, seeds=3))
+    assert [(p.parameters["backbone"], p.parameters["seed"]) for p in by_number.planned] == [
+        (backbone, seed) for backbone in ("resnet18", "resnet50") for seed in (1, 2, 3)
+    ]
+    assert len({p.run.id for p in by_number.planned}) == 6
+    assert by_number.terms == "seeds 1, 2, 3"
+    by_list = sweep.load(toy(**rows, seeds=[7, 0]))
+    assert [p.parameters["seed"] for p in by_list.planned] == [7, 0, 7, 0]
+    assert [p.varied["seed"] for p in by_list.planned] == [7, 0, 7, 0]
+    shifted = sweep.load(toy(parameters={"seed": 5}, seeds=2))
+    assert [p.parameters["seed"] for p in shifted.planned] == [5, 6]
+
+
+def test_a_profile_may_have_seeds_of_its_own(toy):
+    file = toy(seeds=3, profiles={"sample": {"seeds": 2, "seed": 4}, "once": {"seeds": None}, "list": {"seeds": [9]}})
+    assert [p.parameters["seed"] for p in sweep.load(file).planned] == [1, 2, 3]
+    assert [p.parameters["seed"] for p in sweep.load(file, "sample").planned] == [4, 5]
+    assert [p.parameters["seed"] for p in sweep.load(file, "once").planned] == [1]
+    assert [p.parameters["seed"] for p in sweep.load(file, "list").planned] == [9]
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"seeds": 0}, "seeds: found 0, expected how many (1 or more) or a list"),
+        ({"seeds": -2}, "seeds: found -2"),
+        ({"seeds": True}, "seeds: found True"),
+        ({"seeds": 2.0}, "seeds: found 2.0"),
+        ({"seeds": "3"}, "seeds: found '3'"),
+        ({"seeds": []}, "seeds: found []"),
+        ({"seeds": [1, -1]}, "seeds: found [1, -1]"),
+        ({"seeds": [1, "2"]}, "seeds: found [1, '2']"),
+        ({"seeds": [1, 2, 1]}, "seeds: 1 is in [1, 2, 1] more than once"),
+        ({"seeds": 2, "runs": [{}, {"seed": 3}]}, "a row or the grid sets seed, and so does seeds"),
+        ({"seeds": [1, 2], "grid": {"seed": [3]}}, "a row or the grid sets seed, and so does seeds"),
+        ({"seeds": [1, 2], "parameters": {"seed": 3}}, "the parameters of all rows set seed, and so does seeds"),
+        ({"seeds": 2, "parameters": {"seed": "x"}}, "seed: found 'x' (str), expected int"),
+    ],
+)
+def test_seeds_that_cannot_be_are_refused(toy, keys, expected):
+    with pytest.raises(MedsegError) as refusal:
+        sweep.load(toy(**keys))
+    assert expected in str(refusal.value)
+
+
+def test_the_plan_shows_seeds_and_budget(toy, monkeypatch, capsys):
+    monkeypatch.setattr(console, "console", console.Console(width=200))
+    console.show_plan(sweep.load(toy(seeds=2)))
+    shown = capsys.readouterr().out
+    assert "Every row: seeds 1, 2" in shown
+    assert "resnet18-96-s2-" in shown
+    console.show_plan(sweep.load(toy()))
+    assert "Every row" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected", "terms"),
+    [
+        ({"max_epochs": 30}, (30, 0, 0.0), "at most 30 epochs of training each"),
+        ({"max_steps": 900}, (900, 900, 0.0), "at most 900 steps of training each"),
+        ({"max_minutes": 2}, (120_001, 0, 2.0), "at most 2 minutes of training each"),
+        ({"max_minutes": 0.5}, (30_001, 0, 0.5), "at most 0.5 minutes of training each"),
+    ],
+)
+def test_a_budget_is_the_same_for_every_row_and_max_epochs_never_comes_before_it(toy, budget, expected, terms):
+    planned = sweep.load(toy(runs=[{}, {"backbone": "resnet50"}], seeds=2, budget=budget))
+    limits = ("max_epochs", "max_steps", "max_minutes")
+    assert [tuple(p.parameters[name] for name in limits) for p in planned.planned] == [expected] * 4
+    assert planned.terms == f"seeds 1, 2; {terms}"
+    assert set(planned.planned[0].varied) == {"backbone", "seed"}
+
+
+def test_a_profile_may_have_a_budget_of_its_own(toy):
+    profiles = {"short": {"budget": {"max_steps": 5}}, "free": {"budget": None}}
+    file = toy(parameters={"max_epochs": 7}, budget={"max_minutes": 1.5}, profiles=profiles)
+    assert sweep.load(file).planned[0].parameters["max_epochs"] == 90_001, "epochs of all rows give way"
+    assert sweep.load(file, "short").planned[0].parameters["max_minutes"] == 0.0
+    assert sweep.load(file, "short").planned[0].parameters["max_steps"] == 5
+    assert sweep.load(file, "free").planned[0].parameters["max_epochs"] == 7
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"budget": {"max_steps": 9, "max_minutes": 1}}, "budget: found {'max_minutes': 1, 'max_steps': 9}, expected"),
+        ({"budget": {}}, "budget: found {}, expected one of {max_minutes: ...} or {max_steps: ...} or"),
+        ({"budget": 10}, "budget: found 10, expected"),
+        ({"budget": {"max_step": 9}}, "unknown key 'max_step'. Did you mean 'max_steps'?"),
+        ({"budget": {"max_steps": 0}}, "max_steps is 0, expected a whole number of steps above 0"),
+        ({"budget": {"max_steps": 2.5}}, "max_steps is 2.5, expected a whole number"),
+        ({"budget": {"max_epochs": True}}, "max_epochs is True, expected a whole number"),
+        ({"budget": {"max_minutes": -1.0}}, "max_minutes is -1.0, expected a number of minutes above 0"),
+        ({"budget": {"max_minutes": float("nan")}}, "max_minutes is nan, expected a number"),
+        ({"budget": {"max_minutes": "ten"}}, "max_minutes is 'ten', expected a number"),
+        ({"budget": {"max_steps": 9}, "runs": [{}, {"max_steps": 3}]}, "a row or the grid sets max_steps as well"),
+        ({"budget": {"max_epochs": 9}, "grid": {"max_epochs": [3]}}, "a row or the grid sets max_epochs as well"),
+        ({"budget": {"max_minutes": 9}, "grid": {"max_epochs": [3]}}, "a row or the grid sets max_epochs as well"),
+        ({"budget": {"max_epochs": 9}, "parameters": {"max_epochs": 3}}, "the parameters of all rows set max_epochs"),
+        ({"budget": {"max_minutes": 9}, "parameters": {"max_minutes": 3.0}}, "the parameters of all rows set max_min"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused(toy, keys, expected):
+    with pytest.raises(MedsegError) as refusal:
+        sweep.load(toy(**keys))
+    assert expected in str(refusal.value)

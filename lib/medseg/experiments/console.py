@@ -33,7 +33,10 @@ def action(planned: PlannedRun) -> str:
 
 def show_plan(sweep: Sweep) -> None:
     """Print the runs of ``sweep`` and what would be done about each."""
-    table = Table(title=f"{sweep.title} ({sweep.study})", title_justify="left")
+    table = Table(
+        title=f"{sweep.title} ({sweep.study})", title_justify="left",
+        caption=f"Every row: {sweep.terms}" if sweep.terms else None, caption_justify="left",
+    )  # fmt: skip
     table.add_column("")
     table.add_column("run", no_wrap=True)
     table.add_column("differs in", overflow="fold")

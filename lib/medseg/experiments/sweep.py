@@ -14,9 +14,12 @@ from medseg import atomic, project
 from medseg.datasets import sample
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
-from medseg.experiments import params
+from medseg.experiments import equal_terms, params
 from medseg.experiments.job import Job
 from medseg.experiments.runs import Run, prepare_run
+
+#: Keys of a sweep file that a profile replaces; what else it has are parameters.
+_REPLACED = ("data", "runs", "grid", "seeds", "budget")
 
 
 class _SweepFile(BaseModel):
@@ -28,6 +31,8 @@ class _SweepFile(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     runs: list[dict[str, Any]] = Field(default=[{}])
     grid: dict[str, list[Any]] = Field(default_factory=dict)
+    seeds: Any = None
+    budget: Any = None
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
@@ -50,6 +55,7 @@ class Sweep:
     Attributes:
         name: ``STUDY-FILE`` or ``STUDY-FILE-PROFILE``; names the report.
         planned: its runs, in the order of the file.
+        terms: seeds and budget of every row in words, see :func:`equal_terms.described`.
     """
 
     name: str
@@ -58,16 +64,19 @@ class Sweep:
     file: Path
     profile: str
     planned: list[PlannedRun]
+    terms: str = ""
 
 
 def load(file: Path, profile: str = "") -> Sweep:
-    """Read a sweep file. Rows of ``runs`` are each combined with the product of ``grid``.
+    """Read a sweep file. Rows of ``runs`` are each combined with the product of ``grid``, and repeated with ``seeds``.
 
-    A profile's keys override parameters of every row; its ``data``, ``runs`` and ``grid`` replace those of the file.
+    ``seeds`` and ``budget`` are as :mod:`medseg.experiments.equal_terms` says. A profile's keys override parameters of
+    every row; its ``data``, ``runs``, ``grid``, ``seeds`` and ``budget`` replace those of the file.
 
     Raises:
-        MedsegError: not YAML, an unknown key, a wrong type, an unknown notebook or profile, missing data, or two rows
-            that ask the same; the message names the file, the row and the nearest valid key.
+        MedsegError: not YAML, an unknown key, a wrong type, an unknown notebook or profile, missing data, seeds or a
+            budget that cannot be, or two rows that ask the same; the message names the file, the row and the nearest
+            valid key.
     """
     here = project.display(file)
     content = _content(file)
@@ -76,14 +85,18 @@ def load(file: Path, profile: str = "") -> Sweep:
             known = ", ".join(content.profiles) or "none"
             raise MedsegError(f"{here} has no profile {profile!r}. It has: {known}.")
         override: dict[str, Any] = dict(content.profiles[profile])
-        replaced = {key: override.pop(key) for key in ("data", "runs", "grid") if key in override}
+        replaced = {key: override.pop(key) for key in _REPLACED if key in override}
         content = _parse(content.model_dump() | replaced, f"{here}, profile {profile}")
     else:
         override = {}
     schema = params.read_schema(project.root() / "notebooks" / content.study / f"{content.train}.ipynb")
     datasets: dict[str, PreparedDataset] = {}
     planned: dict[str, PlannedRun] = {}
-    for number, row in enumerate(_rows(content, override), 1):
+    rows, common = _rows(content), {**content.parameters, **override}
+    granted = equal_terms.granted(content.budget, rows, common, here)
+    repeats = equal_terms.repeats(content.seeds, rows, common, schema, here)
+    every = [{**row, **override, **granted, **repeat} for row in rows for repeat in repeats]
+    for number, row in enumerate(every, 1):
         where = f"{here}, run {number}" + (f" of profile {profile}" if profile else "")
         parameters = schema.complete({"data": content.data, **content.parameters, **row}, where)
         data = parameters["data"]
@@ -97,7 +110,8 @@ def load(file: Path, profile: str = "") -> Sweep:
             raise MedsegError(f"{where}: asks the same as an earlier run ({row}). Remove one of the two.")
         planned[run.id] = PlannedRun(run.folder, content.study, content.train, parameters, row)
     name = "-".join(word for word in (content.study, file.stem, profile) if word)
-    return Sweep(name, content.study, content.title, file, profile, _only_varied(list(planned.values())))
+    terms = equal_terms.described(repeats, granted)
+    return Sweep(name, content.study, content.title, file, profile, _only_varied(list(planned.values())), terms)
 
 
 def record_file(name: str) -> Path:
@@ -163,9 +177,9 @@ def _parse(raw: Mapping[str, Any], where: str) -> _SweepFile:
         raise MedsegError("\n".join([f"{where}:", *(f"  - {fault}" for fault in faults)])) from None
 
 
-def _rows(content: _SweepFile, override: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _rows(content: _SweepFile) -> list[dict[str, Any]]:
     points = [dict(zip(content.grid, values, strict=True)) for values in itertools.product(*content.grid.values())]
-    return [{**row, **point, **override} for row in content.runs for point in points]
+    return [{**row, **point} for row in content.runs for point in points]
 
 
 def _only_varied(planned: list[PlannedRun]) -> list[PlannedRun]:
