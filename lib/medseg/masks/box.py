@@ -5,40 +5,17 @@ import numpy as np
 
 
 def as_pixels(mask: np.ndarray) -> np.ndarray:
-    """A mask (H, W) of bool or uint8, seen as uint8; nothing is copied.
-
-    Raises:
-        ValueError: another shape or dtype.
-    """
+    """A mask (H, W) of bool or uint8, seen as uint8; nothing is copied. Raises ValueError: another shape or dtype."""
     if mask.ndim != 2 or mask.dtype not in (bool, np.uint8):
         raise ValueError(f"expected a mask (H, W) of bool or uint8, got {mask.shape} of {mask.dtype}")
     return mask.view(np.uint8)
 
 
-def bounding_box(*masks: np.ndarray) -> tuple[slice, slice] | None:
-    """Rows and columns of the smallest box around the ones of all ``masks`` together.
+def bounding_box(mask: np.ndarray) -> tuple[slice, slice] | None:
+    """Rows and columns of the smallest box around the ones of a mask (H, W), bool or uint8 with the values 0 and 1.
 
-    Args:
-        masks: (H, W) of one shape, bool or uint8 with the values 0 and 1.
-
-    Returns:
-        Slices with both ends, or None where no pixel is set.
-
-    Raises:
-        ValueError: not a mask, masks of different shapes, or values above 1 (which all lie in the box).
+    Slices with both ends, or None where no pixel is set. Raises ValueError: not a mask, or values above 1.
     """
-    if any(mask.shape != masks[0].shape for mask in masks):
-        raise ValueError(f"expected masks of one shape, got {', '.join(str(mask.shape) for mask in masks)}")
-    boxes = [box for box in map(_box, masks) if box is not None]
-    if not boxes:
-        return None
-    rows, columns = (
-        slice(min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes)) for axis in (0, 1)
-    )
-    return rows, columns
-
-
-def _box(mask: np.ndarray) -> tuple[slice, slice] | None:
     pixels = as_pixels(mask)
     if pixels.size == 0:
         return None

@@ -78,11 +78,7 @@ def refine(
 
 
 def require() -> Any:
-    """The module that the optional extra brings.
-
-    Raises:
-        MedsegError: it is not installed.
-    """
+    """The module that the optional extra brings. Raises MedsegError: it is not installed."""
     try:
         from pydensecrf import densecrf
     except ImportError as error:

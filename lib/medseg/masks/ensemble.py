@@ -14,7 +14,7 @@ Rules, for a pixel that the models in favour have set:
 Weights are compared exactly, as the decimal numbers that they read as: 0.1 + 0.2 against 0.3 is a tie, and not set.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from functools import cache
@@ -57,11 +57,20 @@ def combine(
         MedsegError: an unknown rule, weights that are missing, superfluous, no numbers or all 0 for a class, a file
             that lacks a mask which another holds, or a malformed row; the message names file, mask or line.
     """
-    vote = _Vote(len(paths), rule, weights, threshold)
+    _check(len(paths), rule, weights, threshold)
+
+    @cache
+    def vote(class_name: str) -> Callable[[np.ndarray], np.ndarray]:
+        return _decider(rule, _of_class(class_name, weights, len(paths)), threshold)
+
     with ExitStack() as stack:
         submissions = [stack.enter_context(submission.Submission(path)) for path in paths]
         submission.check_same_masks(submissions)
-        submission.write(out, _combined(submissions, vote, shape))
+        combined = (
+            (*names, rle.text(combine_runs([_runs(one, names, shape) for one in submissions], vote(names[1]))))
+            for names in submissions[0].places
+        )
+        submission.write(out, combined)
 
 
 def combine_runs(masks: Sequence[np.ndarray], decide: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -86,14 +95,6 @@ def combine_runs(masks: Sequence[np.ndarray], decide: Callable[[np.ndarray], np.
     return np.stack([bounds[:, 0], bounds[:, 1] - bounds[:, 0]], axis=1)
 
 
-def _combined(
-    submissions: list[submission.Submission], vote: "_Vote", shape: tuple[int, int]
-) -> Iterator[submission.Row]:
-    for names in submissions[0].places:
-        masks = [_runs(one, names, shape) for one in submissions]
-        yield submission.Row(*names, rle.text(combine_runs(masks, vote.of(names[1]))))
-
-
 def _runs(one: submission.Submission, names: tuple[str, str], shape: tuple[int, int]) -> np.ndarray:
     try:
         return rle.runs(one.row(names).rle, shape)
@@ -102,63 +103,54 @@ def _runs(one: submission.Submission, names: tuple[str, str], shape: tuple[int, 
         raise MedsegError(f"{project.display(one.path)}, line {line} ({names[1]} of {names[0]}): {error}") from None
 
 
-class _Vote:
-    """Decides on patterns of models; each pattern once per class, exactly."""
+def _check(models: int, rule: str, weights: Weights | None, threshold: float) -> None:
+    if rule not in RULES:
+        raise MedsegError(f"Unknown ensemble rule {rule!r}. Choose one of: {', '.join(RULES)}.")
+    if not 1 <= models <= MAX_MODELS:
+        raise MedsegError(f"An ensemble takes 1 to {MAX_MODELS} submissions, got {models}.")
+    if weights is None and rule == "weighted":
+        raise MedsegError("The rule weighted needs weights: for each submission a number, or one for each class.")
+    if weights is not None and rule in ("majority", "intersection"):
+        raise MedsegError(f"The rule {rule} takes no weights. Leave them out, or choose weighted or mean.")
+    if weights is not None and len(weights) != models:
+        raise MedsegError(f"There are {models} submissions, but {len(weights)} weights. Give one for each.")
+    if not 0 <= threshold < 1:
+        raise MedsegError(f"The threshold of an ensemble is {threshold}, expected at least 0 and below 1.")
+    if threshold != 0.5 and rule != "mean":
+        raise MedsegError(f"The rule {rule} takes no threshold. Leave it out, or choose mean.")
 
-    def __init__(self, models: int, rule: str, weights: Weights | None, threshold: float) -> None:
-        if rule not in RULES:
-            raise MedsegError(f"Unknown ensemble rule {rule!r}. Choose one of: {', '.join(RULES)}.")
-        if not 1 <= models <= MAX_MODELS:
-            raise MedsegError(f"An ensemble takes 1 to {MAX_MODELS} submissions, got {models}.")
-        if weights is None and rule == "weighted":
-            raise MedsegError("The rule weighted needs weights: for each submission a number, or one for each class.")
-        if weights is not None and rule in ("majority", "intersection"):
-            raise MedsegError(f"The rule {rule} takes no weights. Leave them out, or choose weighted or mean.")
-        if weights is not None and len(weights) != models:
-            raise MedsegError(f"There are {models} submissions, but {len(weights)} weights. Give one for each.")
-        if not 0 <= threshold < 1:
-            raise MedsegError(f"The threshold of an ensemble is {threshold}, expected at least 0 and below 1.")
-        if threshold != 0.5 and rule != "mean":
-            raise MedsegError(f"The rule {rule} takes no threshold. Leave it out, or choose mean.")
-        self._models, self._rule, self._weights = models, rule, weights
-        self._threshold = Fraction(repr(float(threshold)))
-        self._decided: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
 
-    def of(self, class_name: str) -> Callable[[np.ndarray], np.ndarray]:
-        """The function for :func:`combine_runs`, of a class."""
-        if class_name not in self._decided:
-            self._decided[class_name] = self._rule_of(self._of_class(class_name))
-        return self._decided[class_name]
+def _decider(rule: str, weights: list[Fraction], threshold: float) -> Callable[[np.ndarray], np.ndarray]:
+    """The function for :func:`combine_runs`, which decides on each pattern of models once and exactly."""
+    bar = sum(weights) * Fraction(repr(float(threshold)))
 
-    def _rule_of(self, weights: list[Fraction]) -> Callable[[np.ndarray], np.ndarray]:
-        bar = sum(weights) * self._threshold
+    @cache
+    def chosen(pattern: int) -> bool:
+        if rule == "intersection":
+            return pattern == (1 << len(weights)) - 1
+        return bool(sum(weight for model, weight in enumerate(weights) if pattern >> model & 1) > bar)
 
-        @cache
-        def chosen(pattern: int) -> bool:
-            if self._rule == "intersection":
-                return pattern == (1 << self._models) - 1
-            return bool(sum(weight for model, weight in enumerate(weights) if pattern >> model & 1) > bar)
+    def decide(patterns: np.ndarray) -> np.ndarray:
+        different, which = np.unique(patterns, return_inverse=True)
+        return np.array([chosen(pattern) for pattern in different.tolist()], bool)[which]
 
-        def decide(patterns: np.ndarray) -> np.ndarray:
-            different, which = np.unique(patterns, return_inverse=True)
-            return np.array([chosen(pattern) for pattern in different.tolist()], bool)[which]
+    return decide
 
-        return decide
 
-    def _of_class(self, class_name: str) -> list[Fraction]:
-        """The models' weights for a class."""
-        if self._weights is None:
-            return [Fraction(1)] * self._models
-        found = []
-        for number, given in enumerate(self._weights, 1):
-            weight = given.get(class_name) if isinstance(given, Mapping) else given
-            if weight is None:
-                raise MedsegError(f"Submission {number} has no weight for the class {class_name}. Give one.")
-            if not (isfinite(weight) and weight >= 0):
-                raise MedsegError(
-                    f"The weight of submission {number} for {class_name} is {weight}, expected a number of at least 0."
-                )
-            found.append(Fraction(repr(float(weight))))
-        if not any(found):
-            raise MedsegError(f"All weights for the class {class_name} are 0. Give at least one submission a weight.")
-        return found
+def _of_class(class_name: str, weights: Weights | None, models: int) -> list[Fraction]:
+    """The models' weights for a class."""
+    if weights is None:
+        return [Fraction(1)] * models
+    found = []
+    for number, given in enumerate(weights, 1):
+        weight = given.get(class_name) if isinstance(given, Mapping) else given
+        if weight is None:
+            raise MedsegError(f"Submission {number} has no weight for the class {class_name}. Give one.")
+        if not (isfinite(weight) and weight >= 0):
+            raise MedsegError(
+                f"The weight of submission {number} for {class_name} is {weight}, expected a number of at least 0."
+            )
+        found.append(Fraction(repr(float(weight))))
+    if not any(found):
+        raise MedsegError(f"All weights for the class {class_name} are 0. Give at least one submission a weight.")
+    return found

@@ -18,10 +18,8 @@ _DIGITS_AND_SPACE = b"0123456789 \t\r\n"
 def encode(mask: np.ndarray) -> str:
     """The code of a mask (H, W), bool or uint8 with the values 0 and 1.
 
-    Only the bounding box of the ones is looked at in detail, which is what makes it fast for small structures.
-
-    Raises:
-        ValueError: the array is not a binary mask.
+    Only the bounding box of the ones is looked at in detail, which is what makes it fast for small structures. Raises
+    ValueError: the array is not a binary mask.
     """
     pixels, box = as_pixels(mask), bounding_box(mask)
     if box is None:
@@ -46,8 +44,7 @@ def encode(mask: np.ndarray) -> str:
 def decode(rle: str, shape: tuple[int, int]) -> np.ndarray:
     """The mask uint8 (H, W) of 0 and 1 of a text as :func:`encode` writes it; runs that touch are accepted as well.
 
-    Raises:
-        MedsegError: the text is malformed, or does not fit the shape; the message names the number or run.
+    Raises MedsegError: the text is malformed, or does not fit the shape; the message names the number or run.
     """
     mask = np.zeros(shape, np.uint8)
     line = mask.reshape(-1)

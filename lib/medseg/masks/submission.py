@@ -33,9 +33,8 @@ class Row(NamedTuple):
 def write(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
     """Write rows of image name, class and code, one by one; ``path`` appears when all of them are written.
 
-    Raises:
-        MedsegError: an empty name, a name with a line break, a mask that is there twice, a code that is no text (a
-            missing value is not an empty mask), or a place that cannot be written; ``path`` is as it was.
+    Raises MedsegError: an empty name, a name with a line break, a mask that is there twice, a code that is no text (a
+    missing value is not an empty mask), or a place that cannot be written; ``path`` is as it was.
     """
     with replacing_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
@@ -46,9 +45,8 @@ def write(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
 def read(path: Path) -> Iterator[Row]:
     """The rows of a file one after the other, in its order; whether the codes are sound shows when they are decoded.
 
-    Raises:
-        MedsegError: no such file, another header, a row of other than three fields, an empty name, a name that is not
-            UTF-8, or a mask that is there twice; the message names file and line.
+    Raises MedsegError: no such file, another header, a row of other than three fields, an empty name, a name that is
+    not UTF-8, or a mask that is there twice; the message names file and line.
     """
     with Submission(path) as submission:
         yield from map(submission.row, submission.places)

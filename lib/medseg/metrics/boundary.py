@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from medseg.masks.box import bounding_box
+from medseg.masks.box import as_pixels, bounding_box
 
 _SIDES = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -73,7 +73,9 @@ def _surface_distances(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.nda
 
     None where both masks are empty; where one is, the distances from it are an empty array and the others infinite.
     """
-    box = bounding_box(predicted, truth)
+    if predicted.shape != truth.shape:
+        raise ValueError(f"expected masks of one shape, got {predicted.shape}, {truth.shape}")
+    box = bounding_box(as_pixels(predicted) | as_pixels(truth))
     if box is None:
         return None
     outlines = [np.argwhere(_boundary(mask[box])) for mask in (predicted, truth)]

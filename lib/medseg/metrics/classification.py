@@ -50,15 +50,10 @@ def classify(true: Sequence[int], predicted: Sequence[int], classes: int) -> Cla
     )
 
 
-def class_of_mask(mask: np.ndarray, classes: int, least: int = 1) -> int:
-    """The class of an image: that of most of its pixels other than background, 0 where there are too few of them.
+def class_of_mask(mask: np.ndarray, classes: int) -> int:
+    """The class of an image: that of most of its pixels other than background, 0 where there are none.
 
-    Args:
-        mask: (H, W) integers, 0 background, 1 to ``classes - 1``.
-        classes: with background.
-        least: pixels that an image must have in classes other than background, to be of one of them.
-
-    Ties go to the lower class.
+    ``mask`` is (H, W) of integers, 0 background, 1 to ``classes - 1``. Ties go to the lower class.
     """
     counts = np.bincount(mask.ravel(), minlength=classes)[1:]
-    return int(counts.argmax()) + 1 if counts.sum() >= max(1, least) else 0
+    return int(counts.argmax()) + 1 if counts.any() else 0

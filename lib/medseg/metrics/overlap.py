@@ -5,7 +5,7 @@ NaN and is left out of means. Everywhere else an empty denominator gives 0: empt
 positive) and a structure that was missed altogether both count, they do not vanish.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,10 @@ from medseg.names import listed
 
 COUNTS = ("tp", "fp", "fn", "tn")
 OVERLAP = ("dice", "iou", "precision", "recall")
+SUMMARY = (
+    *("test_set", "mean_dice", "mean_iou", "pooled_dice", "pooled_iou", "sd"),
+    *("n_cases", "n_scored", "n_false_positive", "n_missed"),
+)
 
 
 class Counts(NamedTuple):
@@ -91,8 +95,7 @@ def binary_iou(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike, tn: ArrayLike) -> fl
 def with_overlap(cases: pd.DataFrame) -> pd.DataFrame:
     """A copy of ``cases`` with the columns dice, iou, precision and recall computed from tp, fp and fn.
 
-    Raises:
-        MedsegError: a column of counts is missing, or a count is missing in a row.
+    Raises MedsegError: a column of counts is missing, or a count is missing in a row.
     """
     absent = [column for column in COUNTS if column not in cases.columns]
     if absent:
@@ -108,17 +111,17 @@ def with_overlap(cases: pd.DataFrame) -> pd.DataFrame:
     return cases.assign(dice=dice(*counts), iou=iou(*counts), precision=precision(*counts), recall=recall(*counts))
 
 
-def summarise(cases: pd.DataFrame, by: Sequence[str] = ("test_set",)) -> pd.DataFrame:
-    """Summarise a table of cases, one row per value of ``by`` in order of appearance.
+def summarise(cases: pd.DataFrame) -> pd.DataFrame:
+    """Summarise a table of cases, one row per test set in order of appearance.
 
     Args:
-        cases: at least the columns ``by`` and tp, fp, fn, tn; one row per case and class. The measures are computed
+        cases: at least the columns test_set, tp, fp, fn, tn; one row per case and class. The measures are computed
             from the counts, whatever columns of measures are there.
-        by: columns to group by, such as ``("test_set", "class")``.
 
     Returns:
-        The columns ``by`` and
+        The columns
 
+        - test_set;
         - mean_dice, mean_iou: means over the scored rows (mDice, mIoU), NaN where none was scored;
         - pooled_dice, pooled_iou: of the summed counts, so that large structures weigh more;
         - sd: sample standard deviation (n - 1) of Dice over the scored rows;
@@ -130,12 +133,12 @@ def summarise(cases: pd.DataFrame, by: Sequence[str] = ("test_set",)) -> pd.Data
         MedsegError: as :func:`with_overlap`. Whether every case is there is for :func:`check_complete`.
     """
     rows = []
-    for key, group in with_overlap(cases).groupby(list(by), sort=False, dropna=False):
+    for test_set, group in with_overlap(cases).groupby("test_set", sort=False, dropna=False):
         tp, fp, fn = (int(group[column].sum()) for column in ("tp", "fp", "fn"))
         truth = group["tp"] + group["fn"]
         rows.append(
             {
-                **dict(zip(by, key, strict=True)),
+                "test_set": test_set,
                 "mean_dice": group["dice"].mean(),
                 "mean_iou": group["iou"].mean(),
                 "pooled_dice": dice(tp, fp, fn),
@@ -147,9 +150,7 @@ def summarise(cases: pd.DataFrame, by: Sequence[str] = ("test_set",)) -> pd.Data
                 "n_missed": int(((truth > 0) & (group["tp"] == 0)).sum()),
             }
         )
-    names = ("mean_dice", "mean_iou", "pooled_dice", "pooled_iou", "sd")
-    numbers = ("n_cases", "n_scored", "n_false_positive", "n_missed")
-    return pd.DataFrame(rows, columns=[*by, *names, *numbers])
+    return pd.DataFrame(rows, columns=list(SUMMARY))
 
 
 def check_complete(cases: pd.DataFrame, expected_ids: Iterable[str]) -> None:
