@@ -134,7 +134,7 @@ def test_a_build_that_dies_leaves_nothing_that_is_taken_for_whole(dataset, monke
         with pytest.raises(KeyboardInterrupt):
             PictureCache(dataset, 24)
     assert not list(dataset.folder.rglob("*.npy"))
-    killed = dataset.folder / ".cache" / f"pictures-1-{dataset.fingerprint[:16]}-24.npy.123.partial"
+    killed = dataset.folder / ".cache" / f".pictures-1-{dataset.fingerprint[:16]}-24.partial.npy"
     killed.write_bytes(b"half")
     cache = PictureCache(dataset, 24)
     np.testing.assert_array_equal(cache["images/0.png"], fit_picture(smooth(*SIZES[0], 0), 24))

@@ -17,6 +17,7 @@ import numpy as np
 from defusedxml import DTDForbidden, ElementTree
 
 from medseg import project
+from medseg.datasets.texts import file_bytes
 from medseg.errors import MedsegError
 
 MAX_SIDE = 32_767  # pixels; more is no picture
@@ -56,21 +57,15 @@ class AnnotatedImage:
 
 def read(path: Path) -> list[AnnotatedImage]:
     """Read an annotation file: :func:`parse`; MedsegError also where it cannot be read."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MedsegError(f"{project.display(path)} cannot be read: {error.strerror or error}.") from error
-    return parse(data, project.display(path))
+    return parse(file_bytes(path), project.display(path))
 
 
 def parse(data: bytes, where: str) -> list[AnnotatedImage]:
     """Read the bytes of an annotation file, ``where`` in messages; a picture's fault is noted in its ``problem``.
 
     Polygons, and masks in the run-length code of newer CVAT: counts of zeros and ones in turn, zeros first, row by row
-    within the box ``left top width height``. Tags and attributes are passed over.
-
-    Raises:
-        MedsegError: not well-formed XML, a DOCTYPE, tracks of a video, or no CVAT annotations.
+    within the box ``left top width height``. Tags and attributes are passed over. Raises MedsegError: not well-formed
+    XML, a DOCTYPE, tracks of a video, or no CVAT annotations.
     """
     try:
         root = ElementTree.fromstring(data, forbid_dtd=True)
@@ -126,8 +121,7 @@ def encode_mask(pixels: np.ndarray) -> str:
 def decode_mask(code: str, width: int, height: int) -> np.ndarray:
     """Reverse of :func:`encode_mask`: uint8 (height, width) of 0 and 1; zeros at the end may be left out.
 
-    Raises:
-        ValueError: a count is not a whole number, or they add up to more than the box.
+    Raises ValueError: a count is not a whole number, or they add up to more than the box.
     """
     tokens = code.replace(",", " ").split()
     wrong = next((token for token in tokens if not _COUNT.fullmatch(token)), None)
@@ -136,11 +130,8 @@ def decode_mask(code: str, width: int, height: int) -> np.ndarray:
     counts = list(map(int, tokens))
     if sum(counts) > width * height:
         raise ValueError(f"run lengths add up to {sum(counts)}, its box has {width} x {height} pixels")
-    values = np.zeros(width * height, np.uint8)
-    ends = np.cumsum(np.array([0, *counts], np.int64))
-    for start, end in zip(ends[1:-1:2], ends[2::2], strict=False):
-        values[start:end] = 1
-    return values.reshape(height, width)
+    values = np.repeat(np.resize(np.array([0, 1], np.uint8), len(counts)), counts)
+    return np.pad(values, (0, width * height - len(values))).reshape(height, width)
 
 
 def _image(element: Element) -> AnnotatedImage:

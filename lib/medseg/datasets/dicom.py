@@ -35,9 +35,7 @@ def read(path: Path) -> DicomPicture:
 
     YBR and palette colours become RGB, grey pictures three equal channels, MONOCHROME1 is inverted. More than 8 bits
     are brought to 8: through the file's window where it has one, else by dividing by the largest value its bits hold.
-
-    Raises:
-        BadFile: no DICOM, truncated, no picture or several, a compression without decoder, or anything else.
+    Raises BadFile: no DICOM, truncated, no picture or several, a compression without decoder, or anything else.
     """
     with _explained(path):
         dataset = pydicom.dcmread(path)

@@ -51,8 +51,7 @@ def check_source(source: Path, out: Path, expected: str) -> None:
 def entries(folder: Path) -> list[Path]:
     """Content of a folder in natural order, without hidden files and the litter of operating systems.
 
-    Raises:
-        MedsegError: the folder may not be read.
+    Raises MedsegError: the folder may not be read.
     """
     try:
         content = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]

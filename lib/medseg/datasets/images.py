@@ -34,20 +34,17 @@ class CleanedMask:
     Attributes:
         before, after: uint8 (height, width), the values as they were, and 0 or 255.
         impure: bool (height, width), where ``before`` was neither 0 nor 255.
-        impure_values: those values and how many pixels have each, the one nearest to the threshold first.
     """
 
     before: np.ndarray
     after: np.ndarray
     impure: np.ndarray
-    impure_values: list[tuple[int, int]]
 
 
 def read_picture(path: Path) -> np.ndarray:
     """Read a picture of any common kind: uint8 (height, width, 3), RGB.
 
-    Raises:
-        BadFile: empty, truncated, damaged, no picture, several pictures, too large, or of a kind not supported.
+    Raises BadFile: empty, truncated, damaged, no picture, several pictures, too large, or of a kind not supported.
     """
     pixels = _read_pixels(path)
     return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
@@ -56,8 +53,7 @@ def read_picture(path: Path) -> np.ndarray:
 def read_mask(path: Path) -> np.ndarray:
     """Read a mask as it is, before cleaning: uint8 (height, width); of a coloured one the brightest channel counts.
 
-    Raises:
-        BadFile: as :func:`read_picture`.
+    Raises BadFile: as :func:`read_picture`.
     """
     pixels = _read_pixels(path)
     return pixels if pixels.ndim == 2 else pixels.max(axis=2)
@@ -72,10 +68,7 @@ def clean_mask(values: np.ndarray) -> np.ndarray:
 def before_after(mask: Path) -> CleanedMask:
     """What cleaning does to one mask file, for a figure; BadFile as :func:`read_mask`."""
     before = read_mask(Path(mask))
-    impure = (before != 0) & (before != 255)
-    values, counts = np.unique(before[impure], return_counts=True)
-    order = np.argsort(np.abs(values.astype(float) - THRESHOLD - 0.5), kind="stable")
-    return CleanedMask(before, clean_mask(before), impure, [(int(values[i]), int(counts[i])) for i in order])
+    return CleanedMask(before, clean_mask(before), (before != 0) & (before != 255))
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

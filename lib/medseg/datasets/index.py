@@ -80,11 +80,8 @@ def writing(folder: str | Path, *, study: str, name: str, **info: Any) -> Iterat
     """Write a prepared dataset; it replaces ``folder`` only when the block ends well.
 
     The block fills ``draft.rows``, ``draft.rejected`` and files; the index is checked and counted, fingerprint taken
-    and tables written here.
-
-    Raises:
-        MedsegError: ``folder`` holds something else than a prepared dataset, no picture was accepted, a group is in two
-            splits, a case is there twice, or the disk refused.
+    and tables written here. Raises MedsegError: ``folder`` holds something else than a prepared dataset, no picture was
+    accepted, a group is in two splits, a case is there twice, or the disk refused.
     """
     folder = project.resolve(folder)
     empty = folder.is_dir() and not any(folder.iterdir())
@@ -122,8 +119,7 @@ def writing(folder: str | Path, *, study: str, name: str, **info: Any) -> Iterat
 def load(folder: str | Path) -> PreparedDataset:
     """Read a prepared dataset.
 
-    Raises:
-        MedsegError: the folder is missing, is not a prepared dataset, lacks files, or its splits share a group.
+    Raises MedsegError: the folder is missing, is not a prepared dataset, lacks files, or its splits share a group.
     """
     folder = project.resolve(folder)
     described, table = folder / "dataset.json", folder / "index.csv"

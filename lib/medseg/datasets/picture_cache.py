@@ -31,10 +31,8 @@ class PictureCache:
     dataset, or in the system's temporary folder where the dataset cannot be written. It has its name only when it is
     whole. Its name carries the dataset's fingerprint: another dataset in the same place never gets these pictures.
 
-    A cache is cheap to send to another process, which maps the same file.
-
-    Raises:
-        MedsegError: a picture cannot be read, or the disk refused.
+    A cache is cheap to send to another process, which maps the same file. Raises MedsegError: a picture cannot be read,
+    or the disk refused.
     """
 
     def __init__(self, dataset: PreparedDataset, size: int) -> None:
@@ -96,22 +94,14 @@ class PictureCache:
 
 
 def _write(path: Path, shape: tuple[int, ...], pictures: Iterator[np.ndarray]) -> None:
-    """Write the array under another name, then rename; what a killed process left of it is removed."""
-    for stale in path.parent.glob(f"{path.name}.*.partial"):
-        stale.unlink(missing_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        # Written, not mapped: on a full disk writing fails, while touching a mapped page kills the process.
-        with atomic.explained(path), temporary.open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for picture in pictures:
-                file.write(picture.data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write the array under another name, over what a killed process left there, then rename."""
+    # Written, not mapped: on a full disk writing fails, while touching a mapped page kills the process.
+    with atomic.replacing_file(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for picture in pictures:
+            file.write(picture.data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _fitted_pictures(dataset: PreparedDataset, size: int) -> Iterator[np.ndarray]:

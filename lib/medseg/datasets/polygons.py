@@ -40,8 +40,7 @@ class PolygonSet:
     def of(cls, shapes: Iterable[tuple[int, ArrayLike]], size: tuple[int, int]) -> "PolygonSet":
         """From pairs of class index and points (n, 2); ``size`` is (width, height) in pixels.
 
-        Raises:
-            ValueError: points that are not finite pairs, a negative class, or a size below 1.
+        Raises ValueError: points that are not finite pairs, a negative class, or a size below 1.
         """
         classes, outlines = [], []
         for index, points in shapes:
@@ -72,6 +71,16 @@ class PolygonSet:
         """Pairs of class index and points (n, 2), in order."""
         for index, start, stop in zip(self.classes, self.starts, self.starts[1:], strict=False):
             yield int(index), self.points[start:stop]
+
+
+def is_outside(points: np.ndarray, size: tuple[int, int]) -> bool:
+    """Whether points (n, 2) reach into no pixel of a picture of ``size`` (width, height), whatever they enclose."""
+    return bool((points.max(axis=0) <= 0).any() or (points.min(axis=0) >= size).any())
+
+
+def is_coordinate(value: Any) -> bool:
+    """Whether a value out of a label file is a number of pixels within a million; true, false and NaN are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e6 <= value <= 1e6
 
 
 def parse(text: str, classes: Sequence[str], source: str = "a label file") -> PolygonSet:
@@ -116,8 +125,7 @@ def dump(polygons: PolygonSet, classes: Sequence[str]) -> str:
 def rasterise(polygons: PolygonSet, num_classes: int) -> np.ndarray:
     """Draw every class into a mask of its own: uint8 (num_classes, height, width) of {0, 1}.
 
-    Raises:
-        ValueError: a polygon has a class of ``num_classes`` or above.
+    Raises ValueError: a polygon has a class of ``num_classes`` or above.
     """
     width, height = polygons.size
     _check_classes(polygons, num_classes)
@@ -147,8 +155,7 @@ def draw_class(polygons: PolygonSet, class_index: int) -> np.ndarray:
 def rasterise_bits(polygons: PolygonSet) -> np.ndarray:
     """Draw all classes into the bits of one picture: int32 (height, width); bit k for class k.
 
-    Raises:
-        ValueError: a class is too high for an int32.
+    Raises ValueError: a class is too high for an int32.
     """
     width, height = polygons.size
     _check_classes(polygons, MAX_BIT_CLASSES)

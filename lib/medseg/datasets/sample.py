@@ -23,8 +23,7 @@ def raw_folder(study: str) -> Path:
 def ensure_raw(study: str) -> Path:
     """Draw the raw sample of ``study`` where it is not there yet; returns its folder.
 
-    Raises:
-        MedsegError: no such study, or it has no sample.
+    Raises MedsegError: no such study, or it has no sample.
     """
     draw = registry.find(study).sample
     if not draw:

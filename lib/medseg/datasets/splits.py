@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,10 +102,8 @@ def fold_split(fold: int, held_out: int, folds: int) -> tuple[str, str]:
 def hold_out(dataset: PreparedDataset, fold: int) -> PreparedDataset:
     """The same dataset, split for another test ``fold``, from 0; validation is the fold after it, training the others.
 
-    Only ``split``, ``test_set`` and the counts change; files and fingerprint are those of ``dataset``.
-
-    Raises:
-        MedsegError: the dataset has no folds, or not this one.
+    Only ``split``, ``test_set`` and the counts change; files and fingerprint are those of ``dataset``. Raises
+    MedsegError: the dataset has no folds, or not this one.
     """
     present = sorted(set(map(int, dataset.index["fold"])))
     name = project.display(dataset.folder)
@@ -174,17 +173,16 @@ def _start(counts: np.ndarray, shares: np.ndarray, draw: random.Random) -> tuple
     order.sort(key=lambda i: (rarity[i], -counts[i].max()))
     chosen = [-1] * len(counts)
 
-    def put(group: int, split: int) -> None:
-        if chosen[group] >= 0:
-            held[chosen[group]] -= counts[group]
-        chosen[group] = split
-        held[split] += counts[group]
+    def cost_with(group: int, split: int) -> float:
+        table = held.copy()
+        table[split] += counts[group]
+        return cost(table)
 
     for position, group in enumerate(order):
         empty = [split for split in range(len(shares)) if split not in chosen]
         must_fill = len(order) - position <= len(empty)
-        options = empty if must_fill else range(len(shares))
-        put(group, min(options, key=lambda split: _with(held, split, counts[group], cost)))
+        chosen[group] = min(empty if must_fill else range(len(shares)), key=partial(cost_with, group))
+        held[chosen[group]] += counts[group]
     improved = True
     while improved:
         improved = False
@@ -193,17 +191,9 @@ def _start(counts: np.ndarray, shares: np.ndarray, draw: random.Random) -> tuple
                 continue  # would leave its split empty
             before, at = cost(held), chosen[group]
             held[at] -= counts[group]
-            after = {split: _with(held, split, counts[group], cost) for split in range(len(shares)) if split != at}
-            held[at] += counts[group]
-            target = min(after, key=lambda split: after[split]) if after else at
-            if target != at and after[target] < before - 1e-9:
-                put(group, target)
-                improved = True
+            others = [split for split in range(len(shares)) if split != at]
+            after, target = min(((cost_with(group, split), split) for split in others), default=(before, at))
+            if after < before - 1e-9:
+                chosen[group], improved = target, True
+            held[chosen[group]] += counts[group]
     return cost(held), chosen
-
-
-def _with(held: np.ndarray, split: int, extra: np.ndarray, cost) -> float:
-    held[split] += extra
-    value = cost(held)
-    held[split] -= extra
-    return value

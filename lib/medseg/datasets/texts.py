@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import openpyxl
@@ -58,12 +57,18 @@ def decoded(data: bytes) -> str:
         return data.decode("cp1252", "replace")
 
 
-def read_list(path: Path, columns: Sequence[str], what: str, **options: Any) -> list[tuple[int, dict[str, str]]]:
-    """Read a list; see :func:`parse_list`. MedsegError also where it cannot be read."""
+def file_bytes(path: Path, what: str = "", expected: str = "") -> bytes:
+    """Content of a file, by default called by its path in the MedsegError that it raises where it cannot be read."""
     try:
-        return parse_list(path.read_bytes(), columns, what, **options)
+        return path.read_bytes()
     except OSError as error:
-        raise MedsegError(f"{what} cannot be read: {error.strerror or error}; {_wanted(columns)}.") from error
+        called = what or project.display(path)
+        raise MedsegError(f"{called} cannot be read: {error.strerror or error}{expected}.") from error
+
+
+def read_list(path: Path, columns: Sequence[str], what: str) -> list[tuple[int, dict[str, str]]]:
+    """Read a list; see :func:`parse_list`. MedsegError also where it cannot be read."""
+    return parse_list(file_bytes(path, what, f"; {_wanted(columns)}"), columns, what)
 
 
 def parse_list(
@@ -116,16 +121,11 @@ def read_rows(path: Path) -> list[list[str]]:
     """Rows of a CSV file (comma, semicolon or tab; any common encoding) or of the first sheet of a workbook.
 
     Rows may differ in length. Numbers of a workbook come as it holds them (``60.5``); formulas by their last result;
-    cells in error are empty.
-
-    Raises:
-        MedsegError: the file cannot be read, is damaged, or is of Excel's old format or encrypted.
+    cells in error are empty. Raises MedsegError: the file cannot be read, is damaged, or is of Excel's old format or
+    encrypted.
     """
     where = project.display(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MedsegError(f"The table {where} cannot be read: {error.strerror or error}.") from error
+    data = file_bytes(path, f"The table {where}")
     if data.startswith(_OLE):
         raise MedsegError(
             f"The table {where} is a workbook of Excel's old format (xls) or has a password. Save it as xlsx without a "

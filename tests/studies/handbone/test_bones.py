@@ -14,10 +14,6 @@ def test_the_groups_hold_every_bone_once_in_order():
     assert tuple(bone for group in bones.GROUPS.values() for bone in group) == bones.CLASSES
 
 
-def test_overlapping_pairs_are_bones():
-    assert {bone for pair in bones.OVERLAPPING for bone in pair} <= set(bones.CLASSES)
-
-
 @pytest.mark.parametrize(
     ("bone", "name"),
     [

@@ -26,9 +26,9 @@ def test_cleaning_says_how_many_values_there_were():
     before[20, 30:50] = 90
     impure = (before > 0) & (before < 255)
     after = (before > 127).astype(np.uint8) * 255
-    shown = pictures.mask_before_after(CleanedMask(before, after, impure, [(90, 20)]), "A/1")
+    shown = pictures.mask_before_after(CleanedMask(before, after, impure), "A/1")
     assert "A/1: 1 values between 0 and 255 in 20 pixels (0.4%)" in shown.caption
-    pure = pictures.mask_before_after(CleanedMask(after, after, np.zeros_like(impure), []), "A/1")
+    pure = pictures.mask_before_after(CleanedMask(after, after, np.zeros_like(impure)), "A/1")
     assert "nothing had to be cleaned" in pure.caption
 
 

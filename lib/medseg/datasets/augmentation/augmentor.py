@@ -1,6 +1,7 @@
 """The published augmentation of the polyp study, on the PIL library Augmentor."""
 
 import random
+from dataclasses import KW_ONLY, dataclass
 from threading import Lock
 
 import numpy as np
@@ -12,6 +13,7 @@ from medseg.datasets.augmentation.warp import Resolution, check_same_size, size_
 _DRAWING = Lock()
 
 
+@dataclass
 class AugmentorPipeline:
     """Resize, rotation without crop, shear and flips of picture and mask; contrast and brightness of the picture.
 
@@ -25,18 +27,15 @@ class AugmentorPipeline:
         brightness, contrast: factors within 1 +- this; contrast is about the picture's mean grey.
     """
 
-    def __init__(
-        self,
-        resolution: Resolution,
-        *,
-        rotation: int = 25,
-        shear: int = 10,
-        brightness: float = 0.2,
-        contrast: float = 0.2,
-    ) -> None:
-        self.size = size_of(resolution)
-        self.rotation, self.shear = rotation, shear
-        self.brightness, self.contrast = brightness, contrast
+    resolution: Resolution
+    _: KW_ONLY
+    rotation: int = 25
+    shear: int = 10
+    brightness: float = 0.2
+    contrast: float = 0.2
+
+    def __post_init__(self) -> None:
+        self.size = size_of(self.resolution)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """As of :class:`medseg.datasets.augmentation.warp.Warp`; the process's global random state stays as it was."""

@@ -4,22 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from medseg.datasets.augmentation import warp
 from medseg.datasets.augmentation.augmentor import AugmentorPipeline
 from medseg.datasets.augmentation.transforms import Transforms, read_transforms
-from medseg.datasets.augmentation.warp import (
-    Augmentation,
-    Resize,
-    Resolution,
-    Warp,
-    check_same_size,
-    fit_matrix,
-    moved,
-    size_of,
-)  # fmt: skip
+from medseg.datasets.augmentation.warp import Augmentation, Resolution
 from medseg.errors import MedsegError
 
 PRESETS: dict[str, Callable[[Resolution], Augmentation]] = {
-    "none": Resize, "warp": Warp, "augmentor": AugmentorPipeline,
+    "none": warp.Resize, "warp": warp.Warp, "augmentor": AugmentorPipeline,
 }  # fmt: skip
 """Augmentations of a picture with its mask, by the name that a notebook's parameter gives."""
 
@@ -44,16 +36,16 @@ class TransformedPair(Transforms):
 
     def __init__(self, specification: str, resolution: Resolution) -> None:
         super().__init__(read_transforms(specification, dict.fromkeys(PRESETS, "")))
-        self.size = size_of(resolution)
+        self.size = warp.size_of(resolution)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """As :meth:`medseg.datasets.augmentation.warp.Warp.__call__`."""
-        check_same_size(image, mask)
+        warp.check_same_size(image, mask)
         height, width = self.size
         matrix, frame = self.draw(rng, mask.shape[::-1], max(self.size))
         matrix = _PIXEL @ np.diag([width / frame[0], height / frame[1], 1]) @ matrix @ _CENTRE
         zoom = np.linalg.norm(matrix[:2, :2], ord=2)  # the greatest magnification in any direction
-        image, mask = moved(image, mask, matrix, self.size, max(1, int(1 / zoom + 1e-6)))
+        image, mask = warp.moved(image, mask, matrix, self.size, max(1, int(1 / zoom + 1e-6)))
         return self.tone(image, rng), mask
 
 
@@ -84,7 +76,7 @@ class PolygonAugmentation(Transforms):
         matrix, frame = self.draw(rng, size, resolution)
         if frame == (resolution, resolution):
             return matrix[:2]
-        fit = fit_matrix((max(1, round(frame[0])), max(1, round(frame[1]))), resolution)
+        fit = warp.fit_matrix((max(1, round(frame[0])), max(1, round(frame[1]))), resolution)
         return fit[:, :2] @ matrix[:2]
 
 
@@ -99,9 +91,7 @@ def parse_augmentation(specification: str, *, side_is_predicted: bool = False) -
         MedsegError: as :func:`medseg.datasets.augmentation.transforms.read_transforms`, or mirroring is refused.
     """
     augmentation = PolygonAugmentation(read_transforms(specification, POLYGON_PRESETS))
-    mirrors = [
-        type(transform).__name__ for transform in augmentation.geometric if transform.mirrors and transform.p > 0
-    ]
+    mirrors = [type(one).__name__ for one in augmentation.geometric if one.mirrors and one.p > 0]
     if side_is_predicted and mirrors:
         raise MedsegError(
             f"{' and '.join(mirrors)} would turn left hands into right ones while the model predicts the side. Take "

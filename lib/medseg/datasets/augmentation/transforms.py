@@ -99,9 +99,8 @@ class Transforms:
 def read_transforms(specification: str, presets: Mapping[str, str]) -> list[AffineTransform | ToneTransform]:
     """Read a specification; ``presets`` are specifications by name.
 
-    Raises:
-        MedsegError: an unknown transform or parameter (with the nearest), a value of the wrong kind or range, or a
-            transform that has no affine form or no effect.
+    Raises MedsegError: an unknown transform or parameter (with the nearest), a value of the wrong kind or range, or a
+    transform that has no affine form or no effect.
     """
     how = (
         f"Write one of the presets {', '.join(presets)}, or transforms joined by ' + ', such as "
@@ -174,7 +173,15 @@ def _term(term: ast.expr, specification: str, how: str) -> tuple[str, dict[str, 
 
 
 def _transform(name: str, arguments: dict[str, Any]) -> AffineTransform | ToneTransform:
-    kind = _kind(name)
+    kind = AFFINE.get(name) or TONE.get(name)
+    if kind is None:
+        offered = f"Those that have one: {', '.join(AFFINE)}. On grey values: {', '.join(TONE)}."
+        if name in _NO_AFFINE_FORM:
+            raise MedsegError(f"{name} has no affine form and cannot move labels exactly. {offered}")
+        raise MedsegError(
+            f"There is no transform {name!r} here.{did_you_mean(name, [*AFFINE, *TONE])} Transforms must have an "
+            f"affine form or change grey values alone. {offered}"
+        )
     known = [field.name for field in fields(kind)]
     for parameter in arguments:
         if parameter in _SETTLED and parameter not in known:
@@ -187,19 +194,6 @@ def _transform(name: str, arguments: dict[str, Any]) -> AffineTransform | ToneTr
         return kind(**arguments)
     except TypeError as error:  # only missing parameters are left
         raise MedsegError(f"{name} needs more parameters: {error}.") from error
-
-
-def _kind(name: str) -> type[AffineTransform] | type[ToneTransform]:
-    kind = AFFINE.get(name) or TONE.get(name)
-    if kind is None:
-        offered = f"Those that have one: {', '.join(AFFINE)}. On grey values: {', '.join(TONE)}."
-        if name in _NO_AFFINE_FORM:
-            raise MedsegError(f"{name} has no affine form and cannot move labels exactly. {offered}")
-        raise MedsegError(
-            f"There is no transform {name!r} here.{did_you_mean(name, [*AFFINE, *TONE])} Transforms must have an "
-            f"affine form or change grey values alone. {offered}"
-        )
-    return kind
 
 
 def _mapped(picture: np.ndarray, table: np.ndarray | None) -> np.ndarray:

@@ -7,6 +7,7 @@ i + 1/2, so that picture and mask keep in register whatever the two sizes.
 
 import math
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 
 import cv2
 import numpy as np
@@ -33,10 +34,8 @@ def resize_image(image: np.ndarray, resolution: Resolution) -> np.ndarray:
 def plain_resize(image: np.ndarray, mask: np.ndarray, resolution: Resolution) -> tuple[np.ndarray, np.ndarray]:
     """Resize without augmentation, for validation: :func:`resize_image`, and the mask with it.
 
-    The mask, uint8 (H, W), takes the nearest pixel centre, so that no new value appears.
-
-    Raises:
-        ValueError: picture and mask differ in size, or the resolution is not positive.
+    The mask, uint8 (H, W), takes the nearest pixel centre, so that no new value appears. Raises ValueError: picture and
+    mask differ in size, or the resolution is not positive.
     """
     check_same_size(image, mask)
     height, width = size_of(resolution)
@@ -55,6 +54,7 @@ class Resize:
         return plain_resize(image, mask, self.size)
 
 
+@dataclass
 class Warp:
     """A random affine warp to the training resolution, with random brightness and contrast of the picture.
 
@@ -69,21 +69,18 @@ class Warp:
         brightness, contrast: factors within 1 +- this; contrast is about mid-grey.
     """
 
-    def __init__(
-        self,
-        resolution: Resolution,
-        *,
-        rotation: float = 25,
-        shear: float = 10,
-        scale: tuple[float, float] = (0.8, 1.25),
-        shift: float = 0.05,
-        flip: bool = True,
-        brightness: float = 0.2,
-        contrast: float = 0.2,
-    ) -> None:
-        self.size = size_of(resolution)
-        self.rotation, self.shear, self.scale, self.shift = rotation, shear, scale, shift
-        self.flip, self.brightness, self.contrast = flip, brightness, contrast
+    resolution: Resolution
+    _: KW_ONLY
+    rotation: float = 25
+    shear: float = 10
+    scale: tuple[float, float] = (0.8, 1.25)
+    shift: float = 0.05
+    flip: bool = True
+    brightness: float = 0.2
+    contrast: float = 0.2
+
+    def __post_init__(self) -> None:
+        self.size = size_of(self.resolution)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Warp one picture uint8 (H, W, 3) and its mask uint8 (H, W); ``rng`` as of :func:`generator`.

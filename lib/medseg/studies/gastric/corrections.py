@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medseg import project
 from medseg.datasets import cvat
 from medseg.datasets.folders import BadFile, CaseNames
 from medseg.datasets.texts import parse_list
@@ -27,8 +26,7 @@ class Correction:
     def lesion_for(self, size: tuple[int, int]) -> Lesion:
         """The lesion, for a picture of ``size`` (width, height).
 
-        Raises:
-            BadFile: annotated on another size, faulty, a label that is no phase, or several phases.
+        Raises BadFile: annotated on another size, faulty, a label that is no phase, or several phases.
         """
         image = self.image
         if image.problem:
@@ -51,8 +49,7 @@ class Correction:
 def read_corrections(path: Path, names: CaseNames, reject: Callable[[str, str], None]) -> dict[str, Correction]:
     """Corrections by case id; pictures that are not there, or there twice, are rejected.
 
-    Raises:
-        MedsegError: the file cannot be read as CVAT annotations.
+    Raises MedsegError: the file cannot be read as CVAT annotations.
     """
     found: dict[str, Correction] = {}
     for image in cvat.read(path):
@@ -77,19 +74,10 @@ class Issue:
     issue: str
 
 
-def read_issues(path: Path) -> list[Issue]:
-    """Read an issue list: :func:`parse_issues`; MedsegError also where it cannot be read."""
-    try:
-        return parse_issues(path.read_bytes(), project.display(path))
-    except OSError as error:
-        raise MedsegError(f"{project.display(path)} cannot be read: {error.strerror or error}.") from error
-
-
 def parse_issues(data: bytes, where: str) -> list[Issue]:
     """Read the bytes of an issue list, in UTF-8 or EUC-KR; ``where`` is its name for messages.
 
-    Raises:
-        MedsegError: another encoding, no CSV, no column ``file``, a line without file, or an unknown action.
+    Raises MedsegError: another encoding, no CSV, no column ``file``, a line without file, or an unknown action.
     """
     issues: dict[str, Issue] = {}
     for number, cells in parse_list(data, ("file",), where, optional=("action", "issue"), aliases={"case_id": "file"}):

@@ -14,6 +14,7 @@ import numpy as np
 
 from medseg.datasets.cvat import Geometry, PixelMask
 from medseg.datasets.folders import BadFile
+from medseg.datasets.polygons import is_coordinate
 from medseg.datasets.texts import utf8_or_korean
 from medseg.masks import outlines
 
@@ -21,8 +22,6 @@ PHASES = (1, 2, 3, 4)
 CLASSES = tuple(f"phase-{phase}" for phase in PHASES)
 #: RGB of each phase, wherever one is drawn: in the inspector's pictures and in reports.
 COLOURS = {phase: tuple(colour) for phase, colour in zip(PHASES, outlines.class_colours(4).tolist(), strict=True)}
-
-_FARTHEST = 1e6  # pixels; more is no coordinate
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,9 @@ def read(path: Path) -> Lesion:
 def parse(data: bytes) -> Lesion:
     """Read the bytes of a label file.
 
-    A polygon is a list of ``[x, y]``, a list of ``{"x": .., "y": ..}``, or a flat list ``x, y, x, y ...``.
-
-    Raises:
-        BadFile: another encoding, no JSON, a missing key, a phase other than 1 to 4, no polygon, or a polygon of
-            fewer than three distinct points.
+    A polygon is a list of ``[x, y]``, a list of ``{"x": .., "y": ..}``, or a flat list ``x, y, x, y ...``. Raises
+    BadFile: another encoding, no JSON, a missing key, a phase other than 1 to 4, no polygon, or a polygon of fewer than
+    three distinct points.
     """
     if not data.strip():
         raise BadFile("the file is empty")
@@ -90,7 +87,7 @@ def _not_a_number(name: str) -> None:
     raise ValueError(f"{name} is not a number")
 
 
-def _member(parent: Any, key: str, kind: type, where: str) -> Any:
+def _member(parent: Any, key: str, kind: type[Any], where: str) -> Any:
     if not isinstance(parent, dict) or key not in parent:
         raise BadFile(f"the key {key!r} is missing in {where}")
     if not isinstance(parent[key], kind):
@@ -99,9 +96,7 @@ def _member(parent: Any, key: str, kind: type, where: str) -> Any:
 
 
 def _phase(image: dict[str, Any]) -> int:
-    if "phase_id" not in image:
-        raise BadFile("the key 'phase_id' is missing in 'image'")
-    phase = image["phase_id"]
+    phase = _member(image, "phase_id", object, "'image'")
     if phase is None:
         return 0
     if isinstance(phase, str) and phase.strip() in map(str, PHASES):
@@ -113,14 +108,14 @@ def _phase(image: dict[str, Any]) -> int:
 
 def _polygon(entry: Any, number: int) -> np.ndarray:
     value = _member(entry, "polygon", list, f"annotation {number}")
-    if value and all(_is_number(item) for item in value):
+    if value and all(map(is_coordinate, value)):
         if len(value) % 2:
             raise BadFile(f"polygon {number} has an odd number of coordinates, {len(value)}")
         value = [value[i : i + 2] for i in range(0, len(value), 2)]
     points = []
     for point in value:
         pair = [point.get("x"), point.get("y")] if isinstance(point, dict) else point
-        if not isinstance(pair, list) or len(pair) != 2 or not all(_is_number(item) for item in pair):
+        if not isinstance(pair, list) or len(pair) != 2 or not all(map(is_coordinate, pair)):
             raise BadFile(f"polygon {number}: {str(point)[:40]!r} is not a point (two numbers, x and y)")
         points.append((float(pair[0]), float(pair[1])))
     distinct = len(set(points))
@@ -128,8 +123,3 @@ def _polygon(entry: Any, number: int) -> np.ndarray:
         what = {0: "no point", 1: "only 1 distinct point"}.get(distinct, f"only {distinct} distinct points")
         raise BadFile(f"polygon {number} has {what}, expected at least 3")
     return np.array(points, np.float64)
-
-
-def _is_number(value: Any) -> bool:
-    """A coordinate within all bounds; true, false and NaN are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_FARTHEST <= value <= _FARTHEST

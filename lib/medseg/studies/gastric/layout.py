@@ -31,8 +31,7 @@ class Case:
 def discover(source: Path) -> tuple[list[Case], list[Problem]]:
     """List the pictures of ``source`` in natural order, and what else lies there with the reason why it is not read.
 
-    Raises:
-        MedsegError: one of the two folders is missing or there twice, or ``source`` cannot be listed.
+    Raises MedsegError: one of the two folders is missing or there twice, or ``source`` cannot be listed.
     """
     problems: list[Problem] = []
     images = _files(_top(source, "DICOM"), ".dcm", problems)

@@ -6,10 +6,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from medseg.datasets.augmentation.warp import resized
+from medseg.datasets.augmentation.warp import plain_resize
 from medseg.datasets.cvat import AnnotatedImage, PixelMask
 from medseg.datasets.folders import BadFile
-from medseg.datasets.polygons import PolygonSet, draw_class
+from medseg.datasets.polygons import PolygonSet, draw_class, is_outside
 from medseg.masks import outlines
 from medseg.studies.gastric.labels import CLASSES, COLOURS, Lesion
 from medseg.studies.gastric.overlay import Overlay
@@ -46,6 +46,15 @@ class Recipe:
                 f"{size[0]} x {size[1]}"
             )
 
+    def fitted(self, picture: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Picture and class map cropped, then resized; the same arrays where neither is asked for."""
+        if self.crop:
+            left, top, width, height = self.crop
+            picture, classes = (pixels[top : top + height, left : left + width] for pixels in (picture, classes))
+        if self.size and classes.shape[::-1] != self.size:
+            picture, classes = plain_resize(picture, classes, (self.size[1], self.size[0]))
+        return picture, classes
+
 
 @dataclass(frozen=True)
 class Made:
@@ -64,6 +73,11 @@ class Made:
     annotation: AnnotatedImage
     files: dict[str, bytes] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+
+    def add(self, column: str, path: str, data: bytes) -> None:
+        """Note a file under its place."""
+        self.files[path] = data
+        self.places[column] = path
 
 
 def make(
@@ -92,7 +106,8 @@ def make(
     if lesion.phase and not classes.any():
         raise BadFile("nothing of the lesion is left: it lies where the picture's text is blanked")
     in_cleaned = lesion if corrected else lesion.moved(-overlay.shift)
-    image, label = (_fitted(pixels, recipe) for pixels in (cleaned, classes))
+    shapes = [(CLASSES[lesion.phase - 1], shape) for shape in in_cleaned.shapes]
+    image, label = recipe.fitted(cleaned, classes)
     if lesion.phase and not label.any():
         raise BadFile("nothing of the lesion is left after crop and resize")
     box = cv2.boundingRect(classes)
@@ -104,48 +119,43 @@ def make(
             "lesion_fraction": round(cv2.countNonZero(label) / label.size, 6),
         },
         region=dict(zip(_REGION, (cv2.countNonZero(classes), *box), strict=True)),
-        annotation=AnnotatedImage(
-            f"originals/{case_id}.png",
-            width,
-            height,
-            [(CLASSES[lesion.phase - 1], shape) for shape in in_cleaned.shapes],
-        ),
+        annotation=AnnotatedImage(f"originals/{case_id}.png", width, height, shapes),
     )
-    _add(made, "image", f"images/{case_id}.png", encoded := _png(image))
-    _add(made, "label", f"labels/{case_id}.png", _png(label))
+    made.add("image", f"images/{case_id}.png", encoded := _encoded(image))
+    made.add("label", f"labels/{case_id}.png", _encoded(label))
     if "originals" in recipe.outputs:
-        _add(made, "original", f"originals/{case_id}.png", encoded if image is cleaned else _png(cleaned))
+        made.add("original", f"originals/{case_id}.png", encoded if image is cleaned else _encoded(cleaned))
     if "masks" in recipe.outputs:
-        _add(made, "mask", f"masks/{case_id}.png", _png((classes > 0) * np.uint8(255)))
+        made.add("mask", f"masks/{case_id}.png", _encoded((classes > 0) * np.uint8(255)))
     if lesion.phase and {"rois", "rois_by_phase"} & set(recipe.outputs):
-        roi = _png(cv2.bitwise_and(cleaned, cleaned, mask=dilated(classes)))
+        roi = _encoded(cv2.bitwise_and(cleaned, cleaned, mask=dilated(classes)))
         if "rois" in recipe.outputs:
-            _add(made, "roi", f"rois/{case_id}.png", roi)
+            made.add("roi", f"rois/{case_id}.png", roi)
         if "rois_by_phase" in recipe.outputs:
-            _add(made, "roi_by_phase", f"rois_by_phase/{CLASSES[lesion.phase - 1]}/{case_id}.png", roi)
+            made.add("roi_by_phase", f"rois_by_phase/{CLASSES[lesion.phase - 1]}/{case_id}.png", roi)
     if "inspector" in recipe.outputs:
         tiles = _inspector(picture, cleaned, classes, lesion.phase)
-        _add(made, "inspector", f"inspector/{case_id}.jpg", _encoded(".jpg", tiles, _JPEG))
+        made.add("inspector", f"inspector/{case_id}.jpg", _encoded(tiles, ".jpg", _JPEG))
     return made
 
 
 def draw(lesion: Lesion, size: tuple[int, int]) -> np.ndarray:
     """The class map uint8 (height, width) of a lesion: its phase where it is, else 0; ``size`` is (width, height).
 
-    Raises:
-        BadFile: a shape covers no pixel of the picture.
+    Raises BadFile: a shape covers no pixel of the picture.
     """
     classes = np.zeros(size[::-1], np.uint8)
     for number, shape in enumerate(lesion.shapes, 1):
         if isinstance(shape, PixelMask):
-            inside = _placed(shape, size)
+            part = classes[shape.top :, shape.left :][: shape.pixels.shape[0], : shape.pixels.shape[1]]
+            inside = shape.pixels > 0
         else:
-            inside = draw_class(PolygonSet.of([(0, shape)], size), 0) > 0
-        if not inside.any():
-            if not isinstance(shape, PixelMask) and _is_outside(shape, size):
+            part, inside = classes, draw_class(PolygonSet.of([(0, shape)], size), 0) > 0
+            if is_outside(shape, size):
                 raise BadFile(f"polygon {number} lies outside the picture of {size[0]} x {size[1]} pixels")
+        if not inside.any():
             raise BadFile(f"shape {number} covers no pixel of the picture")
-        classes[inside] = lesion.phase
+        part[inside] = lesion.phase
     return classes
 
 
@@ -172,45 +182,5 @@ def _inspector(picture: np.ndarray, cleaned: np.ndarray, classes: np.ndarray, ph
     return tiles
 
 
-def _fitted(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """Crop, then resize; the same array where neither is asked for."""
-    if recipe.crop:
-        left, top, width, height = recipe.crop
-        pixels = pixels[top : top + height, left : left + width]
-    if recipe.size and pixels.shape[1::-1] != recipe.size:
-        width, height = recipe.size
-        if pixels.ndim == 3:
-            return resized(pixels, (width, height))
-        # INTER_NEAREST is off by half a pixel; the exact one is aligned with the other two.
-        return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return pixels
-
-
-def _add(made: Made, column: str, path: str, data: bytes) -> None:
-    made.files[path] = data
-    made.places[column] = path
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    return _encoded(".png", pixels, _PNG)
-
-
-def _encoded(suffix: str, pixels: np.ndarray, settings: tuple[int, ...]) -> bytes:
+def _encoded(pixels: np.ndarray, suffix: str = ".png", settings: tuple[int, ...] = _PNG) -> bytes:
     return cv2.imencode(suffix, np.ascontiguousarray(pixels), settings)[1].tobytes()
-
-
-def _placed(shape: PixelMask, size: tuple[int, int]) -> np.ndarray:
-    inside = np.zeros(size[::-1], bool)
-    height, width = shape.pixels.shape
-    left, top = max(shape.left, 0), max(shape.top, 0)  # a shifted mask may reach beyond the picture
-    target = inside[top : max(shape.top + height, 0), left : max(shape.left + width, 0)]
-    if target.size:
-        from_row, from_column = top - shape.top, left - shape.left
-        rows, columns = target.shape
-        target[:] = shape.pixels[from_row : from_row + rows, from_column : from_column + columns] != 0
-    return inside
-
-
-def _is_outside(points: np.ndarray, size: tuple[int, int]) -> bool:
-    low, high = points.min(axis=0), points.max(axis=0)
-    return bool((high <= 0).any() or (low >= size).any())

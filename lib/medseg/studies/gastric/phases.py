@@ -31,8 +31,7 @@ _DEFINITIONS = (
 def figures(run: Run) -> pd.DataFrame:
     """Every measure of a run: one row per checkpoint, split and task, with a column per measure.
 
-    Raises:
-        MedsegError: the run has no readable ``checkpoints.csv``.
+    Raises MedsegError: the run has no readable ``checkpoints.csv``.
     """
     path = run.folder / "checkpoints.csv"
     if not path.is_file():

@@ -12,11 +12,12 @@ from medseg.datasets import cvat, index
 from medseg.datasets.folders import CaseNames, check_source
 from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.datasets.splits import stratified_groups
+from medseg.datasets.texts import file_bytes
 from medseg.errors import MedsegError
 from medseg.studies.gastric import layout
 from medseg.studies.gastric import overlay as overlays
 from medseg.studies.gastric.cases import Job, find_overlays, pool
-from medseg.studies.gastric.corrections import read_corrections, read_issues
+from medseg.studies.gastric.corrections import parse_issues, read_corrections
 from medseg.studies.gastric.labels import CLASSES, COLOURS, PHASES
 from medseg.studies.gastric.layout import Case
 from medseg.studies.gastric.outputs import OUTPUTS, Recipe
@@ -139,7 +140,8 @@ def _recipe(crop: Sequence[int], size: Sequence[int], outputs: Sequence[str]) ->
 def _without_dropped(cases: list[Case], issues: str | Path, names: CaseNames, job: Job) -> list[Case]:
     """The cases that the issue list leaves; the others are rejected."""
     dropped: dict[str, str] = {}
-    for issue in read_issues(project.resolve(issues)) if issues else []:
+    listed = project.resolve(issues)
+    for issue in parse_issues(file_bytes(listed), project.display(listed)) if issues else []:
         found = names.find(issue.file)
         if len(found) != 1:
             job.draft.reject(issue.file, f"named in {Path(issues).name}, but there is no such picture, or several")

@@ -26,20 +26,11 @@ CLASSES: tuple[str, ...] = (*(bone for finger in FINGERS.values() for bone in fi
 #: The groups in which tables and pictures show the classes.
 GROUPS: dict[str, tuple[str, ...]] = {**FINGERS, "carpals": CARPALS, "forearm": FOREARM}
 
-#: Pairs that a frontal view shows one over the other in nearly every hand, the larger overlap first.
-OVERLAPPING = (
-    ("Triquetrum", "Pisiform"),
-    ("Trapezium", "Trapezoid"),
-    ("Capitate", "Hamate"),
-    ("finger-15", "finger-19"),
-)
-
 
 def anatomical_name(bone: str) -> str:
     """What anatomy calls a class, such as "index finger, middle phalanx" for ``finger-5``.
 
-    Raises:
-        ValueError: ``bone`` is not one of :data:`CLASSES`.
+    Raises ValueError: ``bone`` is not one of :data:`CLASSES`.
     """
     for finger, bones in FINGERS.items():
         if bone in bones:

@@ -76,8 +76,7 @@ class Corrections:
 def read(path: Path) -> list[Correction]:
     """Read a CSV file with the columns ``file,annotation,old_label,new_label``.
 
-    Raises:
-        MedsegError: it cannot be read, lacks a column or a cell, or gives a new label that is no bone.
+    Raises MedsegError: it cannot be read, lacks a column or a cell, or gives a new label that is no bone.
     """
     what = f"The corrections {project.display(path)}"
     corrections = []

@@ -5,7 +5,6 @@ The points are taken as continuous coordinates in pixels, as everywhere in this 
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,9 @@ import numpy as np
 
 from medseg import names
 from medseg.datasets.folders import BadFile
-from medseg.datasets.polygons import PolygonSet, rasterise
+from medseg.datasets.polygons import PolygonSet, is_coordinate, is_outside, rasterise
 from medseg.datasets.texts import decoded
 from medseg.studies.handbone.bones import CLASSES
-
-_FARTHEST = 1e6  # pixels; what lies farther out is no coordinate
 
 
 @dataclass(frozen=True)
@@ -100,14 +97,14 @@ def _outline(points: Any, size: tuple[int, int]) -> np.ndarray:
     if not isinstance(points, list):
         raise ValueError("has no list of points")
     for place, point in enumerate(points):
-        if not isinstance(point, list) or len(point) != 2 or not all(_is_coordinate(value) for value in point):
+        if not isinstance(point, list) or len(point) != 2 or not all(map(is_coordinate, point)):
             raise ValueError(f"point {place} is {str(point)[:40]}, expected two finite numbers [x, y]")
     outline = np.array(points, np.float64).reshape(-1, 2)
     different = len(np.unique(outline, axis=0))
     if different < 3:
         raise ValueError(f"has {len(outline)} point(s), {different} different; a polygon needs at least three")
     low, high = outline.min(0), outline.max(0)
-    if (high <= 0).any() or (low >= size).any():
+    if is_outside(outline, size):
         raise ValueError(
             f"lies wholly outside the picture: x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}, the picture "
             f"is {size[0]} x {size[1]} pixels"
@@ -119,14 +116,10 @@ def _outline(points: Any, size: tuple[int, int]) -> np.ndarray:
     return outline
 
 
-def _is_coordinate(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.fabs(value) <= _FARTHEST
-
-
 def _size(metadata: Any) -> tuple[int, int] | None:
     sides: list[Any] = [metadata.get(name) for name in ("width", "height")] if isinstance(metadata, dict) else [None]
     if all(side is None for side in sides):
         return None
-    if not all(_is_coordinate(side) and side == int(side) and side > 0 for side in sides):
+    if not all(is_coordinate(side) and side == int(side) and side > 0 for side in sides):
         raise BadFile(f"gives the picture's size as {str(sides[0])[:20]} x {str(sides[1])[:20]}")
     return int(sides[0]), int(sides[1])

@@ -79,12 +79,9 @@ def read(path: Path) -> PatientTable:
     """Read a table of patients.
 
     Headings count whatever their case, punctuation and remarks in brackets; ``height (m)`` also gives the unit of bare
-    numbers, which are else years, kg and cm. Cells may carry a unit of their own. What cannot be read stays unknown
-    and is listed in ``problems``.
-
-    Raises:
-        MedsegError: the file cannot be read, has no column of patients or one heading twice, gives one patient
-            different facts, or says the sexes in numbers.
+    numbers, which are else years, kg and cm. Cells may carry a unit of their own. What cannot be read stays unknown and
+    is listed in ``problems``. Raises MedsegError: the file cannot be read, has no column of patients or one heading
+    twice, gives one patient different facts, or says the sexes in numbers.
     """
     rows = [[_clean(cell) for cell in row] for row in read_rows(path)]
     lines = [(number, row) for number, row in enumerate(rows, 1) if any(row)]

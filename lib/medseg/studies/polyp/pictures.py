@@ -33,7 +33,7 @@ def mask_before_after(cleaned: CleanedMask, title: str) -> Figure:
     half = max(16, min(cleaned.before.shape) // 8)
     (top, left), limits = np.maximum(middle - half, 0), cleaned.before.shape
     part = slice(top, min(top + 2 * half, limits[0])), slice(left, min(left + 2 * half, limits[1]))
-    values = len(cleaned.impure_values)
+    values = len(np.unique(cleaned.before[cleaned.impure]))
     found = (
         f"{values} values between 0 and 255 in {int(cleaned.impure.sum()):,} pixels ({cleaned.impure.mean():.1%}); "
         "above 127 counts as polyp"

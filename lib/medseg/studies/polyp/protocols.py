@@ -45,8 +45,7 @@ def named(name: str) -> Protocol:
 def find_centres(source: Path, protocol: Protocol) -> tuple[list[Centre], list[Problem]]:
     """The datasets of a protocol, training first, each with at least one pair; and what else lies in ``source``.
 
-    Raises:
-        MedsegError: a dataset that the protocol needs is not there.
+    Raises MedsegError: a dataset that the protocol needs is not there.
     """
     wanted = (protocol.train, *protocol.tests)
     found, ignored = _discover_pranet(source, protocol.tests) if protocol is _PRANET else discover(source, wanted)
