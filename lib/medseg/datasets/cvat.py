@@ -88,9 +88,7 @@ def parse(data: bytes, where: str) -> list[AnnotatedImage]:
 def dump(images: Sequence[AnnotatedImage], labels: Mapping[str, str], task: str) -> str:
     """The text of an annotation file of the task called ``task``; points have two decimals, as CVAT writes them.
 
-    Args:
-        images: in the order of their ids.
-        labels: colour (``#rrggbb``) of each label.
+    ``images`` are in the order of their ids; ``labels`` gives the colour (``#rrggbb``) of each label.
     """
     lines = [
         *('<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>", "  <meta><task>"),

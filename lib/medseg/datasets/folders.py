@@ -63,6 +63,11 @@ def entries(folder: Path) -> list[Path]:
     return sorted(content, key=lambda entry: (natural_key(entry.name), entry.name))
 
 
+def subfolders(folder: Path, name: str) -> list[Path]:
+    """Folders in ``folder`` that are called ``name`` (lower case), whatever their case."""
+    return [entry for entry in entries(folder) if entry.is_dir() and entry.name.casefold() == name]
+
+
 def files_by_patient(
     trees: Iterable[Path],
     suffix: str,
@@ -72,11 +77,8 @@ def files_by_patient(
 ) -> dict[tuple[str, str], Path]:
     """Files by patient and name, from ``trees`` whose folders are the patients'.
 
-    Args:
-        suffix: extension of the files, lower case.
-        expected: the layout, in words.
-        problems: receives what does not belong, cannot be listed or is there twice.
-        files_of: lists the files of a patient's folder.
+    ``suffix`` is their extension in lower case, ``expected`` the layout in words; ``problems`` receives what does not
+    belong, cannot be listed or is there twice; ``files_of`` lists the files of a patient's folder.
     """
     found: dict[tuple[str, str], list[Path]] = {}
     for patient in [entry for tree in trees for entry in entries(tree)]:

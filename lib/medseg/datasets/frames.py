@@ -63,11 +63,8 @@ def read_grey(path: Path) -> np.ndarray:
 class Frames:
     """Random access to pictures and labels of ``rows``; read-only, and always the same arrays while there is room.
 
-    Args:
-        dataset: where the files lie.
-        rows: rows of its index.
-        budget: bytes of decoded pictures and labels kept in memory; what does not fit is read at each access.
-        read: gives picture and label of a row, such as :func:`read_binary`.
+    ``budget`` is of bytes of decoded pictures and labels in memory; what does not fit is read at each access. ``read``
+    gives picture and label of a row, such as :func:`read_binary`.
     """
 
     def __init__(

@@ -60,18 +60,15 @@ class DatasetDraft:
     info: dict[str, Any]
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[dict[str, str]] = field(default_factory=list)
-    _made: set[Path] = field(default_factory=set)
 
     def reject(self, file: str | Path, reason: str) -> None:
         """Note a source file that is left out; ``reason`` is for a person."""
         self.rejected.append({"file": str(file), "reason": reason})
 
     def write_file(self, relative: str, data: bytes) -> None:
-        """Put a file into the dataset; each folder is made once, which counts where there are very many files."""
+        """Put a file into the dataset."""
         path = self.folder / relative
-        if path.parent not in self._made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._made.add(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
 

@@ -74,8 +74,7 @@ class PolygonItems:
     def training(self, epoch: int, number: int) -> Item:
         """One augmented item; the same for the same seed, epoch and number.
 
-        Returns:
-            The picture uint8 (R, R), black outside the whole picture, and the classes int32 (R, R), bit k for class k.
+        Picture uint8 (R, R), black outside the whole picture, and classes int32 (R, R), bit k for class k.
         """
         rng, polygons = generator(self._seed, epoch, number), self._polygons[number]
         matrix = self._augmentation.matrix(rng, polygons.size, self._resolution)

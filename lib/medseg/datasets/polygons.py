@@ -7,7 +7,7 @@ polygons which share an edge neither overlap nor leave a gap.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,19 +130,8 @@ def rasterise(polygons: PolygonSet, num_classes: int) -> np.ndarray:
     width, height = polygons.size
     _check_classes(polygons, num_classes)
     masks = np.zeros((num_classes, height, width), np.uint8)
-    owners, rows, columns = _crossings(polygons)
-    bounds = np.searchsorted(owners, np.arange(len(polygons.classes) + 1))
-    for index, start, stop in zip(polygons.classes, bounds, bounds[1:], strict=False):
-        if start == stop:
-            continue
-        of_row, of_column = rows[start:stop], columns[start:stop]
-        top, bottom, left, right = of_row.min(), of_row.max() + 1, of_column.min(), of_column.max()
-        # Drawn in its bounding box, and one column more: the last crossing of a row switches off there.
-        box = np.zeros((bottom - top, right - left + 1), np.uint8)
-        np.bitwise_xor.at(box.reshape(-1), (of_row - top) * box.shape[1] + of_column - left, np.uint8(1))
-        # Every row ends switched off, so that one pass over all rows on end does for all of them.
-        np.bitwise_xor.accumulate(box.reshape(-1), out=box.reshape(-1))
-        masks[index, top:bottom, left:right] |= box[:, :-1]
+    for index, place, box in _drawn(polygons):
+        masks[index][place] |= box
     return masks
 
 
@@ -159,22 +148,27 @@ def rasterise_bits(polygons: PolygonSet) -> np.ndarray:
     """
     width, height = polygons.size
     _check_classes(polygons, MAX_BIT_CLASSES)
-    owners, rows, columns = _crossings(polygons)
-    seen = columns < width  # what a scan line enters or leaves beyond the right edge has no pixel
-    owners, places = owners[seen], rows[seen] * width + columns[seen]
-    flags = np.left_shift(1, polygons.classes).astype(np.int32)
-    kinds = polygons.classes.tolist()
-    turns = [kinds[:place].count(kind) for place, kind in enumerate(kinds)]  # the earlier ones of the same class
     bits = np.zeros((height, width), np.int32)
-    for turn in range(max(turns, default=0) + 1):
-        # Polygons of one class must be united, not cancel each other out: the second of a class is drawn apart.
-        of_turn = slice(None) if not any(turns) else np.asarray(turns)[owners] == turn
-        layer = bits if turn == 0 else np.zeros((height, width), np.int32)
-        np.bitwise_xor.at(layer.reshape(-1), places[of_turn], flags[owners[of_turn]])
-        np.bitwise_xor.accumulate(layer, axis=1, out=layer)
-        if turn:
-            bits |= layer
+    for index, place, box in _drawn(polygons):
+        bits[place] |= np.left_shift(box, index, dtype=np.int32)
     return bits
+
+
+def _drawn(polygons: PolygonSet) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray]]:
+    """Each polygon with a pixel: its class, the rows and columns of its bounding box, and the box uint8 of {0, 1}."""
+    owners, rows, columns = _crossings(polygons)
+    bounds = np.searchsorted(owners, np.arange(len(polygons.classes) + 1))
+    for index, start, stop in zip(polygons.classes.tolist(), bounds, bounds[1:], strict=False):
+        if start == stop:
+            continue
+        of_row, of_column = rows[start:stop], columns[start:stop]
+        top, bottom, left, right = of_row.min(), of_row.max() + 1, of_column.min(), of_column.max()
+        # One column more than the box: the last crossing of a row switches off there.
+        box = np.zeros((bottom - top, right - left + 1), np.uint8)
+        np.bitwise_xor.at(box.reshape(-1), (of_row - top) * box.shape[1] + of_column - left, np.uint8(1))
+        # Every row ends switched off, so that one pass over all rows on end does for all of them.
+        np.bitwise_xor.accumulate(box.reshape(-1), out=box.reshape(-1))
+        yield index, (slice(top, bottom), slice(left, right)), box[:, :-1]
 
 
 def _check_classes(polygons: PolygonSet, limit: int) -> None:

@@ -54,13 +54,9 @@ def decode(rle: str, shape: tuple[int, int]) -> np.ndarray:
 
 
 def runs(rle: str, shape: tuple[int, int]) -> np.ndarray:
-    """The runs of a text for a mask of ``shape`` (H, W), without drawing them.
+    """The runs of a text for a mask of ``shape`` (H, W), without drawing them; raises what :func:`decode` does.
 
-    Returns:
-        int64 (n, 2) of starts (from 1) and lengths (from 1), ascending and without overlap; runs may touch.
-
-    Raises:
-        MedsegError: as :func:`decode`.
+    int64 (n, 2) of starts (from 1) and lengths (from 1), ascending and without overlap; runs may touch.
     """
     size, raw = shape[0] * shape[1], rle.encode("ascii", "replace")
     if raw.translate(None, _DIGITS_AND_SPACE):

@@ -26,8 +26,7 @@ def number(value: Any, what: str, low: float = -math.inf, high: float = math.inf
 def span(value: Any, what: str, *, start: float | None = None, low: float = -math.inf, high: float = math.inf) -> Span:
     """A range (from, to) within [low, high], as Albumentations reads it.
 
-    Args:
-        value: two numbers in rising order, or one number v: (-v, v), or ``start`` and v, sorted, where that is given.
+    Of two numbers in rising order, or of one number v: (-v, v), or ``start`` and v, sorted, where that is given.
     """
     if isinstance(value, tuple | list):
         if len(value) != 2:

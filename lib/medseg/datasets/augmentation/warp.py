@@ -24,11 +24,13 @@ def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 
 def resize_image(image: np.ndarray, resolution: Resolution) -> np.ndarray:
-    """Picture uint8 (H, W, 3) averaged over areas where it shrinks, interpolated linearly otherwise.
+    """Picture uint8 (H, W) or (H, W, 3) averaged over areas where it shrinks, interpolated linearly otherwise.
 
     The aspect ratio is not kept; ``resolution`` is the side of the square, or (height, width), in pixels.
     """
-    return resized(image, size_of(resolution)[::-1])
+    height, width = size_of(resolution)
+    shrinks = height <= image.shape[0] and width <= image.shape[1]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def plain_resize(image: np.ndarray, mask: np.ndarray, resolution: Resolution) -> tuple[np.ndarray, np.ndarray]:
@@ -85,9 +87,8 @@ class Warp:
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Warp one picture uint8 (H, W, 3) and its mask uint8 (H, W); ``rng`` as of :func:`generator`.
 
-        Returns:
-            The picture uint8 (height, width, 3) and the mask uint8 (height, width), whose values all come from
-            ``mask`` or are 0.
+        Gives the picture uint8 (height, width, 3) and the mask uint8 (height, width), whose values all come from
+        ``mask`` or are 0.
         """
         check_same_size(image, mask)
         source, (height, width) = mask.shape, self.size
@@ -156,9 +157,8 @@ def moved(
 def fit_matrix(size: tuple[int, int], resolution: int) -> np.ndarray:
     """Where :func:`fit_picture` puts the points of a picture of ``size`` (width, height), pixels.
 
-    Returns:
-        float64 (2, 3), from continuous points (x, y, 1) of the picture to those of the square. The two scales differ by
-        less than a pixel over the whole picture, because the fitted picture has a whole number of pixels.
+    float64 (2, 3), from continuous points (x, y, 1) of the picture to those of the square. The two scales differ by
+    less than a pixel over the whole picture, because the fitted picture has a whole number of pixels.
     """
     width, height = _fitted_size(size, resolution)
     return np.array([[width / size[0], 0.0, 0.0], [0.0, height / size[1], 0.0]])
@@ -170,21 +170,8 @@ def fit_picture(picture: np.ndarray, resolution: int) -> np.ndarray:
     It keeps its aspect ratio and lies in the upper left corner; what remains at the right or the bottom is black.
     """
     width, height = _fitted_size(picture.shape[::-1], resolution)
-    fitted = resized(picture, (width, height))
-    if fitted.shape == (resolution, resolution):
-        return fitted
-    square = np.zeros((resolution, resolution), np.uint8)
-    square[:height, :width] = fitted
-    return square
-
-
-def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Picture uint8 (H, W) or (H, W, 3) at another size (width, height), its aspect ratio not kept.
-
-    Averaged over areas where it shrinks, else interpolated linearly.
-    """
-    shrinks = size[1] <= picture.shape[0] and size[0] <= picture.shape[1]
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    fitted = resize_image(picture, (height, width))
+    return np.pad(fitted, ((0, resolution - height), (0, resolution - width)))
 
 
 def _fitted_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
