@@ -115,9 +115,6 @@ class Job:
 def pool(workers: int) -> Iterator[Mapper]:
     """A ``map`` over threads that keeps the order: decoding and encoding release the interpreter."""
     workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
-    if workers == 1:
-        yield map
-        return
     with ThreadPoolExecutor(workers) as threads:
         try:
             yield threads.map

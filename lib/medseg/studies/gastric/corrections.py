@@ -54,14 +54,12 @@ def read_corrections(path: Path, names: CaseNames, reject: Callable[[str, str], 
     found: dict[str, Correction] = {}
     for image in cvat.read(path):
         cases = names.find(image.name)
-        case_id = cases[0] if cases else ""
         if len(cases) != 1:
             reject(f"{path.name}: {image.name}", "there is no such picture, or several patients have one of this name")
-        elif case_id in found:
-            twice = cvat.AnnotatedImage(image.name, image.width, image.height, problem="the picture is there twice")
-            found[case_id] = Correction(path.name, twice)
-        else:
-            found[case_id] = Correction(path.name, image)
+            continue
+        if cases[0] in found:
+            image.problem = "the picture is there twice"
+        found[cases[0]] = Correction(path.name, image)
     return found
 
 

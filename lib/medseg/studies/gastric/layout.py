@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg import project
-from medseg.datasets.folders import Problem, entries, files_by_patient, natural_key
+from medseg.datasets.folders import Problem, entries, files_by_patient, natural_key, subfolders
 from medseg.errors import MedsegError
 
 EXPECTED = "'LABELS/PATIENT/ENDO/NAME.json' and 'DICOM/PATIENT/ENDO/NAME.dcm'"
@@ -43,7 +43,7 @@ def discover(source: Path) -> tuple[list[Case], list[Problem]]:
 
 
 def _top(source: Path, name: str) -> Path:
-    found = [entry for entry in entries(source) if entry.is_dir() and entry.name.casefold() == name.casefold()]
+    found = subfolders(source, name.casefold())
     if len(found) != 1:
         what = f"holds {' and '.join(entry.name for entry in found)}" if found else f"has no folder {name!r}"
         raise MedsegError(f"The source folder {project.display(source)} {what}. Expected {EXPECTED}.")

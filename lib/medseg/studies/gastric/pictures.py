@@ -75,9 +75,7 @@ def predictions(dataset: PreparedDataset, cases: pd.DataFrame, segment: Segmente
 def animation(comparison: Comparison, group: str = "") -> Fragment:
     """Truth beside prediction over a test patient's pictures, for the best configuration (first seed).
 
-    Args:
-        comparison: of scored runs.
-        group: the patient; empty: the one with most test pictures. Where the pictures are gone, a line says so.
+    ``group`` is the patient; empty: the one with most test pictures. Where the pictures are gone, a line says so.
     """
     test_set = comparison.test_sets[0]
     configuration = statistics.best(comparison, test_set)

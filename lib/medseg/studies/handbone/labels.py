@@ -42,11 +42,8 @@ class Annotation:
 def read(path: Path) -> tuple[tuple[int, int] | None, list[Annotation]]:
     """Read a label file of any common encoding.
 
-    Returns:
-        (width, height) of the picture that it was made on, in pixels, where it says that; and the annotations in order.
-
-    Raises:
-        BadFile: it cannot be read, is no JSON, or holds no list of annotations.
+    (width, height) of the picture that it was made on, in pixels, where it says that; and the annotations in order.
+    Raises BadFile: it cannot be read, is no JSON, or holds no list of annotations.
     """
     try:
         content = json.loads(decoded(path.read_bytes()))

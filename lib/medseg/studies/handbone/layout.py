@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg import project
-from medseg.datasets.folders import Problem, entries, files_by_patient, natural_key
+from medseg.datasets.folders import Problem, entries, files_by_patient, natural_key, subfolders
 from medseg.errors import MedsegError
 from medseg.studies.handbone.patient_table import patient_key
 
 EXPECTED = "'DCM/PATIENT/NAME.png' and 'outputs_json/PATIENT/NAME.json', as such or inside a folder 'train'"
+_TREES = {"dcm": ".png", "outputs_json": ".json"}
 SIDE_RULE = (
     "by the ending _R or _L of the name; else, of a patient's two pictures in the order of their names, the first is "
     "the right hand and the second the left, or the other one than its partner's ending says; else not known"
@@ -44,8 +45,8 @@ class Case:
 
 def roots(source: Path) -> list[Path]:
     """Folders that hold the two trees: ``source``, its folder ``train``, or both; MedsegError where neither does."""
-    candidates = [source, *_trees(source, "train")]
-    found = [folder for folder in candidates if _trees(folder, "dcm") and _trees(folder, "outputs_json")]
+    candidates = [source, *subfolders(source, "train")]
+    found = [folder for folder in candidates if all(subfolders(folder, name) for name in _TREES)]
     if not found:
         content = ", ".join(entry.name for entry in entries(source)[:8]) or "nothing"
         raise MedsegError(f"{project.display(source)} holds {content}. Expected {EXPECTED}.")
@@ -55,13 +56,13 @@ def roots(source: Path) -> list[Path]:
 def discover(folders: Sequence[Path]) -> tuple[list[Case], list[Problem]]:
     """Pair the pictures and labels of the :func:`roots` by patient and name.
 
-    Returns:
-        The cases in natural order, and what else lies there with the reason why it is not read.
+    Gives the cases in natural order, and what else lies there with the reason why it is not read.
     """
     problems: list[Problem] = []
-    trees = {name: [tree for root in folders for tree in _trees(root, name)] for name in ("dcm", "outputs_json")}
-    images = files_by_patient(trees["dcm"], ".png", EXPECTED, problems)
-    labels = files_by_patient(trees["outputs_json"], ".json", EXPECTED, problems)
+    images, labels = (
+        files_by_patient([tree for root in folders for tree in subfolders(root, name)], suffix, EXPECTED, problems)
+        for name, suffix in _TREES.items()
+    )
     for have, lack, what in (
         (images, labels, "image without label: no JSON"), (labels, images, "label without image: no PNG"),
     ):  # fmt: skip
@@ -79,10 +80,6 @@ def discover(folders: Sequence[Path]) -> tuple[list[Case], list[Problem]]:
         if twin is not case:
             problems.append((case.image, f"would be called {case.case_id}, as is {twin.patient}/{twin.image.name}"))
     return list(cases.values()), problems
-
-
-def _trees(folder: Path, name: str) -> list[Path]:
-    return [entry for entry in entries(folder) if entry.is_dir() and entry.name.casefold() == name]
 
 
 def _sides(keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:

@@ -59,11 +59,8 @@ class Centre:
 def discover(folder: Path, wanted: Sequence[str]) -> tuple[dict[str, Centre], list[Problem]]:
     """Find the ``wanted`` centres among the subfolders of ``folder``, by name, whatever its case and punctuation.
 
-    Returns:
-        Centres by name, and what else lies in the folder, with the reason why it is not read.
-
-    Raises:
-        MedsegError: two subfolders are the same centre.
+    Gives centres by name, and what else lies in the folder with the reason why it is not read. Raises MedsegError: two
+    subfolders are the same centre.
     """
     centres: dict[str, Centre] = {}
     ignored: list[Problem] = []
@@ -74,14 +71,12 @@ def discover(folder: Path, wanted: Sequence[str]) -> tuple[dict[str, Centre], li
             continue
         name = centre_named(entry.name)
         if name is None:
-            known = ", ".join(CENTRES)
-            ignored.append((entry, f"folder not recognised by its name; known centres: {known}"))
+            ignored.append((entry, f"folder not recognised by its name; known centres: {', '.join(CENTRES)}"))
         elif name not in wanted:
             ignored.append((entry, f"{name} is not part of this protocol, which reads {', '.join(wanted)}"))
         elif name in centres:
-            other = centres[name].folder
             raise MedsegError(
-                f"{project.display(folder)} holds {name} twice: {other.name} and {entry.name}. "
+                f"{project.display(folder)} holds {name} twice: {centres[name].folder.name} and {entry.name}. "
                 "Move one of them out of this folder."
             )
         else:

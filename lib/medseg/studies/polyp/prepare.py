@@ -73,11 +73,6 @@ def prepare(
     if groups := [*groupings[chosen.train].group.values()]:
         splits.split_groups(groups, validation_fraction, seed)  # refuses here already, before the work
     done, total = itertools.count(1), sum(len(centre.pairs) for centre in centres)
-
-    def step() -> None:
-        if progress:
-            progress(next(done), total)
-
     with index.writing(
         out,
         study="polyp",
@@ -96,8 +91,17 @@ def prepare(
         _reject(draft, ignored, source)
         for centre in centres:
             split, test_set = ("train", "") if centre.name == chosen.train else ("test", centre.name)
-            rows = _convert_centre(draft, centre, groupings[centre.name], source, allow_empty, step)
-            draft.rows += [row | {"split": split, "fold": -1, "test_set": test_set} for row in rows]
+            grouping, before = groupings[centre.name], len(draft.rows)
+            _reject(draft, [*centre.problems, *grouping.problems], source)
+            for pair in centre.pairs:
+                row = _convert(draft, centre.name, pair, source, allow_empty) if pair.name in grouping.group else None
+                if row:
+                    place = {"group": grouping.group[pair.name], "split": split, "fold": -1, "test_set": test_set}
+                    draft.rows.append(row | place)
+                if progress:
+                    progress(next(done), total)
+            if len(draft.rows) == before:
+                raise _nothing_usable(centre, draft, source)
         training = [row for row in draft.rows if row["split"] == "train"]
         validation = splits.split_groups([row["group"] for row in training], validation_fraction, seed)
         for row in training:
@@ -109,8 +113,7 @@ def _group(
     centres: list[Centre], tables: Mapping[str, Path], *, clinicdb_numbers: bool
 ) -> dict[str, sequences.Grouping]:
     names = [centre.name for centre in centres]
-    unknown = sorted(set(tables) - set(names))
-    if unknown:
+    if unknown := sorted(set(tables) - set(names)):
         raise MedsegError(f"Sequences are given for {unknown[0]!r}; this protocol reads {', '.join(names)}.")
     result = {}
     for centre in centres:
@@ -128,28 +131,6 @@ def _tables(folder: str | Path) -> dict[str, Path]:
     if not tables:
         raise MedsegError(f"{project.display(folder)} holds no CSV file; expected DATASET.csv, such as ETIS.csv.")
     return tables
-
-
-def _convert_centre(
-    draft: DatasetDraft,
-    centre: Centre,
-    grouping: sequences.Grouping,
-    source: Path,
-    allow_empty: bool,
-    step: Callable[[], None],
-) -> list[dict[str, Any]]:
-    """Write what can be used of one centre; the rows of the index that describe it, without their split."""
-    _reject(draft, [*centre.problems, *grouping.problems], source)
-    rows = []
-    for pair in centre.pairs:
-        if pair.name in grouping.group:
-            row = _convert(draft, centre.name, pair, source, allow_empty)
-            if row:
-                rows.append(row | {"group": grouping.group[pair.name]})
-        step()
-    if not rows:
-        raise _nothing_usable(centre, draft, source)
-    return rows
 
 
 def _convert(draft: DatasetDraft, centre: str, pair: Pair, source: Path, allow_empty: bool) -> dict[str, Any] | None:
