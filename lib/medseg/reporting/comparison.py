@@ -1,66 +1,21 @@
-"""Which runs may stand beside each other, what they are called, and which of them differ in the seed alone."""
+"""Which runs may stand beside each other, what they are called, and which differ in seed and fold alone."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-
-import pandas as pd
 
 from medseg import registry
 from medseg.errors import MedsegError
 from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION, readable_weights
 from medseg.experiments.runs import Run
-from medseg.reporting import style
+from medseg.reporting import cross_validation
+from medseg.reporting.configuration import Configuration, shared_cases
 
 #: Parameters that name a run by their value alone, in this order; the others follow with their own name.
 _NAMES = ("architecture", "backbone")
 _MANY = 4  # varying parameters that a label can hold
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """Runs that asked the same question with different seeds.
-
-    ``name`` has the values by which a reader knows it, such as ``Unet resnet34``, ``details`` the other parameters in
-    which the compared runs differ, such as ``384 px, no cbam``; it may be empty. ``number`` is its place in the
-    comparison, from 0. ``runs`` are one or more, by seed.
-    """
-
-    name: str
-    details: str
-    number: int
-    runs: tuple[Run, ...]
-
-    @property
-    def label(self) -> str:
-        """Name and details in one line."""
-        return f"{self.name} ({self.details})" if self.details else self.name
-
-    @property
-    def colour(self) -> str:
-        """Its colour in every figure."""
-        return style.colour(self.number)
-
-    @cached_property
-    def records(self) -> tuple[dict[str, Any], ...]:
-        """``run.json`` of every run."""
-        return tuple(run.record for run in self.runs)
-
-    @property
-    def seeds(self) -> list[Any]:
-        """Seeds of the runs."""
-        return [record.get("seed") for record in self.records]
-
-    @cached_property
-    def cases(self) -> tuple[pd.DataFrame, ...]:
-        """``cases.csv`` of every run."""
-        return tuple(run.cases() for run in self.runs)
-
-    def pooled(self, test_set: str) -> pd.DataFrame:
-        """The cases of a test set, those of all seeds together."""
-        return pd.concat([table[table["test_set"] == test_set] for table in self.cases])
 
 
 @dataclass(frozen=True)
@@ -92,6 +47,16 @@ class Comparison:
         """The data that all compared runs share, as their records describe it."""
         return self.records[0]["dataset"]
 
+    @cached_property
+    def shared(self) -> tuple[Configuration, ...]:
+        """The configurations with the cases that all of them have; see :func:`shared_cases`."""
+        return shared_cases(self.configurations)
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds that were held out, where there are several; else []."""
+        return sorted({fold for c in self.configurations for fold in c.folds})
+
     @property
     def test_sets(self) -> list[str]:
         """Names of the test sets, in the order in which they were scored."""
@@ -100,6 +65,8 @@ class Comparison:
 
 def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
     """Put runs over the same data side by side: the data that most of them used.
+
+    Runs that differ in seed or fold alone are one configuration.
 
     Args:
         runs: any runs; those that cannot be compared are named in ``left_out`` with the reason.
@@ -124,7 +91,9 @@ def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
     if not compared:
         found = "".join(f"\n  - {name}: {reason}" for name, reason in left_out) or " no run was given."
         raise MedsegError(f"There is no run to compare:{found}\nRun a sweep first: 'medseg sweep FILE'.")
-    questions = [_question(record) for _, record in compared]
+    folds = sorted({fold for _, record in compared if (fold := cross_validation.fold_of(record)) is not None})
+    apart = ("seed", "fold") if len(folds) > 1 else ("seed",)
+    questions = [_question(record, apart) for _, record in compared]
     keys = list(dict.fromkeys(key for question in questions for key in question))
     # Notebooks have parameters of their own: one that only some runs have varies if it differs among those.
     stated = {key: [question[key] for question in questions if key in question] for key in keys}
@@ -135,9 +104,13 @@ def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
     usual = {key: Counter(map(repr, stated[key])).most_common(1)[0][0] for key in varying}
     configurations = []
     for number, members in enumerate(grouped.values()):
-        members.sort(key=lambda run: (run.record.get("seed") is None, run.record.get("seed") or 0, run.id))
-        name, details = _describe(_question(members[0].record), varying, usual)
-        configurations.append(Configuration(name, details, number, tuple(members)))
+        members.sort(key=_by_seed_and_fold)
+        name, details = _describe(_question(members[0].record, apart), varying, usual)
+        pairs = [(run.record.get("seed"), cross_validation.fold_of(run.record)) for run in members]
+        own = tuple(fold for fold in folds if fold in {held for _, held in pairs}) if "fold" in apart else ()
+        wanted = [(seed, fold) for seed in dict.fromkeys(seed for seed, _ in pairs) for fold in folds if own]
+        lacking = tuple(pair for pair in wanted if pair not in pairs)
+        configurations.append(Configuration(name, details, number, tuple(members), own, lacking))
     constant = {key: stated[key][0] for key in keys if key not in varying and key != "stage"}
     return Comparison(tuple(configurations), constant, tuple(left_out))
 
@@ -176,9 +149,15 @@ def _fingerprint(record: Mapping[str, Any]) -> str:
     return str(record.get("dataset", {}).get("fingerprint"))
 
 
-def _question(record: Mapping[str, Any]) -> dict[str, Any]:
+def _by_seed_and_fold(run: Run) -> tuple[bool, int, int, str]:
+    seed, fold = run.record.get("seed"), cross_validation.fold_of(run.record)
+    return seed is None, seed or 0, fold or 0, run.id
+
+
+def _question(record: Mapping[str, Any], apart: Sequence[str]) -> dict[str, Any]:
+    """What a run answers, without the parameters ``apart``, in which runs of one configuration may differ."""
     parameters = record.get("parameters", {})
-    asked = {k: v for k, v in parameters.items() if k != "seed" and k not in NOT_PART_OF_THE_QUESTION}
+    asked = {k: v for k, v in parameters.items() if k not in apart and k not in NOT_PART_OF_THE_QUESTION}
     weights = {name: text for name, text in readable_weights(record).items() if name in asked}
     return {**asked, **weights, "stage": _notebook(record)}
 

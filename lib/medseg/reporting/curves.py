@@ -23,8 +23,8 @@ _RING: dict[str, Any] = {"markersize": 7, "markerfacecolor": style.PAPER, "marke
 def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
     """Training and validation values of ``metric``, a column of ``history.csv``, over the epochs.
 
-    One panel per configuration; its seeds share the panel. The epoch whose weights were kept is marked. Where no run
-    has the column, a sentence says so instead.
+    One panel per configuration; its seeds and folds share the panel. The epoch whose weights were kept is marked.
+    Where no run has the column, a sentence says so instead.
     """
     histories = [[run.history() for run in c.runs] for c in comparison.configurations]
     if not any(metric in history for group in histories for history in group):

@@ -35,7 +35,7 @@ def scores(comparison: Comparison, metric: str = "dice") -> Figure:
                 axes.set_xlim(-0.03, 1.03)
             axes.set_xlabel(measure.heading)
         caption = f"{measure.title} of every test case. Box: quartiles and median. Diamond: mean."
-        if any(len(c.runs) > 1 for c in comparison.configurations):
+        if any(len(c.seeds) > 1 for c in comparison.configurations):
             caption += " The seeds of a configuration are shown together."
         return style.finish(figure, caption, f"{measure.title} per case: {'; '.join(described)}.")
 
@@ -44,7 +44,7 @@ def paired(comparison: Comparison, metric: str = "dice") -> Figure:
     """Difference in a measure to the best configuration, case by case, with its mean and 95 % interval."""
     measure = named(metric)
     found = statistics.differences(comparison, metric)
-    by_label = {c.label: c for c in comparison.configurations}
+    by_label = {c.label: c for c in comparison.shared}
     described = []
     with style.canvas(_height(comparison)) as figure:
         for axes, test_set in _panels(figure, comparison):

@@ -1,6 +1,6 @@
 """The worst and the best cases as pictures: both outlines, and what was found, missed and invented."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
 import cv2
@@ -12,7 +12,7 @@ from medseg.errors import MedsegError
 from medseg.evaluation.kinds import Kind
 from medseg.experiments.runs import Run, dataset_of, predictions_of
 from medseg.masks import outlines, rle
-from medseg.reporting import statistics
+from medseg.reporting import cross_validation, statistics
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Figure, Fragment, Parts, sentence
 from medseg.reporting.samples import kind_of
@@ -25,24 +25,27 @@ _MARGIN = 0.35  # of the larger side of what is shown, on every side
 
 
 def extremes(comparison: Comparison, *, worst: int = 4, best: int = 2, classes: int = 4) -> Parts:
-    """Of the best configuration of each test set (its first seed) what :func:`cases` shows, under a heading."""
+    """Of the best configuration of each test set (its first seed) what :func:`cases` shows, under a heading.
+
+    With folds, each case as the network predicted it that did not see it.
+    """
     colours = {"outline of the truth": _TRUTH, "outline of the prediction": _PREDICTION, **_AREAS}
     parts: list[Fragment | Figure] = [Fragment(legend(colours), f"Left: outlines. Right: {', '.join(_AREAS)}.")]
     for test_set in comparison.test_sets:
         configuration = statistics.best(comparison, test_set)
         parts.append(_heading(f"{test_set}: {configuration.label}"))
-        parts += cases(configuration.runs[0], test_set, worst=worst, best=best, classes=classes).parts
+        parts += cases(*configuration.by_seed[0], test_set=test_set, worst=worst, best=best, classes=classes).parts
     return Parts(tuple(parts))
 
 
-def cases(run: Run, test_set: str, *, worst: int = 4, best: int = 2, classes: int = 4) -> Parts:
-    """Tiles of the worst and the best cases of a run on one test set, by Dice, all classes of a case together.
+def cases(*runs: Run, test_set: str, worst: int = 4, best: int = 2, classes: int = 4) -> Parts:
+    """Tiles of the worst and the best cases of a run, or of the folds of one, by Dice, all classes of a case together.
 
     Where several classes were scored, each of the worst ``classes`` comes first in the case where it is worst, seen
     close. Where the pictures are gone, or the data was prepared anew since, a line says so instead.
     """
     try:
-        return Parts(tuple(_tiles(run, test_set, worst, best, classes)))
+        return Parts(tuple(_tiles(runs, test_set, worst, best, classes)))
     except MedsegError as error:
         return Parts((sentence(f"No pictures of {test_set}: {error}"),))
 
@@ -79,10 +82,15 @@ def _heading(text: str) -> Fragment:
     return Fragment(f"<h3>{escape(text)}</h3>", text)
 
 
-def _tiles(run: Run, test_set: str, worst: int, best: int, classes: int) -> Iterator[Figure | Fragment]:
-    dataset, predicted = dataset_of(run), predictions_of(run, test_set)
+def _tiles(runs: Sequence[Run], test_set: str, worst: int, best: int, classes: int) -> Iterator[Figure | Fragment]:
+    dataset = dataset_of(runs[0])
     kind = kind_of(dataset)
-    table = run.cases()
+    if test_set == cross_validation.HELD_OUT:
+        table = cross_validation.pooled(runs)
+        predicted = cross_validation.predictions(runs, table)
+    else:
+        table = runs[0].cases()
+        predicted = dict.fromkeys(table["case_id"], predictions_of(runs[0], test_set))
     table = table[(table["test_set"] == test_set) & table["dice"].notna()]
     several = table["class"].nunique() > 1
     if several:
@@ -91,7 +99,7 @@ def _tiles(run: Run, test_set: str, worst: int, best: int, classes: int) -> Iter
             own = table[table["class"] == name]
             lowest = own.loc[own["dice"].idxmin()]
             caption = f"{name}: mean Dice {own['dice'].mean():.3f}; here {lowest['dice']:.3f} ({lowest['case_id']})"
-            yield _tile(dataset, kind, predicted, lowest["case_id"], caption, [name])
+            yield _tile(dataset, kind, predicted[lowest["case_id"]], lowest["case_id"], caption, [name])
     means = table.groupby("case_id")["dice"].mean().reset_index().sort_values(["dice", "case_id"], kind="stable")
     low = means.head(worst)
     high = means.iloc[len(low) :].tail(best).iloc[::-1]
@@ -102,7 +110,7 @@ def _tiles(run: Run, test_set: str, worst: int, best: int, classes: int) -> Iter
             caption = (
                 f"{case_id}: mean Dice {dice:.3f}" if several else f"{word.capitalize()}: {case_id}, Dice {dice:.3f}"
             )
-            yield _tile(dataset, kind, predicted, case_id, caption)
+            yield _tile(dataset, kind, predicted[case_id], case_id, caption)
 
 
 def _tile(

@@ -9,7 +9,9 @@ import pandas as pd
 from medseg.evaluation import measures
 from medseg.evaluation.measures import Measure
 from medseg.metrics.overlap import summarise
+from medseg.reporting import cross_validation
 from medseg.reporting.comparison import Comparison, Configuration, readable
+from medseg.reporting.configuration import shared_cases
 from medseg.reporting.fragments import Cell, Fragment, Table, number, numeric, words
 
 #: Note for a table with several configurations.
@@ -48,23 +50,35 @@ def table(
     shown: Sequence[Shown],
     notes: Sequence[str],
 ) -> Fragment:
-    """Mean over the seeds and, where there are several, their standard deviation.
+    """Mean over the seeds and, where there are several seeds or folds, their standard deviation.
 
-    In bold: the best mean of its column on the test set, where there are several; the first of equal ones, but none
-    where all have the same number of something (``digits`` 0).
+    In bold: the best mean of its column on the test set, over the cases that all configurations have, where there are
+    several; the first of equal ones, but none where all have the same number of something (``digits`` 0).
     """
+    shared = shared_cases(configurations)
     rows = []
     for test_set in test_sets:
-        values = {c.number: [pd.Series(list(s.of(c, test_set)), dtype=float) for s in shown] for c in configurations}
-        best = [_best({place: seeds[i].mean() for place, seeds in values.items()}, s) for i, s in enumerate(shown)]
+        best = [_best({c.number: _mean(s.of(c, test_set)) for c in shared}, s) for s in shown]
         for c in configurations:
-            cells = [Cell(c.name, note=c.details), Cell(test_set)]
-            for s, seeds, first in zip(shown, values[c.number], best, strict=True):
-                spread = f"\u00b1 {seeds.std():.{s.digits}f}" if len(seeds) > 1 and s.digits else ""
+            cells = [Cell(c.name, note=f"{c.details}\n{c.lacks}".strip()), Cell(test_set)]
+            for s, first in zip(shown, best, strict=True):
+                spread = "\n".join(spreads(c, test_set, s.of, s.digits)) if s.digits else ""
                 mark = "best" if first == c.number else ""
-                cells.append(number(seeds.mean(), s.digits, mark=mark, note=spread))
+                cells.append(number(_mean(s.of(c, test_set)), s.digits, mark=mark, note=spread))
             rows.append(cells)
     return Table(title, words("Configuration", "Test set") + numeric(*(s.title for s in shown)), rows, notes).fragment()
+
+
+def spreads(
+    configuration: Configuration, test_set: str, of: Callable[[Configuration, str], Iterable[float]], digits: int = 3
+) -> list[str]:
+    """Standard deviations, in words: over the folds (of each fold's own mean), and over the seeds."""
+    folds = pd.Series([_mean(of(fold, test_set)) for fold in configuration.per_fold], dtype=float)
+    seeds = pd.Series(list(of(configuration, test_set)), dtype=float)
+    found = [f"\u00b1 {folds.std():.{digits}f} over {len(folds)} folds"] if len(folds) > 1 else []
+    if len(seeds) > 1:
+        found.append(f"\u00b1 {seeds.std():.{digits}f}" + (f" over {len(seeds)} seeds" if len(folds) else ""))
+    return found
 
 
 def summarised(column: str) -> Callable[[Configuration, str], Iterable[float]]:
@@ -77,9 +91,9 @@ def summarised(column: str) -> Callable[[Configuration, str], Iterable[float]]:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What every table has to say: data, protocol, cases, scoring, threshold, seeds, code; from the records."""
+    """What every table has to say: data, protocol, cases, folds, scoring, threshold, seeds, code; from the records."""
     dataset, records = comparison.dataset, comparison.records
-    first = comparison.configurations[0].cases[0]
+    first = max((cases for c in comparison.configurations for cases in c.cases), key=len)
     classes = first["class"].nunique()
     summary = summarise(first)
     counts = "; ".join(
@@ -95,12 +109,38 @@ def notes(comparison: Comparison) -> list[str]:
     code += " with local changes" if any(git.get("dirty") for git in gits) else ""
     protocol = f"protocol {dataset['protocol']}, " if dataset.get("protocol") else ""
     return [
+        *folds(comparison),
         f"Data: {dataset.get('name')}, {protocol}"
         f"fingerprint {str(dataset.get('fingerprint'))[:8]}. Test sets: {counts}.",
         f"Scoring: {distinct(records, 'evaluation', 'scoring')}. Threshold: "
         f"{distinct(records, 'evaluation', 'threshold')} ({distinct(records, 'evaluation', 'rule')}). Checkpoint: "
         f"{distinct(records, 'evaluation', 'checkpoint')}, chosen by {distinct(records, 'selection', 'rule')}.",
         f"Seeds: {_seeds(comparison)}. Code: {code}.",
+    ]
+
+
+def folds(comparison: Comparison) -> list[str]:
+    """What a table of a cross-validation has to say besides: how many folds, and who lacks one."""
+    if not (found := comparison.folds):
+        return []
+    listed = "" if found == list(range(len(found))) else f" ({', '.join(map(str, found))})"
+    return [
+        f"Cross-validation: {len(found)} folds{listed}, every case scored by the network that did not see it. \u00b1 "
+        "over folds: standard deviation of each fold's own mean; folds differ in their cases and in what they learned.",
+        *lacking(comparison),
+    ]
+
+
+def lacking(comparison: Comparison) -> list[str]:
+    """Which configurations lack a fold, and what that means for comparing them; [] where none does."""
+    lost = {fold for c in comparison.configurations for _, fold in c.lacking}
+    if not lost:
+        return []
+    named = "; ".join(f"{c.label} {c.lacks}" for c in comparison.configurations if c.lacking)
+    kept = cross_validation.named(fold for fold in comparison.folds if fold not in lost)
+    return [
+        f"Incomplete: {named}. Such a mean is over the folds that are there; what is best, and whether a difference is "
+        f"real, is decided on what all have: {kept}."
     ]
 
 
@@ -119,6 +159,10 @@ def _seeds(comparison: Comparison) -> str:
     sets = {c.label: ", ".join(map(str, c.seeds)) for c in comparison.configurations}
     first, *others = set(sets.values())
     return "; ".join(map(": ".join, sets.items())) if others else f"{first} for every configuration"
+
+
+def _mean(values: Iterable[float]) -> float:
+    return pd.Series(list(values), dtype=float).mean()
 
 
 def _best(means: dict[int, float], shown: Shown) -> int | None:

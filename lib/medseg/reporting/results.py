@@ -8,6 +8,7 @@ from medseg.evaluation.measures import named
 from medseg.metrics.overlap import summarise
 from medseg.reporting import measure_table, published_figures, statistics
 from medseg.reporting.comparison import Comparison, Configuration, readable
+from medseg.reporting.cross_validation import fold_of
 from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, number, numeric, sentence, words
 
 METRICS = {name: named(name).title for name in ("dice", "iou")}
@@ -17,7 +18,7 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
     """Mean Dice and IoU of every configuration on every test set, with size, epochs and training time.
 
     The best value of a column is bold; configurations that cannot be told apart from the best are marked. A
-    configuration with several seeds shows mean and standard deviation over the seeds.
+    configuration with several seeds or folds shows the standard deviation over them under its mean.
 
     Args:
         comparison: of scored runs.
@@ -34,18 +35,18 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
     shown = [(name, metric) for name in test_sets for metric in METRICS]
     columns = words("Configuration") + [Column(METRICS[metric], name) for name, metric in shown]
     columns += numeric("Parameters, M", "Epochs", "Training")
-    scores = means(comparison).groupby(["configuration", "test_set"], sort=False)
-    mean, spread = (scores[[f"mean_{metric}" for metric in METRICS]].agg(how) for how in ("mean", "std"))
+    summaries = [summarise(cases).assign(configuration=c.label) for c in comparison.configurations for cases in c.cases]
+    by_row = pd.concat(summaries, ignore_index=True).groupby(["configuration", "test_set"], sort=False)
+    mean = by_row[[f"mean_{metric}" for metric in METRICS]].mean()
     marks = _marks(comparison, mean)
     rows, placed = [], set()
     for c in comparison.configurations:
         own = published_figures.of_configuration(c, figures)
         placed |= set(own.index)
-        seeds = f"{len(c.runs)} seeds" if len(c.runs) > 1 else ""
-        cells = [Cell(c.name, note=f"{c.details}\n{seeds}".strip())]
+        cells = [Cell(c.name, note=f"{c.details}\n{_repeats(c)}".strip())]
         for name, metric in shown:
             place, column = (c.label, name), f"mean_{metric}"
-            notes = [f"± {spread.loc[place, column]:.{digits}f}"] if len(c.runs) > 1 else []
+            notes = measure_table.spreads(c, name, measure_table.summarised(column), digits)
             notes += [f"published {value:.{digits}f}" for value in published_figures.values(own, name, metric)]
             mark = marks.get((*place, metric), "")
             cells.append(number(mean.loc[place, column], digits, mark=mark, note="\n".join(notes)))
@@ -74,17 +75,27 @@ def left_out(comparison: Comparison) -> Fragment:
 
 
 def means(comparison: Comparison) -> pd.DataFrame:
-    """Means of every run on every test set, one row each: run_id, configuration, seed, test_set and the columns of
-    :func:`medseg.metrics.overlap.summarise`.
+    """Means of every run on every test set, one row each: run_id, configuration, seed, with folds the fold, test_set
+    and the columns of :func:`medseg.metrics.overlap.summarise`.
     """
     tables = []
     for c in comparison.configurations:
-        for run, seed, cases in zip(c.runs, c.seeds, c.cases, strict=True):
+        for (run_id, cases), record in zip(c.cases_by_run.items(), c.records, strict=True):
             summary = summarise(cases)
-            for place, (name, value) in enumerate((("run_id", run.id), ("configuration", c.label), ("seed", seed))):
+            named = {"run_id": run_id, "configuration": c.label, "seed": record.get("seed")}
+            named |= {"fold": fold_of(record)} if c.folds else {}
+            for place, (name, value) in enumerate(named.items()):
                 summary.insert(place, name, value)
             tables.append(summary)
     return pd.concat(tables, ignore_index=True)
+
+
+def _repeats(configuration: Configuration) -> str:
+    """``5 folds, 3 seeds``, and what is lacking."""
+    counts = ((len(configuration.folds), "fold"), (len(configuration.seeds), "seed"))
+    # One fold is worth a word where the others have several; one seed is the rule.
+    said = [f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts if n > (word == "seed")]
+    return "\n".join(filter(None, (", ".join(said), configuration.lacks)))
 
 
 def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
@@ -94,7 +105,7 @@ def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
             "Bold: highest of its column. ≈: cannot be told apart from the highest (see the statistics of paired "
             "differences)."
         )
-    if any(len(c.runs) > 1 for c in comparison.configurations):
+    if any(len(c.seeds) > 1 for c in comparison.configurations) and not comparison.folds:
         notes.append("±: standard deviation over the seeds.")
     notes += measure_table.notes(comparison)
     same = ", ".join(f"{key.replace('_', ' ')} {readable(value)}" for key, value in comparison.constant.items())
@@ -120,7 +131,9 @@ def _marks(comparison: Comparison, mean: pd.DataFrame) -> dict[tuple[str, str, s
             different = part.loc[part["distinguishable"].astype(bool), "run"]
             if len(known) > 1:
                 marks |= {(label, test_set, metric): "tied" for label in known.index.difference(different)}
-                marks[known.idxmax(), test_set, metric] = "best"
+                # Means over different folds say nothing about who is best: the cases that all have decide.
+                lacking = any(c.lacking for c in comparison.configurations)
+                marks[part["reference"].iloc[0] if lacking else known.idxmax(), test_set, metric] = "best"
     return marks
 
 

@@ -11,6 +11,7 @@ from medseg.experiments.identity import readable_weights
 from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run
 from medseg.reporting.comparison import Comparison, readable
+from medseg.reporting.cross_validation import fold_of
 from medseg.reporting.fragments import Cell, Fragment, Table, numeric, words
 
 _REJECTED_SHOWN = 30
@@ -101,7 +102,7 @@ def scores(summary: pd.DataFrame) -> Fragment:
 
 
 def compared_runs(comparison: Comparison) -> Fragment:
-    """Every run of a comparison: id, what it differs in, weights at the start, device, commit."""
+    """Every run of a comparison: id, what it differs in and the fold, weights at the start, device, commit."""
     rows = []
     for c in comparison.configurations:
         for run, record in zip(c.runs, c.records, strict=True):
@@ -109,7 +110,8 @@ def compared_runs(comparison: Comparison) -> Fragment:
             commit = (git.get("commit") or "unknown")[:7] + (" with changes" if git.get("dirty") else "")
             machine = f"{device.get('name')}, {device.get('precision')}"
             weights = record.get("model", {}).get("weights", "")
-            rows.append([*map(Cell, (run.id, c.label, weights, machine, commit))])
+            label = f"{c.label}, fold {fold_of(record)}" if c.folds else c.label
+            rows.append([*map(Cell, (run.id, label, weights, machine, commit))])
     columns = words("run", "configuration", "weights at the start", "device", "code")
     same = "; ".join(f"{name} {readable(value)}" for name, value in comparison.constant.items())
     return Table("Compared runs", columns, rows, [f"The same for all: {same}."] if same else []).fragment()

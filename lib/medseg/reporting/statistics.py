@@ -17,11 +17,13 @@ from medseg.reporting.fragments import Cell, Fragment, Table, number, numeric, s
 def differences(comparison: Comparison, metric: str = "dice") -> pd.DataFrame:
     """Every configuration against the best one of each test set; see :func:`medseg.metrics.compare.compare_runs`.
 
+    Where one lacks a fold, over the cases of the folds that all have.
+
     ``run`` and ``reference`` are labels of configurations. Several seeds of a configuration count as one run whose
     score of a case is the mean over the seeds.
     """
     measure = named(metric)
-    cases = {c.label: _mean_over_seeds(c, measure) for c in comparison.configurations}
+    cases = {c.label: _mean_over_seeds(c, measure) for c in comparison.shared}
     return compare_runs(cases, **measure.comparing)
 
 
@@ -48,6 +50,7 @@ def table(comparison: Comparison) -> Fragment:
         "sequences). p: Wilcoxon's signed-rank test over the groups, corrected by Holm for all comparisons on the test "
         "set. Told apart: the interval excludes 0 and p is below 0.05.",
         *_seed_warning(comparison),
+        *measure_table.lacking(comparison),
     ]
     return Table("Paired differences to the best configuration", columns, rows, notes).fragment()
 
@@ -56,7 +59,8 @@ def claim(comparison: Comparison) -> Fragment:
     """What the runs show, in a sentence per test set, computed from the same numbers as the tables."""
     found = differences(comparison)
     sentences = [_sentence(comparison, test_set, found) for test_set in comparison.test_sets]
-    warnings = _seed_warning(comparison) if len(comparison.configurations) > 1 else []
+    several = len(comparison.configurations) > 1
+    warnings = [*_seed_warning(comparison), *measure_table.lacking(comparison)] if several else []
     html = "".join(f'<p class="claim">{escape(sentence)}</p>' for sentence in sentences)
     html += "".join(f'<p class="caveat">{escape(sentence)}</p>' for sentence in warnings)
     return Fragment(html, "\n".join([*sentences, *warnings]))
@@ -69,7 +73,7 @@ def by_measure(comparison: Comparison) -> Fragment:
         found = differences(comparison, measure.name) if measure.tested else pd.DataFrame(columns=["test_set"])
         for test_set, part in found.groupby("test_set", sort=False):
             nearest = part.sort_values("difference", ascending=measure.lower_is_better, kind="stable").iloc[0]
-            first = next(c for c in comparison.configurations if c.label == nearest["reference"])
+            first = next(c for c in comparison.shared if c.label == nearest["reference"])
             mean = _mean_over_seeds(first, measure).query("test_set == @test_set")[measure.name].mean()
             told_apart = f"{int(part['distinguishable'].sum())} of {len(part)}"
             rows.append(
@@ -91,8 +95,8 @@ def by_measure(comparison: Comparison) -> Fragment:
 
 
 def best(comparison: Comparison, test_set: str) -> Configuration:
-    """The configuration of highest mean Dice on a test set."""
-    tables = [[cases[cases["test_set"] == test_set] for cases in c.cases] for c in comparison.configurations]
+    """The configuration of highest mean Dice on a test set, over the cases that all have."""
+    tables = [[cases[cases["test_set"] == test_set] for cases in c.cases] for c in comparison.shared]
     means = [np.mean([cases["dice"].mean() for cases in seeds]) for seeds in tables]
     return comparison.configurations[int(np.argmax(np.nan_to_num(means, nan=-1)))]
 
@@ -108,7 +112,7 @@ def case_differences(one: Configuration, other: Configuration, test_set: str, me
 
 
 def _sentence(comparison: Comparison, test_set: str, found: pd.DataFrame) -> str:
-    tables = {c.label: _mean_over_seeds(c, named("dice")) for c in comparison.configurations}
+    tables = {c.label: _mean_over_seeds(c, named("dice")) for c in comparison.shared}
     tables = {label: cases[cases["test_set"] == test_set] for label, cases in tables.items()}
     means = {label: cases["dice"].mean() for label, cases in tables.items()}
     cases = next(iter(tables.values()))
@@ -152,7 +156,7 @@ def _perfect(measure: Measure) -> float:
 
 
 def _seed_warning(comparison: Comparison) -> list[str]:
-    fewest = min(len(c.runs) for c in comparison.configurations)
+    fewest = min(len(c.seeds) for c in comparison.configurations)
     if fewest > 2:
         return []
     number = "One seed" if fewest == 1 else "Two seeds"

@@ -46,7 +46,7 @@ def _column(name: str) -> Shown:
 
 def _notes(shown: list[Configuration]) -> list[str]:
     notes = [measure_table.BOLD] if len(shown) > 1 else []
-    if any(len(c.runs) > 1 for c in shown):
+    if any(len(c.seeds) > 1 for c in shown):
         notes.append("\u00b1: standard deviation over the seeds.")
     rules = "; ".join(f"{named(name).title}: {rule}" for name, rule in MEASURES.items())
     notes.append(f"Dice: of the mask above the threshold, mean over the cases. {rules}.")

@@ -1,0 +1,124 @@
+"""A configuration: runs that asked the same question with different seeds, or with other folds held out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from medseg.errors import MedsegError
+from medseg.experiments.runs import Run
+from medseg.reporting import cross_validation, style
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Runs that asked the same question with different seeds, or with other folds held out.
+
+    Attributes:
+        name: the values by which a reader knows it, such as ``Unet resnet34``.
+        details: the other parameters in which the compared runs differ, such as ``384 px, no cbam``; may be empty.
+        number: its place in the comparison, from 0.
+        runs: one or more, by seed and fold.
+        folds: the folds found, where the compared runs held out several; else ().
+        lacking: seed and fold of what it lacks: a fold that other configurations, or its other seeds, have.
+        tables: its cases where they are not those of the runs; see :func:`shared_cases`.
+    """
+
+    name: str
+    details: str
+    number: int
+    runs: tuple[Run, ...]
+    folds: tuple[int, ...] = ()
+    lacking: tuple[tuple[Any, int], ...] = ()
+    tables: tuple[pd.DataFrame, ...] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """Name and details in one line."""
+        return f"{self.name} ({self.details})" if self.details else self.name
+
+    @property
+    def colour(self) -> str:
+        """Its colour in every figure."""
+        return style.colour(self.number)
+
+    @cached_property
+    def records(self) -> tuple[dict[str, Any], ...]:
+        """``run.json`` of every run."""
+        return tuple(run.record for run in self.runs)
+
+    @cached_property
+    def by_seed(self) -> tuple[tuple[Run, ...], ...]:
+        """The runs that a table of ``cases`` comes from: one run, or the folds of a seed."""
+        return cross_validation.by_seed(self.runs) if self.folds else tuple((run,) for run in self.runs)
+
+    @property
+    def seeds(self) -> list[Any]:
+        """The seed of each table of ``cases``."""
+        return [runs[0].record.get("seed") for runs in self.by_seed]
+
+    @cached_property
+    def cases_by_run(self) -> dict[str, pd.DataFrame]:
+        """``cases.csv`` of every run, by run id; with folds as :func:`cross_validation.held_out` gives it."""
+        return {run.id: cross_validation.held_out(run) if self.folds else run.cases() for run in self.runs}
+
+    @cached_property
+    def cases(self) -> tuple[pd.DataFrame, ...]:
+        """Scored cases, a table for each seed: ``cases.csv`` of its run, or of its folds together.
+
+        Raises:
+            MedsegError: a case was held out by two folds.
+        """
+        if self.tables is not None:
+            return self.tables
+        read = [[self.cases_by_run[run.id] for run in runs] for runs in self.by_seed]
+        if not self.folds:
+            return tuple(table for (table,) in read)
+        return tuple(cross_validation.pool(*both) for both in zip(self.by_seed, read, strict=True))
+
+    @cached_property
+    def per_fold(self) -> tuple["Configuration", ...]:
+        """The configuration as each fold shows it alone; () without folds."""
+        found = []
+        for fold in self.folds:
+            tables = [table[table["fold"] == fold] for table in self.cases]
+            runs = [run for run in self.runs if cross_validation.fold_of(run.record) == fold]
+            kept = tuple(table for table in tables if len(table))
+            found.append(replace(self, runs=tuple(runs), folds=(fold,), lacking=(), tables=kept))
+        return tuple(found)
+
+    @property
+    def lacks(self) -> str:
+        """What is ``lacking``, in words such as ``lacks fold 3``; empty where nothing is."""
+        return cross_validation.lacks(self.lacking, self.seeds)
+
+    def pooled(self, test_set: str) -> pd.DataFrame:
+        """The cases of a test set, those of all seeds together."""
+        return pd.concat([table[table["test_set"] == test_set] for table in self.cases])
+
+
+def shared_cases(configurations: Sequence[Configuration]) -> tuple[Configuration, ...]:
+    """The configurations with the cases of those folds alone that every one of them has, with every seed.
+
+    Where none lacks a fold they are returned as they are. Cases that are missing for another reason stay missing, and
+    are for :func:`medseg.metrics.compare.compare_runs` to refuse.
+
+    Raises:
+        MedsegError: there is no such fold; the message says what each of them lacks.
+    """
+    if not any(c.lacking for c in configurations):
+        return tuple(configurations)
+    lost = {fold for c in configurations for _, fold in c.lacking}
+    shared = {fold for c in configurations for fold in c.folds} - lost
+    if not shared:
+        each = "".join(f"\n  - {c.label}: {c.lacks or 'lacks nothing'}" for c in configurations)
+        raise MedsegError(
+            f"No fold was held out by every configuration, so that no case is scored by all:{each}\nRun the sweep "
+            "again for the folds that are lacking, or report on one sweep with 'medseg report STUDY --sweep NAME'."
+        )
+    return tuple(
+        replace(c, tables=tuple(table[table["fold"].isin(shared)] for table in c.cases)) if c.folds else c
+        for c in configurations
+    )
