@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from medseg.errors import MedsegError
+from medseg.masks import crf
 from medseg.masks.crf import refine
 
 
@@ -56,9 +57,11 @@ def example():
     return picture, probability
 
 
-def test_the_field_is_told_the_box_the_energies_and_the_kernels(stub):
+def test_the_field_is_told_the_box_the_energies_and_the_kernels(stub, monkeypatch):
+    for name, value in {"ITERATIONS": 7, "SMOOTHNESS": (2.0, 3.0), "APPEARANCE": (4.0, 50.0, 6.0), "MARGIN": 5}.items():
+        monkeypatch.setattr(crf, name, value)
     picture, probability = example()
-    refined = refine(picture, probability, iterations=7, smoothness=(2.0, 3.0), appearance=(4.0, 50.0, 6.0), margin=5)
+    refined = refine(picture, probability)
     rows, columns = slice(5, 19), slice(15, 35)
     field = stub.made
     assert field.size == (20, 14, 2)
@@ -78,10 +81,11 @@ def test_the_field_is_told_the_box_the_energies_and_the_kernels(stub):
     assert refined.dtype == np.float32
 
 
-def test_the_box_ends_at_the_picture_and_colour_is_taken_as_it_is(stub):
+def test_the_box_ends_at_the_picture_and_colour_is_taken_as_it_is(stub, monkeypatch):
+    monkeypatch.setattr(crf, "MARGIN", 12)
     picture, probability = example()
     colour = np.stack([picture, picture // 2, 255 - picture], axis=2)
-    refine(colour, probability.astype(np.float64), margin=12)
+    refine(colour, probability.astype(np.float64))
     assert stub.made.size == (34, 26, 2)
     np.testing.assert_array_equal(stub.made.calls["bilateral"]["rgbim"], colour[0:26, 8:42])
 

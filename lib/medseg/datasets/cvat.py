@@ -39,13 +39,9 @@ Geometry = np.ndarray | PixelMask  # a polygon is float64 (N, 2): x and y
 
 @dataclass
 class AnnotatedImage:
-    """One picture of an annotation file.
+    """One picture of an annotation file: its name there, often with folders, and its size in pixels.
 
-    Attributes:
-        name: as in the file, often with folders.
-        width, height: of the picture, pixels.
-        shapes: label and region of each shape, in the order of the file.
-        problem: why the shapes cannot be used, or empty.
+    ``shapes`` are label and region of each shape, in the order of the file; ``problem`` says why they cannot be used.
     """
 
     name: str

@@ -25,11 +25,9 @@ SPLITS = ("train", "validation", "test")
 class PreparedDataset:
     """A prepared dataset as read from its folder.
 
-    Attributes:
-        folder: where it lies.
-        info: ``dataset.json``: study, name, protocol, classes, channels, source, counts, rejected, fingerprint.
-        index: ``index.csv``, one row a picture, at least the columns of :data:`COLUMNS`. ``group`` is the patient or
-            video sequence, ``fold`` the cross-validation fold or -1, ``test_set`` is empty outside the test split.
+    ``info`` is ``dataset.json``: study, name, protocol, classes, channels, source, counts, rejected, fingerprint.
+    ``index`` is ``index.csv``, one row a picture, at least the columns of :data:`COLUMNS`. ``group`` is the patient or
+    video sequence, ``fold`` the cross-validation fold or -1, ``test_set`` is empty outside the test split.
     """
 
     folder: Path

@@ -74,8 +74,7 @@ class PictureCache:
         for folder in folders:
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700 if folder is folders[-1] else 0o777)
-                lock = FileLock(folder / f"{name}.lock")
-                lock.acquire()
+                lock = FileLock(folder / f"{name}.lock").acquire()
             except OSError as error:
                 if error.errno in _REFUSED and folder is not folders[-1]:
                     continue
@@ -83,13 +82,11 @@ class PictureCache:
                     f"The pictures cannot be kept in {project.display(folder)}: {error.strerror or error}. "
                     "Make the dataset's folder or the system's temporary folder (TMPDIR) writable."
                 ) from error
-            try:
+            with lock:
                 path = folder / name
                 if _mapped(path, self._shape) is None:  # else another process made it while this one waited
                     _write(path, self._shape, _fitted_pictures(dataset, self.size))
                 return path
-            finally:
-                lock.release()
         raise AssertionError("the last folder is used or refused")
 
 

@@ -36,15 +36,10 @@ class PolygonItems:
     Where the augmentation moves pictures, they are kept larger than the resolution, lest training pictures be more
     blurred than those of validation; see :func:`cache_size`.
 
-    Args:
-        dataset: a prepared dataset whose labels are polygons.
-        rows: rows of its index.
-        resolution: side of the training pictures, in pixels.
-        augmentation, side_is_predicted: see :func:`medseg.datasets.augmentation.presets.parse_augmentation`.
-        seed: of the augmentation.
-
-    Raises:
-        MedsegError: a bad augmentation, a label that cannot be read, or one whose size is not that of its picture.
+    ``rows`` are of the index of a dataset whose labels are polygons, ``resolution`` is the side of the training
+    pictures in pixels; for ``augmentation`` and ``side_is_predicted`` see
+    :func:`medseg.datasets.augmentation.presets.parse_augmentation`. Raises MedsegError: a bad augmentation, a label
+    that cannot be read, or one whose size is not that of its picture.
     """
 
     def __init__(

@@ -86,12 +86,9 @@ def is_coordinate(value: Any) -> bool:
 def parse(text: str, classes: Sequence[str], source: str = "a label file") -> PolygonSet:
     """Read the polygons of a label file of the prepared dataset, called ``source`` in messages.
 
-    Args:
-        text: ``{"size": [width, height], "polygons": [{"class": name, "points": [[x, y], ...]}, ...]}``.
-        classes: names of the classes; the position of a name is its class index.
-
-    Raises:
-        MedsegError: not of that form, a class that is not among ``classes``, or points that are not finite.
+    It reads ``{"size": [width, height], "polygons": [{"class": name, "points": [[x, y], ...]}, ...]}``; the position of
+    a name in ``classes`` is its class index. Raises MedsegError: not of that form, a class that is not among
+    ``classes``, or points that are not finite.
     """
     position = {name: index for index, name in enumerate(classes)}
     shapes = []

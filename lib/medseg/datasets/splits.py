@@ -19,16 +19,9 @@ _STARTS = 20
 def split_groups(groups: Sequence[str], fraction: float, seed: int) -> set[str]:
     """Choose the groups of the validation split.
 
-    Among all choices of whole groups, one whose number of pictures is nearest to ``fraction`` of all; ``seed`` decides
-    between equals. At least one group stays on each side.
-
-    Args:
-        groups: the group of every picture; their order does not matter.
-        fraction: share of the pictures wanted for validation, in (0, 1).
-        seed: of the choice between equals.
-
-    Raises:
-        MedsegError: there are fewer than two groups, or the fraction is not between 0 and 1.
+    Among all choices of whole ``groups`` (that of every picture, in any order), one whose number of pictures is nearest
+    to ``fraction`` of all, in (0, 1); ``seed`` decides between equals. At least one group stays on each side. Raises
+    MedsegError: there are fewer than two groups, or the fraction is not between 0 and 1.
     """
     if not 0 < fraction < 1:
         raise MedsegError(f"The validation fraction is {fraction}; expected a number between 0 and 1, such as 0.2.")
@@ -62,15 +55,9 @@ def split_groups(groups: Sequence[str], fraction: float, seed: int) -> set[str]:
 def group_folds(groups: Sequence[str], folds: int, seed: int) -> list[int]:
     """Cross-validation folds of whole groups, drawn at random from ``seed`` (scikit-learn's GroupKFold).
 
-    Args:
-        groups: the group of every picture; their order does not matter.
-        folds: how many, at least 3: one to test on, one to validate on, the rest to train on.
-
-    Returns:
-        The fold of every picture, 0 to ``folds - 1``; the numbers of groups in any two folds differ by one at most.
-
-    Raises:
-        MedsegError: fewer than 3 folds, or fewer groups than folds.
+    Of the group of every picture, in any order, to its fold, 0 to ``folds - 1``; the numbers of groups in any two folds
+    differ by one at most. Raises MedsegError: fewer than 3 folds (one to test on, one to validate on, the rest to train
+    on), or fewer groups than folds.
     """
     from sklearn.model_selection import GroupKFold  # takes a second to import, and few need it
 
@@ -130,12 +117,9 @@ def stratified_groups(
     pictures of the stratum: greedily, rare strata first (after Sechidis, Tsoumakas and Vlahavas 2011, "On the
     stratification of multi-label data"), then by moving groups; the best of several starts, drawn from ``seed``.
 
-    Args:
-        groups, strata: the group (patient) and the stratum (phase) of every picture, in any order.
-        shares: split to its share of the pictures; they add up to 1.
-
-    Raises:
-        MedsegError: shares that are no shares, or fewer groups than splits.
+    ``groups`` and ``strata`` are the group (patient) and the stratum (phase) of every picture, in any order; ``shares``
+    leads from a split to its share of the pictures, and they add up to 1. Raises MedsegError: shares that are no
+    shares, or fewer groups than splits.
     """
     names = [name for name, share in shares.items() if share > 0]
     if any(not 0 <= share <= 1 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:

@@ -79,20 +79,12 @@ def parse_list(
     optional: Sequence[str] = (),
     aliases: Mapping[str, str] | None = None,
 ) -> list[tuple[int, dict[str, str]]]:
-    """Read the bytes of a list.
+    """Read the bytes of a list; messages call it ``what``, such as ``The corrections FILE``.
 
-    Args:
-        data: the file.
-        columns: that it must have, lower case; in any order and case, and others are passed over.
-        what: what messages call it, such as ``The corrections FILE``.
-        optional: columns that it may have.
-        aliases: other names of columns.
-
-    Returns:
-        Number of each line that is not empty, and its cells by column, without blanks around them.
-
-    Raises:
-        MedsegError: another encoding, no CSV, or a column is missing.
+    It must have ``columns`` and may have ``optional`` ones, given in lower case; there in any order and case, and
+    others are passed over. ``aliases`` are other names of columns. Gives the number of each line that is not empty, and
+    its cells by column, without blanks around them. Raises MedsegError: another encoding, no CSV, or a column is
+    missing.
     """
     wanted = _wanted((*columns, *optional))
     try:

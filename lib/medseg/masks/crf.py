@@ -16,34 +16,22 @@ from medseg.masks.box import bounding_box
 FAINT = 0.01
 """Probability below which a pixel does not count as a part of the structure when the box to work on is chosen."""
 
+ITERATIONS = 5  # of mean-field inference
+SMOOTHNESS = 3.0, 3.0  # weight w2 and standard deviation theta-gamma, pixels, of the smoothness kernel (eq. 3)
+APPEARANCE = 10.0, 80.0, 13.0  # w1, theta-alpha, pixels, and theta-beta, grey levels, of the appearance kernel (eq. 3)
+MARGIN = 100  # pixels round what is likely that are worked on
 _CERTAIN = 1e-5  # the energy -log p of a probability of 0 would be infinite
 
 
-def refine(
-    picture: np.ndarray,
-    probability: np.ndarray,
-    *,
-    iterations: int = 5,
-    smoothness: tuple[float, float] = (3.0, 3.0),
-    appearance: tuple[float, float, float] = (10.0, 80.0, 13.0),
-    margin: int = 100,
-) -> np.ndarray:
-    """Refine the probability of one class against the background.
+def refine(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Refine the probability of one class against the background: a new one of the same dtype, in [0, 1].
 
-    Only the box around the pixels above :data:`FAINT`, widened by ``margin``, is worked on, to save time and memory;
-    the rest stays as it is. This is an approximation: the kernels reach a little beyond the margin.
+    Only the box around the pixels above :data:`FAINT`, widened by :data:`MARGIN`, is worked on, to save time and
+    memory; the rest stays as it is. This is an approximation: the kernels reach a little beyond the margin.
 
     Args:
         picture: (H, W) or (H, W, 3), uint8.
         probability: (H, W), floating, in [0, 1].
-        iterations: of mean-field inference.
-        smoothness: weight w2 and standard deviation theta-gamma, in pixels, of the smoothness kernel (eq. 3).
-        appearance: weight w1 and standard deviations theta-alpha, in pixels, and theta-beta, in grey levels, of the
-            appearance kernel (eq. 3).
-        margin: in pixels.
-
-    Returns:
-        (H, W) of the dtype of ``probability``, in [0, 1].
 
     Raises:
         MedsegError: ``pydensecrf2`` is not installed.
@@ -59,7 +47,7 @@ def refine(
     likely = bounding_box(probability > FAINT)
     if likely is None:
         return probability.copy()
-    box = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in likely)
+    box = tuple(slice(max(side.start - MARGIN, 0), side.stop + MARGIN) for side in likely)
     inside = np.clip(probability[box].astype(np.float32), _CERTAIN, 1 - _CERTAIN)
     colours = (
         picture[box] if picture.ndim == 3 else cv2.cvtColor(np.ascontiguousarray(picture[box]), cv2.COLOR_GRAY2RGB)
@@ -67,11 +55,10 @@ def refine(
     height, width = inside.shape
     field = densecrf.DenseCRF2D(width, height, 2)
     field.setUnaryEnergy(np.ascontiguousarray(-np.log(np.stack([1 - inside, inside])).reshape(2, -1)))
-    field.addPairwiseGaussian(sxy=smoothness[1], compat=smoothness[0])
-    field.addPairwiseBilateral(
-        sxy=appearance[1], srgb=appearance[2], rgbim=np.ascontiguousarray(colours), compat=appearance[0]
-    )
-    refined = np.asarray(field.inference(iterations), np.float32).reshape(2, height, width)
+    field.addPairwiseGaussian(sxy=SMOOTHNESS[1], compat=SMOOTHNESS[0])
+    weight, near, similar = APPEARANCE
+    field.addPairwiseBilateral(sxy=near, srgb=similar, rgbim=np.ascontiguousarray(colours), compat=weight)
+    refined = np.asarray(field.inference(ITERATIONS), np.float32).reshape(2, height, width)
     result = probability.copy()
     result[box] = np.clip(refined[1], 0, 1)
     return result

@@ -74,15 +74,11 @@ def combine(
 
 
 def combine_runs(masks: Sequence[np.ndarray], decide: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Combine the runs of one mask by several models.
+    """Combine the runs of one mask by several models: int64 (n, 2), ascending; no two runs touch.
 
-    Args:
-        masks: for each model int64 (n, 2), as :func:`medseg.masks.rle.runs` gives them.
-        decide: from int64 patterns (k,), in which bit m says that model m has set the pixel, to bool (k,): whether the
-            pixel is set. The pattern 0 must not be.
-
-    Returns:
-        int64 (n, 2), ascending; no two runs touch.
+    ``masks`` are for each model int64 (n, 2), as :func:`medseg.masks.rle.runs` gives them. ``decide`` leads from int64
+    patterns (k,), in which bit m says that model m has set the pixel, to bool (k,): whether the pixel is set. The
+    pattern 0 must not be.
     """
     edges = np.concatenate([side for runs in masks for side in (runs[:, 0], runs[:, 0] + runs[:, 1])])
     flips = np.repeat(np.left_shift(1, np.arange(len(masks))), [2 * len(runs) for runs in masks])

@@ -23,13 +23,10 @@ def class_colours(count: int) -> np.ndarray:
 
 
 def draw(picture: np.ndarray, mask: np.ndarray, colour: Sequence[int], width: int = 2) -> None:
-    """Draw the outline of a mask, that of its holes too, into a picture.
+    """Draw the outline of a mask, that of its holes too, into a picture; ``width`` is that of the line, pixels.
 
-    Args:
-        picture: (H, W, 3) uint8, in whatever order of colours; it is changed. A part of a larger array will do.
-        mask: (H, W) bool or uint8, true where not 0.
-        colour: three values of 0 to 255 in the picture's order.
-        width: of the line, pixels.
+    The picture, (H, W, 3) uint8 in whatever order of colours, is changed; a part of a larger array will do. The mask is
+    (H, W) bool or uint8, true where not 0; the colour three values of 0 to 255 in the picture's order.
     """
     mask = mask.view(np.uint8) if mask.dtype == bool else mask
     left, top, across, down = cv2.boundingRect(mask)  # a contour is sought where there is one: frames are large
@@ -41,12 +38,7 @@ def draw(picture: np.ndarray, mask: np.ndarray, colour: Sequence[int], width: in
 def tint(picture: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """A picture half covered by every mask in the colour of its class, where classes overlap in the mean of theirs.
 
-    Args:
-        picture: (H, W) or (H, W, 3) uint8, RGB.
-        masks: (C, H, W), true where not 0.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
+    From a picture (H, W) or (H, W, 3) uint8, RGB, and masks (C, H, W), true where not 0, to (H, W, 3) uint8 RGB.
     """
     total, count = np.zeros((*picture.shape[:2], 3), np.float32), np.zeros(picture.shape[:2], np.float32)
     for mask, colour in zip(masks.astype(bool), class_colours(len(masks)).astype(np.float32), strict=True):

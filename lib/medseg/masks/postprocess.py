@@ -14,20 +14,14 @@ _OUTSIDE = 2
 
 
 def postprocess(mask: np.ndarray, *, holes: bool = True, largest: bool = True) -> np.ndarray:
-    """Fill holes, then keep the largest component, which is thus measured without its holes.
+    """Fill holes, then keep the largest component, which is thus measured without its holes: a new mask.
 
     Args:
-        mask: (H, W), bool or uint8 with the values 0 and 1.
+        mask: (H, W), bool or uint8 with the values 0 and 1; ValueError where it is no such mask.
         holes: whether to set the empty pixels from which no path of empty pixels leads to the border of the picture,
             as :func:`scipy.ndimage.binary_fill_holes` does with its default structure.
         largest: whether to keep the component with the most pixels alone; of equal ones, the one whose first pixel
             comes first row by row.
-
-    Returns:
-        A new mask of the same shape and dtype.
-
-    Raises:
-        ValueError: not a binary mask.
     """
     pixels, box = as_pixels(mask), bounding_box(mask)
     result = np.zeros(mask.shape, mask.dtype)

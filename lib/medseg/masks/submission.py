@@ -10,6 +10,7 @@ import io
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,13 +53,11 @@ def read(path: Path) -> Iterator[Row]:
         yield from map(submission.row, submission.places)
 
 
-class Submission:
+class Submission(AbstractContextManager["Submission"]):
     """A submission whose masks are read on demand, in whatever order; use it as a context. No code is kept in memory.
 
-    Attributes:
-        path: of the file.
-        places: for each mask, by names of image and class and in the order of the file, its line (from 1) and the byte
-            where it begins.
+    ``places`` has for each mask, by names of image and class and in the order of the file, its line (from 1) and the
+    byte where it begins.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,9 +81,6 @@ class Submission:
         except BaseException:
             self._file.close()
             raise
-
-    def __enter__(self) -> "Submission":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()

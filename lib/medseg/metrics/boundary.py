@@ -24,14 +24,8 @@ def hd95(predicted: np.ndarray, truth: np.ndarray) -> float:
     rank (Huttenlocher, Klanderman and Rucklidge 1993, IEEE TPAMI 15:850), at 95 % of either direction as in Nikolov et
     al. 2018 (arXiv 1809.04430). Tools that take the percentile of both directions together give smaller values.
 
-    Args:
-        predicted, truth: (H, W) of one shape, bool or uint8 with the values 0 and 1.
-
-    Returns:
-        NaN where both are empty, the diagonal of the picture, sqrt(H^2 + W^2), where one is.
-
-    Raises:
-        ValueError: shapes differ, or an array is not a binary mask.
+    Of masks (H, W) of one shape, bool or uint8 with the values 0 and 1. NaN where both are empty, the diagonal of the
+    picture, sqrt(H^2 + W^2), where one is. Raises ValueError: shapes differ, or an array is not a binary mask.
     """
     distances = _surface_distances(predicted, truth)
     if distances is None:
@@ -48,15 +42,8 @@ def surface_dice(predicted: np.ndarray, truth: np.ndarray, tolerance: float) -> 
     surface Dice of Nikolov et al. 2018 (arXiv 1809.04430) with boundary pixels, all of one length, for their
     surface elements.
 
-    Args:
-        predicted, truth: as for :func:`hd95`.
-        tolerance: in pixels, at least 0; a distance equal to it is within.
-
-    Returns:
-        In [0, 1]; NaN where both are empty, 0 where one is.
-
-    Raises:
-        ValueError: as :func:`hd95`, or a tolerance that is negative or no number.
+    In [0, 1]; NaN where both masks are empty, 0 where one is. ``tolerance`` is in pixels, at least 0; a distance equal
+    to it is within. Raises ValueError: as :func:`hd95`, or a tolerance that is negative or no number.
     """
     if not tolerance >= 0:
         raise ValueError(f"the tolerance must be a number of at least 0, got {tolerance}")

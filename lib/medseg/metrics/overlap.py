@@ -33,13 +33,9 @@ class Counts(NamedTuple):
 
 
 def confusion_counts(prediction: np.ndarray, truth: np.ndarray) -> Counts:
-    """Count the pixels of one class at the resolution of the arrays.
+    """Count the pixels of one class at the resolution of the arrays (H, W), bool or uint8 with the values 0 and 1.
 
-    Args:
-        prediction, truth: (H, W) of one shape, bool or uint8 with the values 0 and 1.
-
-    Raises:
-        ValueError: shapes differ or are not two-dimensional, or an array is not a binary mask.
+    Raises ValueError: shapes differ or are not two-dimensional, or an array is not a binary mask.
     """
     if prediction.ndim != 2 or prediction.shape != truth.shape:
         raise ValueError(f"expected two masks (H, W) of one shape, got {prediction.shape} and {truth.shape}")
@@ -53,11 +49,8 @@ def confusion_counts(prediction: np.ndarray, truth: np.ndarray) -> Counts:
 def dice(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> float | np.ndarray:
     """Dice coefficient 2 TP / (2 TP + FP + FN) in [0, 1], which is also the F1 score (Dice 1945, Ecology 26:297).
 
-    Args:
-        tp, fp, fn: integer counts, scalars or arrays (pandas columns too) of one shape.
-
-    Returns:
-        A float for scalars, a float64 array otherwise; NaN where truth and prediction are both empty.
+    Of integer counts, scalars or arrays (pandas columns too) of one shape. A float for scalars, a float64 array
+    otherwise; NaN where truth and prediction are both empty.
     """
     tp, fp, fn = _integers(tp, fp, fn)
     return _ratio(2 * tp, 2 * tp + fp + fn, tp + fp + fn)
@@ -112,25 +105,19 @@ def with_overlap(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(cases: pd.DataFrame) -> pd.DataFrame:
-    """Summarise a table of cases, one row per test set in order of appearance.
+    """Summarise a table of cases, one row per test set in order of appearance, with the columns :data:`SUMMARY`.
 
-    Args:
-        cases: at least the columns test_set, tp, fp, fn, tn; one row per case and class. The measures are computed
-            from the counts, whatever columns of measures are there.
+    ``cases`` has at least the columns test_set, tp, fp, fn, tn; one row per case and class. The measures are computed
+    from the counts, whatever columns of measures are there.
 
-    Returns:
-        The columns
+    - mean_dice, mean_iou: means over the scored rows (mDice, mIoU), NaN where none was scored;
+    - pooled_dice, pooled_iou: of the summed counts, so that large structures weigh more;
+    - sd: sample standard deviation (n - 1) of Dice over the scored rows;
+    - n_cases: rows; n_scored: rows with a non-empty truth or prediction;
+    - n_false_positive: rows with empty truth and a prediction;
+    - n_missed: rows with a non-empty truth of which no pixel was found.
 
-        - test_set;
-        - mean_dice, mean_iou: means over the scored rows (mDice, mIoU), NaN where none was scored;
-        - pooled_dice, pooled_iou: of the summed counts, so that large structures weigh more;
-        - sd: sample standard deviation (n - 1) of Dice over the scored rows;
-        - n_cases: rows; n_scored: rows with a non-empty truth or prediction;
-        - n_false_positive: rows with empty truth and a prediction;
-        - n_missed: rows with a non-empty truth of which no pixel was found.
-
-    Raises:
-        MedsegError: as :func:`with_overlap`. Whether every case is there is for :func:`check_complete`.
+    Raises MedsegError: as :func:`with_overlap`. Whether every case is there is for :func:`check_complete`.
     """
     rows = []
     for test_set, group in with_overlap(cases).groupby("test_set", sort=False, dropna=False):
@@ -156,12 +143,8 @@ def summarise(cases: pd.DataFrame) -> pd.DataFrame:
 def check_complete(cases: pd.DataFrame, expected_ids: Iterable[str]) -> None:
     """Check that every expected case has exactly one row for each class that occurs, and that no other case is there.
 
-    Args:
-        cases: the rows of the expected cases, with the columns case_id and class.
-        expected_ids: case ids that should have been scored.
-
-    Raises:
-        MedsegError: names the cases that are missing, there twice, or not expected.
+    ``cases`` has the columns case_id and class. Raises MedsegError: names the cases that are missing, there twice, or
+    not expected.
     """
     expected = list(dict.fromkeys(map(str, expected_ids)))
     scored = pd.Series(list(zip(cases["case_id"].astype(str), cases["class"].astype(str), strict=True)), dtype=object)

@@ -49,19 +49,11 @@ class SaliencySummary:
         self._e_curves = np.zeros(LEVELS)
 
     def add(self, probability: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-        """Score one case: the columns of :data:`MEASURES`.
+        """Score one case: the columns of :data:`MEASURES`, of a probability (H, W) and a truth (H, W).
 
-        Args:
-            probability: (H, W), floating, in [0, 1].
-            truth: (H, W), bool or uint8 with the values 0 and 1.
-
-        Returns:
-            In [0, 1], except that the E-measure divides by one pixel less than there are, as its authors do, and
-            reaches H W / (H W - 1). NaN everywhere for an empty truth.
-
-        Raises:
-            ValueError: shapes differ or are not two-dimensional, the probability leaves [0, 1] or is not a number, or
-                the truth is not a binary mask.
+        In [0, 1], except that the E-measure divides by one pixel less than there are, as its authors do, and reaches
+        H W / (H W - 1). NaN everywhere for an empty truth. Raises ValueError: shapes differ or are not two-dimensional,
+        the probability leaves [0, 1] or is not a number, or the truth is not a mask of bool or of uint8 0 and 1.
         """
         _check(probability, truth)
         if not truth.any():

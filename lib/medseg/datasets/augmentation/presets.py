@@ -50,14 +50,10 @@ class TransformedPair(Transforms):
 
 
 def build_augmentation(specification: str, resolution: Resolution) -> Augmentation:
-    """The augmentation of that name, or of those transforms.
+    """The augmentation of a name of :data:`PRESETS`, or of transforms: :mod:`medseg.datasets.augmentation.transforms`.
 
-    Args:
-        specification: a name of :data:`PRESETS`, or transforms; see :mod:`medseg.datasets.augmentation.transforms`.
-        resolution: side of the square, or (height, width), in pixels.
-
-    Raises:
-        MedsegError: there is none of that name; the message lists them. Or the transforms are written wrongly.
+    ``resolution`` is the side of the square, or (height, width), in pixels. Raises MedsegError: there is none of that
+    name; the message lists them. Or the transforms are written wrongly.
     """
     preset = PRESETS.get(specification.strip() or "none")
     return preset(resolution) if preset else TransformedPair(specification, resolution)
@@ -81,14 +77,10 @@ class PolygonAugmentation(Transforms):
 
 
 def parse_augmentation(specification: str, *, side_is_predicted: bool = False) -> PolygonAugmentation:
-    """Read a specification: a name of :data:`POLYGON_PRESETS`, or transforms.
+    """Read a name of :data:`POLYGON_PRESETS`, or transforms: :mod:`medseg.datasets.augmentation.transforms`.
 
-    Args:
-        specification: see :mod:`medseg.datasets.augmentation.transforms`.
-        side_is_predicted: whether the model also tells left hands from right ones; mirroring is then refused.
-
-    Raises:
-        MedsegError: as :func:`medseg.datasets.augmentation.transforms.read_transforms`, or mirroring is refused.
+    ``side_is_predicted``: whether the model also tells left hands from right ones; mirroring is then refused. Raises
+    MedsegError: as :func:`medseg.datasets.augmentation.transforms.read_transforms`, or mirroring is refused.
     """
     augmentation = PolygonAugmentation(read_transforms(specification, POLYGON_PRESETS))
     mirrors = [type(one).__name__ for one in augmentation.geometric if one.mirrors and one.p > 0]

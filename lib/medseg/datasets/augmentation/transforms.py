@@ -59,16 +59,11 @@ class Transforms:
         self.tonal = [transform for transform in transforms if isinstance(transform, ToneTransform)]
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int], resolution: int) -> tuple[np.ndarray, Frame]:
-        """Draw the geometric part.
+        """Draw the geometric part; for ``rng`` see :func:`medseg.datasets.augmentation.warp.generator`.
 
-        Args:
-            rng: see :func:`medseg.datasets.augmentation.warp.generator`.
-            size: (width, height) of the picture, in pixels; parameters in pixels are relative to it.
-            resolution: side of the training picture, in pixels.
-
-        Returns:
-            float64 (3, 3), from continuous points (x, y, 1) of the picture to those of a frame, and the size of that
-            frame, which is still to be brought to the resolution.
+        ``size`` is (width, height) of the picture, in pixels, to which parameters in pixels are relative;
+        ``resolution`` the side of the training picture. Gives float64 (3, 3), from continuous points (x, y, 1) of the
+        picture to those of a frame, and the size of that frame, which is still to be brought to the resolution.
         """
         frame: Frame = size
         matrix = np.eye(3)
@@ -128,13 +123,8 @@ def read_transforms(specification: str, presets: Mapping[str, str]) -> list[Affi
 def read_terms(specification: str, presets: Mapping[str, str], how: str) -> list[tuple[str, dict[str, Any] | None]]:
     """Name and keyword arguments (None for a bare name, without parentheses) of each term of a specification.
 
-    Args:
-        specification: a name of ``presets``, or terms.
-        presets: what a name stands for.
-        how: a sentence that says how to write it, put at the end of messages.
-
-    Raises:
-        MedsegError: it is no such expression, an argument has no name or is no literal, or is there twice.
+    A name of ``presets`` stands for its specification; ``how``, a sentence that says how to write it, ends messages.
+    Raises MedsegError: it is no such expression, an argument has no name or is no literal, or is there twice.
     """
     written = presets.get(specification.strip(), specification.strip())
     if not written:

@@ -133,10 +133,8 @@ def moved(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Move a picture uint8 (H, W, 3) and its mask uint8 (H, W) by one map, into new arrays; 0 comes from outside.
 
-    Args:
-        matrix: (3, 3), from pixels (x, y, 1) to pixels of the result.
-        size: (height, width) of the result.
-        factor: by which the picture is averaged down before; a whole number, as large as the map shrinks.
+    ``matrix`` (3, 3) leads from pixels (x, y, 1) to pixels of the result, of ``size`` (height, width). The picture is
+    averaged down by ``factor`` before, a whole number, as large as the map shrinks.
     """
     source, (height, width) = mask.shape, size
     # Linear interpolation reads 2 x 2 pixels: a picture at least twice too large is averaged down first, by a whole
@@ -160,7 +158,7 @@ def fit_matrix(size: tuple[int, int], resolution: int) -> np.ndarray:
     float64 (2, 3), from continuous points (x, y, 1) of the picture to those of the square. The two scales differ by
     less than a pixel over the whole picture, because the fitted picture has a whole number of pixels.
     """
-    width, height = _fitted_size(size, resolution)
+    width, height = fitted_size(size, resolution)
     return np.array([[width / size[0], 0.0, 0.0], [0.0, height / size[1], 0.0]])
 
 
@@ -169,13 +167,13 @@ def fit_picture(picture: np.ndarray, resolution: int) -> np.ndarray:
 
     It keeps its aspect ratio and lies in the upper left corner; what remains at the right or the bottom is black.
     """
-    width, height = _fitted_size(picture.shape[::-1], resolution)
+    width, height = fitted_size(picture.shape[::-1], resolution)
     fitted = resize_image(picture, (height, width))
     return np.pad(fitted, ((0, resolution - height), (0, resolution - width)))
 
 
-def _fitted_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
-    """(width, height) after fitting the longer side."""
+def fitted_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
+    """(width, height) of :func:`fit_picture` without its black rest, of a picture of ``size`` (width, height)."""
     longest = max(size)
     return max(1, round(size[0] * resolution / longest)), max(1, round(size[1] * resolution / longest))
 

@@ -46,7 +46,8 @@ def evaluate(
 
     Writes ``checkpoints.csv`` (one row per checkpoint and case: checkpoint, threshold, split, and the columns of
     ``cases.csv``), and of the first checkpoint on the test split ``cases.csv``, ``predictions/TEST_SET.csv`` (a mask
-    per phase) and the record's ``evaluation``.
+    per phase) and the record's ``evaluation``. Raises MedsegError: the dataset has no test split or is not the run's
+    own, or a network gives no numbers.
 
     Args:
         run: finished; its parameters say by which rules masks are made. Thresholds are fitted for each checkpoint.
@@ -54,14 +55,10 @@ def evaluate(
         dataset: the one it was trained on; labels are (H, W) uint8 of 0 and the phase.
         threshold: of the sum of the phases' probabilities, where thresholds are not fitted.
         tolerance: of the surface Dice, pixels of the picture.
-        batch_size: pictures through the network at a time.
 
     Returns:
         ``cases.csv``: test_set, case_id, group, class (``lesion``), tp, fp, fn, tn, the measures of class maps (see
         :mod:`medseg.evaluation.measures`), true_phase and predicted_phase.
-
-    Raises:
-        MedsegError: the dataset has no test split or is not the run's own, or a network gives no numbers.
     """
     tests = test_cases(run, dataset)
     started = time.monotonic()

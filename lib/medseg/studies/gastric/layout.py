@@ -1,7 +1,4 @@
-"""The public layout of the gastric set: ``LABELS/*/ENDO/*.json`` and ``DICOM/*/ENDO/*.dcm``, one folder a patient.
-
-Nothing is opened here. A name is the whole file name without its last extension, never cut further.
-"""
+"""The public layout of the gastric set: ``LABELS/*/ENDO/*.json`` and ``DICOM/*/ENDO/*.dcm``, one folder a patient."""
 
 from dataclasses import dataclass
 from pathlib import Path

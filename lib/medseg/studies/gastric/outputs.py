@@ -25,12 +25,10 @@ _ROI_MARGIN = np.ones((15, 15), np.uint8)
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to make.
+    """What to make: which of :data:`OUTPUTS` beside picture and label.
 
-    Attributes:
-        crop: left, top, width and height in pixels of the cleaned picture; empty: all of it.
-        size: width and height to which the crop is resized; empty: not at all.
-        outputs: which of :data:`OUTPUTS` beside picture and label.
+    ``crop`` is left, top, width and height in pixels of the cleaned picture, empty for all of it; ``size`` the width
+    and height to which the crop is resized, empty for not at all.
     """
 
     crop: tuple[int, ...] = ()
@@ -61,11 +59,11 @@ class Made:
     """What was made of one picture.
 
     Attributes:
-        files: content by path relative to the prepared folder.
-        places: what each path is: image, label, original, mask, roi, roi_by_phase, inspector.
         facts: phase, width_px, height_px and lesion_fraction, of picture and label.
         region: pixels, left, top, box_width and box_height of the lesion in the cleaned picture; zeros without one.
         annotation: the lesion in the cleaned picture, for CVAT.
+        files: content by path relative to the prepared folder.
+        places: path of image, label, original, mask, roi, roi_by_phase and inspector.
     """
 
     facts: dict[str, Any]
@@ -88,15 +86,9 @@ def make(
     Where the picture is blanked, the lesion is blanked too. Picture and label are cropped, then resized: the picture
     by area means (bilinear when it grows), the label to the nearest pixel.
 
-    Args:
-        case_id: ``PATIENT/NAME``.
-        picture: uint8 (H, W, 3), RGB, as it is in the DICOM file.
-        lesion: coordinates are those of ``picture``, or of the cleaned one if ``corrected`` (in CVAT).
-        overlay: what to take out.
-        recipe: what to make; its crop fits.
-
-    Raises:
-        BadFile: a shape covers no pixel, or nothing of the lesion is left in the result.
+    ``picture`` is uint8 (H, W, 3), RGB, as it is in the DICOM file; the lesion's coordinates are those of ``picture``,
+    or of the cleaned one if ``corrected`` (in CVAT); the recipe's crop fits. Raises BadFile: a shape covers no pixel,
+    or nothing of the lesion is left in the result.
     """
     height, width = picture.shape[:2]
     classes = draw(lesion, (width, height))

@@ -18,15 +18,10 @@ COLUMNS = ("file", "annotation", "old_label", "new_label")
 
 @dataclass
 class Correction:
-    """One line of the list, and what became of it.
+    """One line of the list, and what became of it: whether the label was changed, or the reason why not.
 
-    Attributes:
-        file: label file or picture: ``ID001/image1.json``, or its name alone where one patient has it.
-        annotation: place from 0, or ``id``.
-        old_label: what stands there; anything else there is left as it is.
-        new_label: one of the 29 bones.
-        applied: whether the label was changed.
-        reason: why it was not.
+    ``file`` is a label file or picture: ``ID001/image1.json``, or its name alone where one patient has it;
+    ``annotation`` a place from 0, or an ``id``. Any other label than ``old_label`` is left as it is.
     """
 
     file: str

@@ -11,6 +11,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from medseg.datasets.augmentation.warp import fit_matrix, fitted_size
 from medseg.datasets.frames import read_outlines, read_polygons
 from medseg.datasets.index import PreparedDataset
 from medseg.datasets.polygons import PolygonSet, rasterise, rasterise_bits
@@ -152,10 +153,7 @@ def _short(number: int) -> str:
 
 def _scaled(outlines: PolygonSet, longest: int) -> PolygonSet:
     """In a picture whose longer side has ``longest`` pixels."""
-    factor = longest / max(outlines.size)
-    width, height = (max(1, round(side * factor)) for side in outlines.size)
-    scale = np.diag([width / outlines.size[0], height / outlines.size[1]])
-    return outlines.transformed(np.hstack([scale, np.zeros((2, 1))]), (width, height))
+    return outlines.transformed(fit_matrix(outlines.size, longest), fitted_size(outlines.size, longest))
 
 
 def _outline(axes: Axes, masks: np.ndarray, colours: np.ndarray, shown: Iterable[int], width: float) -> None:

@@ -21,13 +21,9 @@ from medseg.studies.handbone.bones import CLASSES
 
 @dataclass(frozen=True)
 class Annotation:
-    """One entry of a label file, as it stands there.
+    """One entry of a label file, as it stands there: its place, from 0, and its ``id`` as text, or "".
 
-    Attributes:
-        number: its place, from 0.
-        identifier: its ``id`` as text, or "".
-        label: what it calls itself; None where there is no text.
-        points: as read; :func:`usable` checks them.
+    ``label`` is None where there is no text; ``points`` are as read, and :func:`usable` checks them.
     """
 
     number: int

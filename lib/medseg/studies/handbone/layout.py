@@ -1,7 +1,4 @@
-"""The public layout of the hand-bone set: which picture belongs to which label, which patient, and which hand.
-
-Nothing is opened here. A name is the whole file name without its last extension, never cut further.
-"""
+"""The public layout of the hand-bone set: which picture belongs to which label, which patient, and which hand."""
 
 import re
 from collections import defaultdict

@@ -1,7 +1,4 @@
-"""The layouts in which polyp datasets are distributed: which folder is which, and which mask belongs to which image.
-
-Nothing is opened here. A name is the whole file name without its extension, never cut further.
-"""
+"""The layouts in which polyp datasets are distributed: which folder is which, and which mask belongs to which image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,14 +35,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Centre:
-    """One dataset as found in its folder.
+    """One dataset as found in its folder; its name is a key of :data:`CENTRES`, or ``TrainDataset``.
 
-    Attributes:
-        name: a key of :data:`CENTRES`, or ``TrainDataset``.
-        table: its ``sequences.csv``, in its folder or beside the pictures, or None.
-        layout: how images and masks are told apart, in words.
-        pairs: in natural order of their names (2 before 10).
-        problems: files and folders left out, with the reason.
+    ``table`` is its ``sequences.csv``, in its folder or beside the pictures, or None; ``layout`` says in words how
+    images and masks are told apart; ``pairs`` are in natural order of their names (2 before 10); ``problems`` are files
+    and folders left out, with the reason.
     """
 
     name: str

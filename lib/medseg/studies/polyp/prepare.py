@@ -115,12 +115,11 @@ def _group(
     names = [centre.name for centre in centres]
     if unknown := sorted(set(tables) - set(names)):
         raise MedsegError(f"Sequences are given for {unknown[0]!r}; this protocol reads {', '.join(names)}.")
-    result = {}
-    for centre in centres:
-        table = centre.table or tables.get(centre.name)
-        known = clinicdb_numbers and centre.name in (TRAIN_DATASET, "ClinicDB")
-        result[centre.name] = sequences.group_frames(centre, table, clinicdb_numbers=known)
-    return result
+    known = (TRAIN_DATASET, "ClinicDB") if clinicdb_numbers else ()
+    return {
+        c.name: sequences.group_frames(c, c.table or tables.get(c.name), clinicdb_numbers=c.name in known)
+        for c in centres
+    }
 
 
 def _tables(folder: str | Path) -> dict[str, Path]:

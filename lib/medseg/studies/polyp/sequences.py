@@ -30,13 +30,10 @@ _CLINICDB_LAST_FRAMES = (
 
 @dataclass(frozen=True)
 class Grouping:
-    """Groups of one centre.
+    """Groups of one centre, how they were found, in words, and whether that is a guess.
 
-    Attributes:
-        group: group of each pair by its name, prefixed by the centre; a pair without one is in ``problems``.
-        method: how they were found, in words.
-        guessed: True where nobody knows the videos.
-        problems: images that the user's table leaves out, and lines of it without an image.
+    ``group`` has the group of each pair by its name, prefixed by the centre; ``problems`` are images that the user's
+    table leaves out, and lines of it without an image.
     """
 
     group: dict[str, str]
@@ -46,16 +43,13 @@ class Grouping:
 
 
 def group_frames(centre: Centre, table: Path | None, *, clinicdb_numbers: bool) -> Grouping:
-    """Group the frames of one centre by video.
+    """Group the frames of one centre by video; the centre's name prefixes the groups.
 
     Args:
-        centre: its name prefixes the groups.
-        table: CSV with the columns ``file`` (name of an image, with or without extension) and ``sequence``, or None.
+        table: CSV with the columns ``file`` (name of an image, with or without extension) and ``sequence``, or None;
+            MedsegError where it cannot be read, or lists one image in two sequences.
         clinicdb_numbers: names that are whole numbers are known to be frame numbers of CVC-ClinicDB. Without this
             knowledge they are taken for such only where exactly 1 to 612 are there and the centre is ClinicDB.
-
-    Raises:
-        MedsegError: the table cannot be read, or lists one image in two sequences.
     """
     if table is not None:
         return _by_table(centre, table)
