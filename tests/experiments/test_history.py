@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from medseg.errors import MedsegError
-from medseg.experiments import progress
+from medseg.experiments import job, progress
+from medseg.experiments.budget import Budget
 from medseg.experiments.history import History, ranked
 from medseg.experiments.runs import Run
 
@@ -63,7 +64,7 @@ def test_best_is_the_earlier_of_two_and_never_what_was_not_scored(tmp_path):
 def test_a_state_of_plain_json_brings_everything_back(tmp_path):
     history = filled(tmp_path, [math.nan, 0.5])
     state = json.loads(json.dumps(history.state(ended=True)))
-    assert (state["epoch"], state["ended"]) == (2, True)
+    assert (state["epoch"], state["ended"], state["ended_by"]) == (2, True, "early stopping")
     other = History(Run(tmp_path), 9, "dice")
     other.restore(None)
     assert other.epoch == 0
@@ -78,3 +79,51 @@ def test_a_state_of_plain_json_brings_everything_back(tmp_path):
 def test_a_loss_that_is_no_number_is_refused(tmp_path, split, name, loss):
     with pytest.raises(MedsegError, match=f"The {name} loss became {loss} in epoch 4. Try a lower learning_rate"):
         filled(tmp_path, [0.5]).add(4, split, {"loss": loss}, 0.1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("budget", "epochs", "expected"),
+    [
+        (Budget(), 8, ""),
+        (Budget(), 9, "max_epochs"),
+        (Budget(max_steps=21, steps_per_epoch=10), 2, ""),
+        (Budget(max_steps=21, steps_per_epoch=10), 3, "max_steps"),
+        (Budget(max_steps=20, steps_per_epoch=10), 2, "max_steps"),
+        (Budget(max_minutes=0.05), 2, ""),  # 1.235 s each
+        (Budget(max_minutes=0.05), 3, "max_minutes"),
+        (Budget(max_steps=1000, max_minutes=0.05), 3, "max_minutes"),
+        (Budget(max_steps=3, max_minutes=60), 3, "max_steps"),
+        (Budget(max_steps=9), 9, "max_steps"),
+    ],
+)
+def test_the_first_limit_ends_a_training_also_after_a_kill(tmp_path, budget, epochs, expected):
+    history = filled(tmp_path, [0.5] * epochs, budget=budget)
+    assert history.ending() == expected
+    state = history.state(ended=bool(expected))
+    assert (state["ended_by"], state["steps"]) == (expected, epochs * budget.steps_per_epoch)
+    other = History(Run(tmp_path), 9, "dice", budget)
+    other.restore(json.loads(json.dumps(state)))
+    assert other.ending() == expected
+
+
+def test_an_epoch_about_to_end_counts_with_its_seconds(tmp_path):
+    history = filled(tmp_path, [0.5], budget=Budget(max_minutes=0.1))
+    assert history.ending(2, 4.7) == ""
+    assert history.ending(2, 4.8) == "max_minutes"
+    assert history.ending(9) == "max_epochs"
+
+
+def test_progress_is_that_of_the_nearest_limit(tmp_path):
+    filled(tmp_path, [0.5, 0.5], budget=Budget(max_steps=50, max_minutes=1, steps_per_epoch=10)).write()
+    assert progress.read(tmp_path)["text"].startswith("epoch 2, step 20/50 | loss")
+    assert (progress.read(tmp_path)["done"], progress.read(tmp_path)["total"]) == (20, 50)
+    filled(tmp_path, [0.5] * 30, max_epochs=99, budget=Budget(max_minutes=1, max_steps=10_000)).begin()
+    assert progress.read(tmp_path) == {"done": 37, "total": 60, "text": "epoch 31, 0.6/1 min ..."}
+
+
+@pytest.mark.parametrize(("halvings", "batches", "steps"), [(0, 6, 6), (1, 12, 6), (2, 24, 6), (0, 0, 1)])
+def test_steps_are_those_of_the_batch_size_that_was_asked_for(monkeypatch, halvings, batches, steps):
+    monkeypatch.setenv(job.HALVINGS_VARIABLE, str(halvings))
+    parameters = {"batch_size": 8, "accumulate": 1, "max_steps": 30, "max_minutes": 1.5}
+    assert Budget.of(parameters, batches) == Budget(30, 1.5, steps)
+    assert Budget.of({"batch_size": 8, "accumulate": 1}, batches) == Budget(0, 0.0, steps)

@@ -1,6 +1,11 @@
 """A run's id says its question: a file of weights counts by its content, not by where it lies."""
 
+import json
+
+from medseg import project
 from medseg.experiments.identity import question, readable_weights, run_id, weights_files
+
+KNOWN = project.root() / "tests" / "fixtures" / "runs" / "gastric" / "transunet-tiny-plain-96-s1-1defe68c"
 
 
 def _id(**parameters):
@@ -48,3 +53,11 @@ def test_a_person_reads_a_name_and_no_path(tmp_path):
 def test_the_slug_shows_what_tells_gastric_networks_apart():
     parameters = {"architecture": "transunet", "size": "tiny", "variant": "plain", "resolution": 96, "seed": 2}
     assert run_id("gastric", "2_train", parameters, "0" * 64).startswith("transunet-tiny-plain-96-s2-")
+
+
+def test_parameters_that_came_later_do_not_orphan_finished_runs():
+    assert _id(max_minutes=0.0, max_steps=0) == _id() == _id(max_minutes=0)
+    assert len({_id(), _id(max_minutes=1.0), _id(max_steps=1), _id(max_steps=2)}) == 4
+    record = json.loads((KNOWN / "run.json").read_text("utf-8"))
+    asked = {**record["parameters"], "max_minutes": 0.0, "max_steps": 0}
+    assert run_id(record["study"], record["stage"], asked, record["dataset"]["fingerprint"]) == record["run_id"]

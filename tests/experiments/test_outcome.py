@@ -36,12 +36,21 @@ def test_the_record_names_the_best_validated_epoch_and_the_time(tmp_path):
     assert record["status"] == "finished"
     assert record["selection"] == {
         "rule": "highest", "metric": "validation dice", "mode": "max", "best_epoch": 4, "best_value": 0.7,
-        "epochs_trained": 6, "stopped_early": True, "kept": ["epoch-0004.ckpt"],
+        "epochs_trained": 6, "ended_by": "early stopping", "stopped_early": True, "kept": ["epoch-0004.ckpt"],
     }  # fmt: skip
     assert record["durations"] == {"train_seconds": 12.0}, "an epoch without validation counts like any other"
     assert record["device"] == {"kind": "cuda", "name": "GPU", "precision": "bf16"}
     assert record["model"]["parameters_trainable"] == 8
     assert record["batch"] == {"batch_size": 6, "accumulate": 2, "halved": False}
+
+
+def test_the_record_says_what_was_used_and_what_ended_it(tmp_path):
+    state = {"steps": 36, "ended_by": "max_minutes"}
+    selection = finished(tmp_path, history([0.5] * 6), state=state)["selection"]
+    assert (selection["steps_trained"], selection["ended_by"], selection["stopped_early"]) == (36, "max_minutes", False)
+    older = finished(tmp_path, history([0.5] * 9))["selection"]
+    assert "steps_trained" not in older
+    assert (older["ended_by"], older["stopped_early"]) == ("max_epochs", False)
 
 
 def test_another_measure_may_choose(tmp_path):

@@ -91,3 +91,9 @@ def test_every_file_that_a_training_leaves_is_taken_over(start, study, stage, fi
     assert not run.evaluated
     other = "2_train_keras" if stage == "2_train_torch" else "2_train_torch"
     assert reuse_training.find_finished_training(*start(study, other, thresholds="fitted")) is None
+
+
+def test_a_training_of_before_there_were_budgets_is_one_without_a_limit(start, finished):
+    found = reuse_training.find_finished_training(*start(window=512, max_minutes=0.0, max_steps=0))
+    assert found.id == finished.id
+    assert reuse_training.find_finished_training(*start(window=512, max_minutes=0.0, max_steps=9)) is None

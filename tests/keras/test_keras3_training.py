@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from small_network import CPU, small_model
-from small_trainings import kill_after, start
+from small_trainings import check_budget, kill_after, start
 
 from medseg import project
 from medseg.datasets import index
@@ -249,3 +249,10 @@ def test_the_tiny_transunet_trains(parameters, discs):
     assert validation.iloc[1] < validation.iloc[0]
     assert not (run.checkpoints / "frozen.npz").exists()
     assert isinstance(history, pd.DataFrame)
+
+
+@pytest.mark.parametrize(("limit", "value"), [("max_steps", 14), ("max_minutes", 2.0)])
+def test_a_budget_ends_the_training_and_what_was_used_survives_a_kill(parameters, discs, monkeypatch, limit, value):
+    parameters |= {limit: value, "max_epochs": 50}
+    run = runs.prepare_run(*STAGE, parameters, discs)
+    check_budget(monkeypatch, lambda: _train(parameters, discs), run, limit, 6)

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import tensorflow as tf
 import tf_keras
-from small_trainings import kill_after, start
+from small_trainings import check_budget, kill_after, start
 from tiny_network import tiny_model
 
 from medseg import project
@@ -181,3 +181,13 @@ class _Watcher(tf_keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.resident.append(psutil.Process().memory_info().rss)
+
+
+@pytest.mark.parametrize(("limit", "value"), [("max_steps", 11), ("max_minutes", 2.0)])
+@pytest.mark.parametrize("feeding", FEEDINGS)
+def test_a_budget_ends_the_training_and_what_was_used_survives_a_kill(
+    parameters, discs, monkeypatch, limit, value, feeding
+):
+    parameters |= {limit: value, "max_epochs": 50, "feeding": feeding}
+    run = runs.prepare_run(*STAGE, parameters, discs)
+    check_budget(monkeypatch, lambda: _train(parameters, discs), run, limit, 5)

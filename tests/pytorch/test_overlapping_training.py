@@ -276,3 +276,12 @@ def test_what_cannot_work_is_refused_before_anything_starts(bone_parameters, cha
     check({**bone_parameters, "window": 0, "stride": 0, "tta": ["flip", "1.5"]})
     with pytest.raises(MedsegError, match=expected):
         check({**bone_parameters, **changes})
+
+
+def test_the_last_epoch_of_a_budget_is_validated_whatever_the_interval(bone_parameters, bones):
+    steps = len(bones.split("train")) // bone_parameters["batch_size"]
+    bone_parameters |= {"max_epochs": 40, "max_steps": 2 * steps + 1, "validation_interval": 2, "resolution": 32}
+    run, history = trained(bone_parameters, bones)
+    assert list(history.loc[history["split"] == "validation", "epoch"]) == [2, 3]
+    assert history["epoch"].max() == 3
+    assert run.record["selection"]["ended_by"] == "max_steps"

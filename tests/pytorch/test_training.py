@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_trainings import kill_after, start
+from small_trainings import check_budget, kill_after, start
 from torch_trainings import STAGES, run_of, trained
 
 from medseg import project
@@ -188,3 +188,10 @@ def test_what_cannot_work_is_refused_before_anything_starts(parameters, changes,
     check(parameters)
     with pytest.raises(MedsegError, match=expected):
         check({**parameters, **changes})
+
+
+@pytest.mark.parametrize(("limit", "value"), [("max_steps", 14), ("max_minutes", 2.0)])
+def test_a_budget_ends_the_training_and_what_was_used_survives_a_kill(parameters, discs, monkeypatch, limit, value):
+    parameters |= {limit: value, "max_epochs": 50}
+    run = run_of(parameters, discs)
+    check_budget(monkeypatch, lambda: trained(parameters, discs), run, limit, 6)

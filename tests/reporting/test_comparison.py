@@ -101,3 +101,14 @@ def test_a_run_in_which_nearly_everything_is_unusual_tells_all_of_it(tmp_path):
     runs = [bare_run(tmp_path / str(i), {"A": [0.5]}, seed=i, **(other if i == 2 else usual)) for i in range(3)]
     labels = [c.label for c in compare(runs).configurations]
     assert labels == ["unet", "fpn (norm group, tta flip, window 512, loss bce, + crf)"]
+
+
+def test_a_run_of_before_there_were_budgets_is_one_without_a_limit(tmp_path):
+    old = bare_run(tmp_path / "old", SCORES, architecture="Unet", seed=1)
+    new = bare_run(tmp_path / "new", SCORES, architecture="Unet", seed=2, max_steps=0, max_minutes=0.0)
+    found = compare([old, new])
+    assert [c.seeds for c in found.configurations] == [[1, 2]]
+    assert "max_steps" not in found.constant
+    limited = bare_run(tmp_path / "limited", SCORES, architecture="Unet", seed=1, max_steps=90, max_minutes=0.0)
+    assert [c.seeds for c in compare([old, new, limited]).configurations] == [[1, 2], [1]]
+    assert compare([limited]).constant["max_steps"] == 90

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from medseg.datasets import index
+from medseg.experiments.history import History
 
 #: Beginning of a program that trains: parameters, dataset and run of the arguments that :func:`start` gives it.
 PRELUDE = """
@@ -71,3 +73,36 @@ def kill_after(epochs, *trainings):
             else:
                 assert process.poll() is None, "the training failed"
         time.sleep(0.005)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def check_budget(monkeypatch, train, run, limit, steps_per_epoch):
+    """Assert that ``train()``, killed after its second epoch, ends with the third, where ``limit`` is reached.
+
+    ``limit`` is a parameter of ``run``: max_steps between two and three epochs of ``steps_per_epoch``, or two of
+    max_minutes; for every epoch is noted that it took 40 seconds.
+    """
+    add, write = History.add, History.write
+
+    def dying(history):
+        write(history)
+        if history.epoch == 2:
+            raise Killed
+
+    monkeypatch.setattr(History, "add", lambda history, *figures: add(history, *figures[:-1], 40.0))
+    with monkeypatch.context() as deadly, pytest.raises(Killed):
+        deadly.setattr(History, "write", dying)
+        train()
+    train()
+    record = run.record
+    assert run.history()["epoch"].max() == 3
+    assert record["durations"]["train_seconds"] == 120
+    expected = {"epochs_trained": 3, "steps_trained": 3 * steps_per_epoch, "ended_by": limit, "stopped_early": False}
+    assert {name: record["selection"][name] for name in expected} == expected
+    run.update(status="running")  # as if killed between the last epoch and the end
+    train()
+    assert run.history()["epoch"].max() == 3
+    assert run.record["selection"] == record["selection"]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from medseg.errors import MedsegError
+from medseg.experiments.budget import Budget
 from medseg.experiments.progress import Progress
 from medseg.experiments.runs import Run
 
@@ -26,13 +27,15 @@ class History:
         run: whose folder is written.
         max_epochs: how many epochs there will be at most.
         shown: column, besides the loss, whose values the line of progress shows: dice, iou or binary_iou.
+        budget: further limits; none if not given.
 
     Attributes:
         rows: what :attr:`table` holds, row by row.
     """
 
-    def __init__(self, run: Run, max_epochs: int, shown: str) -> None:
+    def __init__(self, run: Run, max_epochs: int, shown: str, budget: Budget | None = None) -> None:
         self._run, self._max_epochs, self._shown = run, max_epochs, shown
+        self._budget = budget or Budget()
         self.rows: list[Row] = []
         self._progress = Progress(run.folder)
 
@@ -42,14 +45,28 @@ class History:
         return self.rows[-1]["epoch"] if self.rows else 0
 
     @property
+    def seconds(self) -> float:
+        """That all epochs took, those before a kill included."""
+        return sum(row["seconds"] for row in self.rows if row["split"] == "train")
+
+    def ending(self, epoch: int | None = None, since: float = 0.0) -> str:
+        """Which limit ends the training now: max_steps, max_minutes or max_epochs; nothing if it may go on.
+
+        Args:
+            epoch: that is about to end; None: the last one that has figures.
+            since: seconds that are not in the history yet.
+        """
+        epoch = self.epoch if epoch is None else epoch
+        return self._budget.used_up(epoch, self.seconds + since) or ("max_epochs" if epoch >= self._max_epochs else "")
+
+    @property
     def table(self) -> pd.DataFrame:
         """epoch, split, the figures (loss first), learning_rate and seconds (of the whole epoch)."""
         return pd.DataFrame(self.rows)
 
     def begin(self) -> None:
         """Show that the next epoch begins."""
-        text = f"epoch {self.epoch + 1}/{self._max_epochs} ..."
-        self._progress.update(self.epoch, self._max_epochs, text)
+        self._show(f"{self._place(self.epoch + 1)} ...")
 
     def add(self, epoch: int, split: str, figures: Mapping[str, float], learning_rate: float, seconds: float) -> None:
         """Add the figures of a split in a finished epoch; ``train`` comes first.
@@ -77,7 +94,7 @@ class History:
     def write(self) -> None:
         """Write ``history.csv`` and show the line of the last epoch."""
         self._run.write_table("history.csv", self.table)
-        self._progress.update(self.epoch, self._max_epochs, self.line())
+        self._show(self.line())
 
     def line(self) -> str:
         """The last epoch in one line: loss and the shown figure of both splits, the best so far, seconds."""
@@ -88,18 +105,34 @@ class History:
         best = self.best(self._shown)
         noted = f" (best {best[self._shown]:.3f} in epoch {best['epoch']})" if best else ""
         return (
-            f"epoch {self.epoch}/{self._max_epochs} | loss {texts[0]} | {_NAMES[self._shown]} {texts[1]}{noted} | "
+            f"{self._place(self.epoch)} | loss {texts[0]} | {_NAMES[self._shown]} {texts[1]}{noted} | "
             f"{rows['train']['seconds']:.1f} s"
         )
 
     def state(self, *, ended: bool) -> dict[str, Any]:
-        """What a checkpoint keeps, as JSON can say it: epoch, rows, and whether training ended with this epoch."""
-        return {"epoch": self.epoch, "ended": ended, "rows": list(self.rows)}
+        """What a checkpoint keeps, as JSON can say it: epoch, rows, steps so far, and whether training ended with this
+        epoch and why.
+        """
+        return {
+            "epoch": self.epoch,
+            "ended": ended,
+            "ended_by": (self.ending() or "early stopping") if ended else "",
+            "steps": self.epoch * self._budget.steps_per_epoch,
+            "rows": list(self.rows),
+        }
 
     def restore(self, state: Mapping[str, Any] | None) -> None:
         """Go on from what :meth:`state` gave; nothing happens with None."""
         if state:
             self.rows = list(state["rows"])
+
+    def _place(self, epoch: int) -> str:
+        nearest = self._budget.progress(self.epoch, self.seconds)
+        return f"epoch {epoch}, {nearest[2]}" if nearest else f"epoch {epoch}/{self._max_epochs}"
+
+    def _show(self, text: str) -> None:
+        nearest = self._budget.progress(self.epoch, self.seconds)
+        self._progress.update(*(nearest[:2] if nearest else (self.epoch, self._max_epochs)), text)
 
 
 def ranked(rows: list[Row], column: str, mode: Literal["max", "min"] = "max") -> list[Row]:

@@ -13,6 +13,9 @@ from medseg import project
 #: Parameters that say where and on what a run is computed, not which question it answers. The data's fingerprint
 #: stands for ``data``.
 NOT_PART_OF_THE_QUESTION = frozenset({"data", "device", "workers"})
+#: Parameters that came when there were runs already, with the values that mean what was done before: with these they
+#: are not part of the question, so that finished runs keep their ids.
+AS_BEFORE: Mapping[str, Any] = {"max_minutes": 0, "max_steps": 0}
 #: Parameters that a run id shows.
 IN_SLUG = ("architecture", "size", "variant", "backbone", "resolution", "seed")
 #: Parameters that name pretrained weights, which may be a file.
@@ -26,7 +29,11 @@ def question(parameters: Mapping[str, Any], files: Mapping[str, tuple[str, str]]
         files: as :func:`weights_files` found them when the run was made; None: as they are now.
     """
     files = weights_files(parameters) if files is None else files
-    asked = {name: value for name, value in parameters.items() if name not in NOT_PART_OF_THE_QUESTION}
+    asked = {
+        name: value
+        for name, value in parameters.items()
+        if name not in NOT_PART_OF_THE_QUESTION and not (name in AS_BEFORE and value == AS_BEFORE[name])
+    }
     return {**asked, **{name: f"sha256 {digest}" for name, (_, digest) in files.items()}}
 
 

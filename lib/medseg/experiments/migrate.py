@@ -10,7 +10,7 @@ from typing import Any
 from medseg import atomic, project, registry
 from medseg.errors import MedsegError
 from medseg.experiments import params, sweep
-from medseg.experiments.identity import run_id, weights_files
+from medseg.experiments.identity import AS_BEFORE, run_id, weights_files
 from medseg.experiments.runs import Run, all_runs
 
 #: Parameters that came later, with the values that mean what was done before there was a choice.
@@ -21,6 +21,7 @@ _ADDED = {
     "crf": False,
     "restart_epochs": 10,
     "restart_factor": 1,
+    **AS_BEFORE,
 }
 _PUBLISHED_STEPS = ["flip_left_right", "flip_up_down", "crop", "brightness", "rotate", "noise"]
 

@@ -69,6 +69,7 @@ def finish(
     metric: str,
     rule: str,
     peak_memory_mb: Mapping[str, float | None],
+    state: Mapping[str, Any] | None = None,
     **selection: Any,
 ) -> None:
     """Say in the record that the training ended well, and what came out of it.
@@ -78,6 +79,8 @@ def finish(
         metric: column of ``history`` by whose greatest validation value the checkpoint was chosen.
         rule: how it was chosen, for a person.
         peak_memory_mb: ``host`` and ``device``.
+        state: of the last checkpoint, see :meth:`medseg.experiments.history.History.state`: how many steps were
+            trained, and what ended it. Older ones do not say; the steps stay unknown then.
         selection: further facts about the choice.
 
     Raises:
@@ -93,13 +96,15 @@ def finish(
             "parameters_trainable": model.parameters_trainable,
         },
         batch={"batch_size": batch_size, "accumulate": accumulate, "halved": batch_size < parameters["batch_size"]},
-        selection={**_selection(history, parameters["max_epochs"], metric, rule), **selection},
+        selection={**_selection(history, parameters["max_epochs"], metric, rule, state or {}), **selection},
         durations={"train_seconds": round(float(history.loc[history["split"] == "train", "seconds"].sum()), 1)},
         peak_memory_mb=dict(peak_memory_mb),
     )
 
 
-def _selection(history: pd.DataFrame, max_epochs: int, metric: str, rule: str) -> dict[str, Any]:
+def _selection(
+    history: pd.DataFrame, max_epochs: int, metric: str, rule: str, state: Mapping[str, Any]
+) -> dict[str, Any]:
     validation = history[history["split"] == "validation"]
     if validation[metric].isna().all():
         raise MedsegError(
@@ -108,6 +113,7 @@ def _selection(history: pd.DataFrame, max_epochs: int, metric: str, rule: str) -
         )
     best = validation.loc[validation[metric].idxmax()]
     trained = int(history["epoch"].max())
+    ended_by = state.get("ended_by") or ("early stopping" if trained < max_epochs else "max_epochs")
     return {
         "rule": rule,
         "metric": f"validation {metric}",
@@ -115,5 +121,7 @@ def _selection(history: pd.DataFrame, max_epochs: int, metric: str, rule: str) -
         "best_epoch": int(best["epoch"]),
         "best_value": float(best[metric]),
         "epochs_trained": trained,
-        "stopped_early": trained < max_epochs,
+        **({"steps_trained": state["steps"]} if "steps" in state else {}),
+        "ended_by": ended_by,
+        "stopped_early": ended_by == "early stopping",
     }

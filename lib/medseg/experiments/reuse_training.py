@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from medseg import atomic
-from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION
+from medseg.experiments.identity import AS_BEFORE, NOT_PART_OF_THE_QUESTION
 from medseg.experiments.runs import Run, all_runs
 
 #: Parameters that no training depends on.
@@ -56,4 +56,4 @@ def take_over(run: Run, finished: Run) -> pd.DataFrame:
 
 def _training(parameters: Mapping[str, Any]) -> dict[str, Any]:
     left_out = INFERENCE_ONLY | NOT_PART_OF_THE_QUESTION
-    return {key: value for key, value in parameters.items() if key not in left_out}
+    return {key: value for key, value in {**AS_BEFORE, **parameters}.items() if key not in left_out}

@@ -12,6 +12,7 @@ import tensorflow as tf
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import outcome
+from medseg.experiments.budget import Budget
 from medseg.experiments.history import History, Row, ranked
 from medseg.experiments.runs import Run
 from medseg.keras import checkpoint
@@ -126,7 +127,7 @@ def _fit(
     )
     if state:
         checkpoint.restore(network, run.checkpoints / npz.LAST, steps.optimizer)
-    history = History(run, max_epochs, shown="binary_iou")
+    history = History(run, max_epochs, "binary_iou", Budget.of(parameters, training.steps))
     history.restore(state)
     try:
         _loop(run, history, steps, training, validation, parameters, accumulate)
@@ -143,7 +144,7 @@ def _loop(
     parameters: Mapping[str, Any],
     accumulate: int,
 ) -> None:
-    """Train epoch after epoch, with the history and the checkpoints in step, to the end or until patience is lost."""
+    """Train epoch after epoch, with the history and the checkpoints in step, to a limit or until patience is lost."""
     if not history.epoch:
         checkpoint.save_frozen(steps.network, run.checkpoints)
     history.begin()
@@ -163,7 +164,7 @@ def _loop(
             if row["epoch"] == epoch:
                 checkpoint.save_weights(steps.network, run.checkpoints / checkpoint.FILES[name])
         unimproved = epoch - max(row["epoch"] for row in best.values())
-        ended = epoch >= parameters["max_epochs"] or 0 < parameters["patience"] <= unimproved
+        ended = bool(history.ending()) or 0 < parameters["patience"] <= unimproved
         state = history.state(ended=ended)
         checkpoint.save_last(steps.network, steps.optimizer, state, run.checkpoints / npz.LAST)
         history.write()

@@ -33,7 +33,8 @@ _TILE = 192  # side of a validation picture, pixels
 
 
 class Bookkeeping(tf_keras.callbacks.Callback):
-    """Keeps ``history.csv``, ``best.h5`` and ``last.npz`` in step and shows one line of progress.
+    """Keeps ``history.csv``, ``best.h5`` and ``last.npz`` in step, shows one line of progress, and ends the training
+    with the epoch in which a limit is reached.
 
     After a kill training goes on from ``state``, see :func:`medseg.tf_shared.npz.read_state`: the rows and the place of
     the ``others`` (callbacks of ``_KEPT``). Put it behind them in the list of callbacks: it saves what they reach at
@@ -43,16 +44,14 @@ class Bookkeeping(tf_keras.callbacks.Callback):
     def __init__(
         self,
         run: Run,
+        history: History,
         seed: int,
-        max_epochs: int,
         others: list[tf_keras.callbacks.Callback],
         state: Mapping[str, Any] | None,
     ) -> None:
         super().__init__()
-        self._run, self._seed, self._max_epochs = run, seed, max_epochs
+        self._run, self._history, self._seed = run, history, seed
         self._others, self._state = others, state
-        self._history = History(run, max_epochs, shown="iou")
-        self._history.restore(state)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if self._state:
@@ -73,13 +72,14 @@ class Bookkeeping(tf_keras.callbacks.Callback):
         best = self._history.best("iou")
         if best and best["epoch"] == epoch + 1:
             save_best(self.model, self._run.checkpoints / "best.h5")
-        ended = self.model.stop_training or epoch + 1 >= self._max_epochs
+        if self._history.ending():
+            self.model.stop_training = True
         # Some are numbers of NumPy, which JSON cannot say.
         places = [
             {name: np.asarray(vars(callback)[name]).item() for name in _KEPT[type(callback).__name__]}
             for callback in self._others
         ]
-        state = {**self._history.state(ended=ended), "callbacks": places}
+        state = {**self._history.state(ended=self.model.stop_training), "callbacks": places}
         save_last(self.model, state, self._run.checkpoints / "last.npz")
         self._history.write()
 

@@ -13,6 +13,8 @@ import tf_keras
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import outcome
+from medseg.experiments.budget import Budget
+from medseg.experiments.history import History
 from medseg.experiments.runs import Run
 from medseg.keras_legacy.callbacks import Bookkeeping, ValidationPictures, restore
 from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
@@ -103,6 +105,8 @@ def _fit(
     adaptive = [tf_keras.callbacks.EarlyStopping("val_iou", mode="max", patience=parameters["patience"])]
     if parameters["schedule"] == "plateau":
         adaptive.append(tf_keras.callbacks.ReduceLROnPlateau("val_loss", **PLATEAU))
+    history = History(run, parameters["max_epochs"], "iou", Budget.of(parameters, len(training)))
+    history.restore(state)
     feed(
         parameters["feeding"],
         network,
@@ -111,7 +115,7 @@ def _fit(
         [
             *adaptive,
             ValidationPictures(run, dataset, model.preprocess, parameters["resolution"]),
-            Bookkeeping(run, parameters["seed"], parameters["max_epochs"], adaptive, state),
+            Bookkeeping(run, history, parameters["seed"], adaptive, state),
         ],
         first_epoch=state["epoch"] if state else 0,
         max_epochs=parameters["max_epochs"],

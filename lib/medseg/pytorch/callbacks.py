@@ -17,14 +17,13 @@ from medseg.pytorch.task import SegmentationTask
 
 
 class Bookkeeping(Checkpoint):
-    """Keeps a history in step with the checkpoints, in which it travels.
+    """Keeps a history in step with the checkpoints, in which it travels, and ends the training at a limit.
 
     It is a ``Checkpoint`` to Lightning because only those are called after the task has closed its epoch.
     """
 
-    def __init__(self, history: History, max_epochs: int) -> None:
-        self._history, self._max_epochs = history, max_epochs
-        self._ended = False
+    def __init__(self, history: History) -> None:
+        self._history, self._ended = history, False
 
     def state_dict(self) -> dict[str, Any]:
         return self._history.state(ended=self._ended)
@@ -38,16 +37,24 @@ class Bookkeeping(Checkpoint):
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._started = time.monotonic()
         self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
-        if trainer.current_epoch + 1 >= self._max_epochs:  # the last is validated whatever the interval
-            trainer.check_val_every_n_epoch = 1
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        spent = time.monotonic() - self._started
+        if trainer.is_last_batch and self._history.ending(trainer.current_epoch + 1, spent):
+            trainer.check_val_every_n_epoch = 1  # the last epoch is validated whatever the interval
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         epoch, results = trainer.current_epoch + 1, cast(SegmentationTask, pl_module).epoch_results
-        self._ended = trainer.should_stop or epoch >= self._max_epochs
         seconds = time.monotonic() - self._started
         for split in ("train", "validation"):
             if split in results:
                 self._history.add(epoch, split, results[split], self._learning_rate, seconds)
+        # Minutes that are over between the last batch and here leave no validation: one more epoch.
+        if "validation" in results and self._history.ending():
+            trainer.should_stop = True
+        self._ended = trainer.should_stop
         self._history.write()
 
 

@@ -23,7 +23,15 @@ _AT_LEAST_ONE = (
     "resolution", "batch_size", "accumulate", "max_epochs", "validation_interval", "patience", "restart_epochs",
     "restart_factor",
 )  # fmt: skip
-_NOT_NEGATIVE = ("fold", "weight_decay", "backbone_learning_rate", "auxiliary_weight", "workers")
+_NOT_NEGATIVE = (
+    "fold",
+    "weight_decay",
+    "backbone_learning_rate",
+    "auxiliary_weight",
+    "workers",
+    "max_steps",
+    "max_minutes",
+)
 
 
 def check(parameters: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import outcome
+from medseg.experiments.budget import Budget
 from medseg.experiments.history import History, ranked
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
@@ -87,6 +88,7 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
             metric="dice",
             rule=rule,
             peak_memory_mb=devices.peak_memory_mb(device),
+            state=_history_in(last),
             **({"kept": kept} if keep > 1 else {}),
         )
     return history
@@ -110,7 +112,7 @@ def _fit(
         task = task.to(memory_format=torch.channels_last)
     if parameters["compile"]:
         task.network.compile()
-    history = History(run, parameters["max_epochs"], shown="dice")
+    history = History(run, parameters["max_epochs"], "dice", Budget.of(parameters, len(training)))
     trainer = lightning.Trainer(
         accelerator={"cuda": "gpu"}.get(device.kind, device.kind),
         devices=1,
@@ -123,7 +125,7 @@ def _fit(
             EarlyStopping(
                 "validation_dice", mode="max", patience=parameters["patience"], check_on_train_epoch_end=False
             ),
-            Bookkeeping(history, parameters["max_epochs"]),
+            Bookkeeping(history),
             Checkpoints(run, history, keep),
         ],
         plugins=[AtomicCheckpointIO()],

@@ -8,7 +8,7 @@ from typing import Any
 
 from medseg import registry
 from medseg.errors import MedsegError
-from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION, readable_weights
+from medseg.experiments.identity import AS_BEFORE, NOT_PART_OF_THE_QUESTION, readable_weights
 from medseg.experiments.runs import Run
 from medseg.reporting import cross_validation
 from medseg.reporting.configuration import Configuration, shared_cases
@@ -112,6 +112,7 @@ def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
         lacking = tuple(pair for pair in wanted if pair not in pairs)
         configurations.append(Configuration(name, details, number, tuple(members), own, lacking))
     constant = {key: stated[key][0] for key in keys if key not in varying and key != "stage"}
+    constant = {key: value for key, value in constant.items() if key not in AS_BEFORE or value != AS_BEFORE[key]}
     return Comparison(tuple(configurations), constant, tuple(left_out))
 
 
@@ -159,7 +160,7 @@ def _question(record: Mapping[str, Any], apart: Sequence[str]) -> dict[str, Any]
     parameters = record.get("parameters", {})
     asked = {k: v for k, v in parameters.items() if k not in apart and k not in NOT_PART_OF_THE_QUESTION}
     weights = {name: text for name, text in readable_weights(record).items() if name in asked}
-    return {**asked, **weights, "stage": _notebook(record)}
+    return {**AS_BEFORE, **asked, **weights, "stage": _notebook(record)}
 
 
 def _notebook(record: Mapping[str, Any]) -> Any:

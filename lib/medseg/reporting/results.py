@@ -1,5 +1,6 @@
 """The comparison table: one row per configuration, test sets as columns, published figures beside ours."""
 
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,7 @@ METRICS = {name: named(name).title for name in ("dice", "iou")}
 
 
 def table(comparison: Comparison, published: str | Path | None = None, *, digits: int = 3) -> Fragment:
-    """Mean Dice and IoU of every configuration on every test set, with size, epochs and training time.
+    """Mean Dice and IoU of every configuration on every test set, with size, epochs, steps and training time.
 
     The best value of a column is bold; configurations that cannot be told apart from the best are marked. A
     configuration with several seeds or folds shows the standard deviation over them under its mean.
@@ -34,7 +35,7 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
     further = [column for column in figures.columns if column not in published_figures.COLUMNS]
     shown = [(name, metric) for name in test_sets for metric in METRICS]
     columns = words("Configuration") + [Column(METRICS[metric], name) for name, metric in shown]
-    columns += numeric("Parameters, M", "Epochs", "Training")
+    columns += numeric("Parameters, M", "Epochs", "Steps", "Training")
     summaries = [summarise(cases).assign(configuration=c.label) for c in comparison.configurations for cases in c.cases]
     by_row = pd.concat(summaries, ignore_index=True).groupby(["configuration", "test_set"], sort=False)
     mean = by_row[[f"mean_{metric}" for metric in METRICS]].mean()
@@ -57,7 +58,7 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
             number(value[0], digits) if (value := published_figures.values(own, *key)) else Cell("") for key in shown
         ]
         epochs = own["epochs"].dropna()
-        cost = [Cell(""), number(epochs.max(), 0) if len(epochs) else Cell(""), Cell("")]
+        cost = [Cell(""), number(epochs.max(), 0) if len(epochs) else Cell(""), Cell(""), Cell("")]
         stated = [(key, value) for key, value in zip(further, others, strict=True) if value]
         details = ", ".join(f"{value} px" if key == "resolution" else value for key, value in stated)
         network = Cell(f"{model} {backbone}".strip(), note=f"{details}\npublished, not run here".strip())
@@ -111,6 +112,9 @@ def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
     same = ", ".join(f"{key.replace('_', ' ')} {readable(value)}" for key, value in comparison.constant.items())
     notes.append(f"Same for all runs: {same}.")
     notes.append(f"Training time on: {measure_table.distinct(comparison.records, 'device', 'name')}.")
+    ended = Counter(record.get("selection", {}).get("ended_by") for record in comparison.records)
+    known = [f"{reason.replace('_', ' ')} ({runs})" for reason, runs in ended.most_common() if reason]
+    notes += [f"What ended the training, and of how many runs: {', '.join(known)}."] if known else []
     if len(figures):
         notes.append(f"Published figures: {'; '.join(dict.fromkeys(figures['source']))}.")
         if measure_table.is_sample(comparison):
@@ -140,16 +144,21 @@ def _marks(comparison: Comparison, mean: pd.DataFrame) -> dict[tuple[str, str, s
 def _cost(configuration: Configuration) -> list[Cell]:
     records = configuration.records
     size = records[0].get("model", {}).get("parameters_total")
-    epochs = sorted({r.get("selection", {}).get("epochs_trained") for r in records} - {None})
     seconds = [r.get("durations", {}).get("train_seconds") for r in records]
     seconds = [s for s in seconds if s is not None]
-    span = "\u2013".join(dict.fromkeys(str(e) for e in (epochs[0], epochs[-1]))) if epochs else ""
     mean = sum(seconds) / len(seconds) if seconds else None
     return [
         Cell("") if size is None else number(size / 1e6, 1),
-        Cell(span, epochs[0] if epochs else None),
+        *(_span([r.get("selection", {}).get(key) for r in records]) for key in ("epochs_trained", "steps_trained")),
         Cell("" if mean is None else duration(mean), mean),
     ]
+
+
+def _span(found: list[int | None]) -> Cell:
+    """The lowest and the highest of several numbers, those that are not known left out."""
+    known = [value for value in found if value is not None]
+    ends = dict.fromkeys((min(known), max(known))) if known else {}
+    return Cell("\u2013".join(map(str, ends)), min(ends, default=None))
 
 
 def duration(seconds: float) -> str:

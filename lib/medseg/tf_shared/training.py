@@ -23,8 +23,8 @@ def check(parameters: Mapping[str, Any], least: Mapping[str, float]) -> None:
     Raises:
         MedsegError: what cannot work, and what would.
     """
-    for name, lowest in least.items():
-        if parameters[name] < lowest:
+    for name, lowest in {**least, "max_steps": 0, "max_minutes": 0}.items():
+        if parameters.get(name, lowest) < lowest:
             raise MedsegError(f"{name} is {parameters[name]:g}, expected {lowest} or more.")
     if parameters["learning_rate"] <= 0:
         raise MedsegError(f"learning_rate is {parameters['learning_rate']:g}, expected more than 0.")
@@ -80,6 +80,7 @@ def train(
             metric=metric,
             rule=rule,
             peak_memory_mb=devices.peak_memory_mb(device),
+            state=state,
             **selection(state["rows"]),
         )
     return run.history()
