@@ -21,7 +21,6 @@ from medseg.datasets.texts import file_bytes
 from medseg.errors import MedsegError
 
 MAX_SIDE = 32_767  # pixels; more is no picture
-_IGNORED = ("attribute", "tag")
 _COUNT = re.compile(r"[0-9]{1,9}")
 
 
@@ -135,7 +134,7 @@ def _image(element: Element) -> AnnotatedImage:
     except ValueError as error:
         return AnnotatedImage(name, 0, 0, problem=str(error))
     for shape in element:
-        if shape.tag not in _IGNORED:
+        if shape.tag not in ("attribute", "tag"):
             try:
                 image.shapes.append(_shape(shape.tag, shape.attrib, image))
             except ValueError as error:

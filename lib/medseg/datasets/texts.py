@@ -62,8 +62,8 @@ def file_bytes(path: Path, what: str = "", expected: str = "") -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        called = what or project.display(path)
-        raise MedsegError(f"{called} cannot be read: {error.strerror or error}{expected}.") from error
+        what = what or project.display(path)
+        raise MedsegError(f"{what} cannot be read: {error.strerror or error}{expected}.") from error
 
 
 def read_list(path: Path, columns: Sequence[str], what: str) -> list[tuple[int, dict[str, str]]]:
@@ -97,8 +97,7 @@ def parse_list(
     if not lines:
         raise MedsegError(f"{what} has the columns (none), it is empty; {wanted}.")
     headings = [(aliases or {}).get(name.casefold(), name.casefold()) for name in lines[0][1]]
-    missing = [name for name in columns if name not in headings]
-    if missing:
+    if missing := [name for name in columns if name not in headings]:
         without = f", without {missing[0]}" if len(missing) < len(columns) else ""
         raise MedsegError(f"{what} has the columns {', '.join(lines[0][1])[:200] or '(none)'}{without}; {wanted}.")
     empty = dict.fromkeys((*columns, *optional), "")

@@ -29,13 +29,8 @@ def refine(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
     Only the box around the pixels above :data:`FAINT`, widened by :data:`MARGIN`, is worked on, to save time and
     memory; the rest stays as it is. This is an approximation: the kernels reach a little beyond the margin.
 
-    Args:
-        picture: (H, W) or (H, W, 3), uint8.
-        probability: (H, W), floating, in [0, 1].
-
-    Raises:
-        MedsegError: ``pydensecrf2`` is not installed.
-        ValueError: shapes or dtypes are not as expected.
+    The picture is (H, W) or (H, W, 3), uint8, the probability (H, W), floating, in [0, 1]; ValueError where they are
+    not. Raises MedsegError: ``pydensecrf2`` is not installed.
     """
     if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)):
         raise ValueError(f"expected a picture (H, W) or (H, W, 3) of uint8, got {picture.shape} of {picture.dtype}")

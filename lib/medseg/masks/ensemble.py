@@ -44,6 +44,9 @@ def combine(
 ) -> None:
     """Combine submissions into one, whose rows stand in the order of the first.
 
+    Raises MedsegError: an unknown rule, weights that are missing, superfluous, no numbers or all 0 for a class, a file
+    that lacks a mask which another holds, or a malformed row; the message names file, mask or line.
+
     Args:
         paths: submissions (see :mod:`medseg.masks.submission`) with the same pictures and classes, in any order.
         out: submission to write.
@@ -52,10 +55,6 @@ def combine(
             class by name, such as its validation Dice; not negative.
         shape: (H, W) of the masks, which every run has to fit into.
         threshold: for ``mean``, in [0, 1).
-
-    Raises:
-        MedsegError: an unknown rule, weights that are missing, superfluous, no numbers or all 0 for a class, a file
-            that lacks a mask which another holds, or a malformed row; the message names file, mask or line.
     """
     _check(len(paths), rule, weights, threshold)
 

@@ -95,8 +95,7 @@ class Submission(AbstractContextManager["Submission"]):
 def check_same_masks(submissions: Sequence[Submission]) -> None:
     """Raise a :class:`MedsegError` that names a file and the masks it lacks where files hold different ones."""
     for one, other in itertools.permutations(submissions, 2):
-        absent = [f"{names[1]} of {names[0]}" for names in other.places if names not in one.places]
-        if absent:
+        if absent := [f"{names[1]} of {names[0]}" for names in other.places if names not in one.places]:
             raise MedsegError(
                 f"{project.display(one.path)} has no row for {listed(absent)}; {project.display(other.path)} has. "
                 "Expected the same pictures and classes in every submission, with an empty code for an empty "

@@ -28,11 +28,8 @@ class Classification(NamedTuple):
 
 def classify(true: Sequence[int], predicted: Sequence[int], classes: int) -> Classification:
     """Compare classes 0 to ``classes - 1`` of the same images (macro averages: Sokolova and Lapalme 2009, Inf. Process.
-    Manag. 45:427, table 3).
-
-    Raises:
-        MedsegError: there is no image.
-        ValueError: a different number of entries, or a class out of range.
+    Manag. 45:427, table 3). Raises MedsegError: there is no image. ValueError: a different number of entries, or a
+    class out of range.
     """
     if len(true) == 0:
         raise MedsegError("There is no image to classify. Check that the split has cases.")

@@ -90,8 +90,7 @@ def with_overlap(cases: pd.DataFrame) -> pd.DataFrame:
 
     Raises MedsegError: a column of counts is missing, or a count is missing in a row.
     """
-    absent = [column for column in COUNTS if column not in cases.columns]
-    if absent:
+    if absent := [column for column in COUNTS if column not in cases.columns]:
         raise MedsegError(
             f"The table of cases lacks the column(s) {', '.join(absent)}; it has {', '.join(map(str, cases.columns))}. "
             "Score the run again with 3_evaluate."
@@ -157,8 +156,7 @@ def check_complete(cases: pd.DataFrame, expected_ids: Iterable[str]) -> None:
     doubled = [f"{case} ({name})" for case, name in dict.fromkeys(scored[scored.duplicated()])]
     unexpected = sorted(ids - set(expected))
     problems = (("not scored", absent + partial), ("scored more than once", doubled), ("not expected", unexpected))
-    found = [f"{what}: {listed(names)}" for what, names in problems if names]
-    if found:
+    if found := [f"{what}: {listed(names)}" for what, names in problems if names]:
         raise MedsegError(
             f"The table of cases is not complete ({len(expected)} cases expected); {'; '.join(found)}. "
             "Score the run again with 3_evaluate."

@@ -185,7 +185,6 @@ class ShiftScaleRotate(AffineTransform):
 TRANSFORMS: tuple[type[AffineTransform], ...] = (
     HorizontalFlip, VerticalFlip, Transpose, RandomRotate90, D4, Rotate, SafeRotate, Affine, ShiftScaleRotate,
 )  # fmt: skip
-"""The transforms of this module."""
 
 
 def rows_of(first: tuple, second: tuple) -> np.ndarray:

@@ -86,7 +86,6 @@ class RandomCrop(CenterCrop):
 
 
 TRANSFORMS: tuple[type[AffineTransform], ...] = (RandomScale, RandomResizedCrop, RandomCrop, CenterCrop)
-"""The transforms of this module."""
 
 
 def _crop(corner: Frame, size: Frame, target: Frame) -> tuple[np.ndarray, Frame]:

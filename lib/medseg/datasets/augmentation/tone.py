@@ -145,4 +145,3 @@ class MedianBlur(Blur):
 TRANSFORMS: tuple[type[ToneTransform], ...] = (
     RandomBrightnessContrast, RandomGamma, InvertImg, GaussNoise, CLAHE, Equalize, GaussianBlur, Blur, MedianBlur,
 )  # fmt: skip
-"""The transforms of this module."""

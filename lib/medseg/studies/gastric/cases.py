@@ -17,7 +17,7 @@ from medseg.studies.gastric import labels, outputs
 from medseg.studies.gastric import overlay as overlays
 from medseg.studies.gastric.corrections import Correction
 from medseg.studies.gastric.layout import Case
-from medseg.studies.gastric.outputs import Made, Recipe
+from medseg.studies.gastric.outputs import Recipe
 from medseg.studies.gastric.overlay import Overlay
 
 _LOOKED_AT = 12  # frames of one size that are looked at to find the endoscope's window
@@ -83,14 +83,10 @@ class Job:
         if isinstance(result, tuple):
             self.draft.reject(*result)
             return
-        made: Made = result["made"]
-        lesion = result["lesion"]
-        corrected = case.case_id in self.corrected
+        made, lesion, corrected = result["made"], result["lesion"], case.case_id in self.corrected
         common = {"case_id": case.case_id, "image": made.places["image"], "label": made.places["label"]}
-        sources = {
-            "source_image": self.relative(case.image),
-            "source_label": "" if corrected else self.relative(case.label),
-        }
+        source_label = "" if corrected else self.relative(case.label)
+        sources = {"source_image": self.relative(case.image), "source_label": source_label}
         self.draft.rows.append(
             common | {"group": case.patient, "split": "train", "fold": -1, "test_set": ""} | made.facts | sources
         )

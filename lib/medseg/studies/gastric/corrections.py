@@ -37,8 +37,7 @@ class Correction:
                 f"{size[0]} x {size[1]}"
             )
         labels = sorted({label.strip().casefold() for label, _ in image.shapes})
-        unknown = [label for label in labels if label not in CLASSES]
-        if unknown:
+        if unknown := [label for label in labels if label not in CLASSES]:
             raise BadFile(f"{self.file}: the label {unknown[0][:40]!r}, expected one of {', '.join(CLASSES)}")
         if len(labels) > 1:
             raise BadFile(f"{self.file}: shapes of {' and '.join(labels)}; a picture has one phase")

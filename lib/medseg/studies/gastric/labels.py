@@ -26,13 +26,10 @@ COLOURS = {phase: tuple(colour) for phase, colour in zip(PHASES, outlines.class_
 
 @dataclass(frozen=True)
 class Lesion:
-    """What a picture shows.
+    """What a picture shows: its phase, 1 to 4, or 0 for a picture without a lesion.
 
-    Attributes:
-        phase: 1 to 4, or 0 for a picture without a lesion.
-        shapes: polygons, float64 (N, 2) of x and y in pixels, and pixel masks; their union is the lesion. Empty for
-            phase 0 only.
-        encoding: of the label file; empty where the shapes come from elsewhere.
+    ``shapes`` are polygons, float64 (N, 2) of x and y in pixels, and pixel masks; their union is the lesion. Empty for
+    phase 0 only. ``encoding`` is that of the label file; empty where the shapes come from elsewhere.
     """
 
     phase: int

@@ -19,11 +19,9 @@ _LEAST, _MOST = 0.15, 0.995  # shares of the frame that an endoscope's picture m
 
 @dataclass(frozen=True)
 class Overlay:
-    """What to blank, and how far to move the picture to the left afterwards.
+    """What to blank, and by how many pixels to move the picture to the left afterwards, black at its right edge.
 
-    Attributes:
-        keep: uint8 (H, W), 255 where the picture stays and 0 where it is blanked; None: nothing is blanked.
-        shift: pixels; the right edge is filled with black.
+    ``keep`` is uint8 (H, W), 255 where the picture stays and 0 where it is blanked; None: nothing is blanked.
     """
 
     keep: np.ndarray | None = None
@@ -42,12 +40,9 @@ class Overlay:
         return pixels
 
     @property
-    def kept(self) -> tuple[int, int, int, int] | None:
+    def kept(self) -> list[int] | None:
         """Left, top, width and height of the box of what stays, before the shift; None for all."""
-        if self.keep is None:
-            return None
-        left, top, width, height = cv2.boundingRect(self.keep)
-        return left, top, width, height
+        return None if self.keep is None else list(cv2.boundingRect(self.keep))
 
     def _shifted(self, pixels: np.ndarray) -> np.ndarray:
         if not self.shift:

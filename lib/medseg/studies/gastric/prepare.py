@@ -127,8 +127,7 @@ def prepare(
 
 
 def _recipe(crop: Sequence[int], size: Sequence[int], outputs: Sequence[str]) -> Recipe:
-    unknown = [name for name in outputs if name not in OUTPUTS]
-    if unknown:
+    if unknown := [name for name in outputs if name not in OUTPUTS]:
         raise MedsegError(f"There is no output {unknown[0]!r}; there are {', '.join(OUTPUTS)}.")
     if crop and (len(crop) != 4 or min(crop[:2]) < 0 or min(crop[2:]) < 1):
         raise MedsegError(f"The crop is {list(crop)}; expected left, top, width and height in pixels, or nothing.")
@@ -190,8 +189,7 @@ def _write_tables(job: Job) -> None:
 
 def _described_overlays(job: Job) -> dict[str, dict[str, Any]]:
     """For each size of picture, how many there are and the box of what was kept (left, top, width, height)."""
-    found = {}
-    for size in sorted(job.sizes):
-        kept = job.overlay_on(size).kept
-        found[f"{size[0]}x{size[1]}"] = {"pictures": job.sizes[size], "kept": list(kept) if kept else None}
-    return found
+    return {
+        f"{size[0]}x{size[1]}": {"pictures": job.sizes[size], "kept": job.overlay_on(size).kept}
+        for size in sorted(job.sizes)
+    }

@@ -69,8 +69,7 @@ def find(folders: Sequence[Path]) -> Path | None:
     for folder in folders:
         named = [entry for entry in entries(folder) if plain_name(entry.stem) == "metadata" and entry.is_file()]
         for suffix in (".xlsx", ".csv", ".xls"):
-            found = [entry for entry in named if entry.suffix.casefold() == suffix]
-            if found:
+            if found := [entry for entry in named if entry.suffix.casefold() == suffix]:
                 return found[0]
     return None
 

@@ -72,7 +72,9 @@ def prepare(
     folders = roots(source)
     cases, problems = discover(folders)
     listed = bone_corrections.read(project.resolve(corrections)) if corrections else []
-    job = _Job(source, _patients(metadata, source, folders), Corrections(listed, cases), crop, crop_margin)
+    table = project.resolve(metadata) if metadata else patient_table.find(list(dict.fromkeys([source, *folders])))
+    patients = patient_table.read(table) if table else PatientTable()
+    job = _Job(source, patients, Corrections(listed, cases), crop, crop_margin)
     with index.writing(
         out,
         study="handbone",
@@ -185,11 +187,6 @@ def _check(crop: str, crop_margin: float) -> None:
         )
     if not 0 <= crop_margin < float("inf"):
         raise MedsegError(f"The margin of the crop is {crop_margin}; expected a multiple of the bone's size, from 0.")
-
-
-def _patients(metadata: str | Path, source: Path, folders: list[Path]) -> PatientTable:
-    path = project.resolve(metadata) if metadata else patient_table.find(list(dict.fromkeys([source, *folders])))
-    return patient_table.read(path) if path else PatientTable()
 
 
 def _described(table: PatientTable, rows: list[dict[str, Any]]) -> Mapping[str, Any]:
