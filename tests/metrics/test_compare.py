@@ -3,9 +3,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from medseg.errors import MedsegError
-from medseg.metrics.compare import compare_runs, holm, paired_bootstrap, signed_rank_p
+from medseg.metrics import compare
+from medseg.metrics.compare import BETTER, EQUIVALENT, UNSETTLED, WORSE, all_pairs, holm
 
 
 def run_cases(scores, *, test_set="A", groups=None, truth=50):
@@ -20,78 +22,17 @@ def run_cases(scores, *, test_set="A", groups=None, truth=50):
     return pd.DataFrame(table)
 
 
+def compare_runs(runs, **options):
+    """The library's, for runs that are each one training."""
+    return compare.compare_runs({name: [cases] for name, cases in runs.items()}, **options)
+
+
 def row_of(table, run, test_set="A"):
     (row,) = table[(table["run"] == run) & (table["test_set"] == test_set)].to_dict("records")
     return row
 
 
-# paired_bootstrap
-
-
-def test_bootstrap_of_single_cases_is_that_of_scipy():
-    from scipy import stats
-
-    differences = np.random.default_rng(3).normal(0.02, 0.1, 60)
-    mean, low, high = paired_bootstrap(differences, range(60), samples=20000)
-    theirs = stats.bootstrap((differences,), np.mean, n_resamples=20000, method="percentile", rng=0)
-    assert mean == pytest.approx(differences.mean())
-    assert (low, high) == pytest.approx(tuple(theirs.confidence_interval), abs=1e-3)
-
-
-def test_bootstrap_draws_whole_groups_by_hand():
-    # Two groups, so that a sample is (a, a), (a, b), (b, a) or (b, b): means 1, 1/4 of weight 4 cases, 0.
-    differences, groups = [1, 0, 0, 0], ["a", "b", "b", "b"]
-    mean, low, high = paired_bootstrap(differences, groups, confidence=0.95)
-    assert (mean, low, high) == (0.25, 0, 1)
-    # The median of the means is that of the mixed samples.
-    assert paired_bootstrap(differences, groups, confidence=1e-9)[1] == 0.25
-
-
-def test_repeating_the_cases_of_each_group_brings_no_certainty():
-    values = np.random.default_rng(0).normal(0, 1, 12)
-    once = paired_bootstrap(values, range(12))
-    often = paired_bootstrap(np.repeat(values, 50), np.repeat(range(12), 50))
-    as_if_independent = paired_bootstrap(np.repeat(values, 50), range(600))
-    assert often == pytest.approx(once)
-    assert as_if_independent[2] - as_if_independent[1] < 0.3 * (once[2] - once[1])
-
-
-def test_bootstrap_repeats_for_a_seed_and_follows_the_confidence():
-    values, groups = np.random.default_rng(1).normal(size=40), np.arange(40) // 2
-    assert paired_bootstrap(values, groups, seed=5) == paired_bootstrap(values, groups, seed=5)
-    assert paired_bootstrap(values, groups, seed=5) != paired_bootstrap(values, groups, seed=6)
-    _, low, high = paired_bootstrap(values, groups)
-    _, low_50, high_50 = paired_bootstrap(values, groups, confidence=0.5)
-    assert low < low_50 < high_50 < high
-
-
-def test_bootstrap_of_one_group_and_of_nothing():
-    mean, low, high = paired_bootstrap([0.1, 0.3], ["a", "a"])
-    assert mean == pytest.approx(0.2)
-    assert math.isnan(low)
-    assert math.isnan(high)
-    assert np.isnan(paired_bootstrap([], [])).all()
-
-
-# signed_rank_p and holm
-
-
-def test_signed_ranks_by_hand():
-    # Ranks 1..6, all positive but rank 1: sums of negative ranks <= 1 arise in 2 of 64 ways, both sides 4 of 64.
-    assert signed_rank_p([-1, 2, 3, 4, 5, 6]) == pytest.approx(4 / 64)
-    assert signed_rank_p([1, 2, 3, 4, 5]) == pytest.approx(2 / 32)
-
-
-def test_zeros_are_dropped_and_ties_counted_exactly():
-    assert signed_rank_p([0, 0, 1, 2, 3, 4, 5]) == signed_rank_p([1, 2, 3, 4, 5])
-    assert signed_rank_p([0.1] * 6) == pytest.approx(2 / 64)
-    # Equal but for rounding: at most one of five signs is negative in 6 of 32 ways.
-    assert signed_rank_p([0.3 - 0.2, 0.5 - 0.4, 0.7 - 0.6, 0.9 - 0.8, -0.1]) == pytest.approx(12 / 32)
-
-
-@pytest.mark.parametrize("differences", [[], [0.0], [0.0] * 30, [1e-17, -1e-17]])
-def test_no_difference_gives_p_of_one(differences):
-    assert signed_rank_p(differences) == 1
+# holm
 
 
 def test_holm_by_hand():
@@ -99,92 +40,130 @@ def test_holm_by_hand():
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(holm([0.6, 0.7]), [1, 1])
     np.testing.assert_allclose(holm([0.01, 0.002], comparisons=10), [0.09, 0.02])
+    np.testing.assert_allclose(holm([0.01, np.nan, 0.02]), [0.03, np.nan, 0.04])
     assert holm([]).size == 0
 
 
 # compare_runs
 
 
-def test_a_clear_and_an_unclear_difference():
-    rng = np.random.default_rng(0)
-    best = rng.uniform(0.6, 0.9, 30)
-    close = best - 0.01 + np.resize([0.1, -0.1], 30)
-    poor = best - 0.3 + rng.normal(0, 0.05, 30)
-    table = compare_runs({"poor": run_cases(poor), "best": run_cases(best), "close": run_cases(close)})
-    assert table["run"].tolist() == ["poor", "close"]
+RNG = np.random.default_rng(0)
+BEST = RNG.uniform(0.6, 0.9, 30)
+NOISE = RNG.normal(0, 0.05, 30)
+NOISE -= NOISE.mean()
+
+
+def test_better_worse_equivalent_and_not_settled():
+    runs = {
+        "poor": run_cases(BEST - 0.3 + NOISE),
+        "best": run_cases(BEST),
+        "twin": run_cases(BEST - 0.001 + NOISE / 25),
+        "close": run_cases(BEST - 0.01 + NOISE),
+    }
+    table = compare_runs(runs, margin=0.01)
+    assert table["run"].tolist() == ["poor", "twin", "close"]
     assert set(table["reference"]) == {"best"}
     row = row_of(table, "poor")
-    assert row["difference"] == pytest.approx((poor - best).mean())
+    assert row["difference"] == pytest.approx((NOISE - 0.3).mean())
     assert row["low"] < row["difference"] < row["high"] < 0
-    assert row["distinguishable"] is True
-    assert row["note"] == ""
-    assert (row["n"], row["n_groups"]) == (30, 30)
-    assert row_of(table, "close")["distinguishable"] is False
+    assert (row["verdict"], row["note"], row["n"], row["n_groups"], row["trainings"]) == (WORSE, "", 30, 30, 1)
+    assert row_of(table, "twin")["verdict"] == EQUIVALENT
+    assert row_of(table, "close")["verdict"] == UNSETTLED
+    # Without a margin nothing is equivalent; against a reference named beforehand a run may be better.
+    assert row_of(compare_runs(runs), "twin")["verdict"] != EQUIVALENT
+    assert row_of(compare_runs(runs, reference="poor"), "best")["verdict"] == BETTER
 
 
 def test_each_test_set_has_its_own_best_and_pairs_do_not_depend_on_the_order_of_rows():
     scores = np.linspace(0.3, 0.8, 10)
     here, there = run_cases(scores), run_cases(scores, test_set="B")
-    first = pd.concat([here.assign(dice=scores + 0.1), there])
+    first = pd.concat([here.assign(dice=scores + 0.1 + NOISE[:10]), there])
     second = pd.concat([here, there.assign(dice=scores + 0.05)]).sample(frac=1, random_state=1)
     table = compare_runs({"first": first, "second": second})
-    assert row_of(table, "second", "A")["difference"] == pytest.approx(-0.1)
+    assert row_of(table, "second", "A")["difference"] == pytest.approx(-0.1 - NOISE[:10].mean())
     assert row_of(table, "first", "B")["difference"] == pytest.approx(-0.05)
-    # A difference that never varies: an interval of no width, and the p of the ten signs.
+    # A difference that never varies is no sample of anything.
     row = row_of(table, "first", "B")
-    assert (row["low"], row["high"], row["p"]) == pytest.approx((-0.05, -0.05, 2 / 2**10))
-    assert row["distinguishable"] is True
+    assert (row["low"], row["high"]) == pytest.approx((-0.05, -0.05))
+    assert (row["verdict"], row["note"]) == (UNSETTLED, "10 of 10 groups have the same value")
 
 
 def test_the_family_is_all_pairs_where_the_best_was_picked_and_the_rows_where_it_was_named():
-    scores = np.linspace(0.3, 0.8, 8)
-    runs = {name: run_cases(scores + shift) for name, shift in zip("abcd", (0, 0.01, 0.02, 0.03), strict=True)}
-    raw = 2 / 2**8
-    assert sorted(compare_runs(runs)["p_holm"]) == pytest.approx([6 * raw] * 3)
+    runs = {name: run_cases(BEST[:12] + np.roll(NOISE, k)[:12]) for k, name in enumerate("abcd")}
+    pairs = all_pairs({name: [cases] for name, cases in runs.items()})
+    assert pairs[["run", "reference"]].agg("".join, axis=1).tolist() == ["ab", "ac", "ad", "bc", "bd", "cd"]
+    np.testing.assert_allclose(pairs["p_holm"], holm(pairs["p"]))
+    for row in compare_runs(runs).itertuples():
+        same = pairs[(pairs[["run", "reference"]].isin([row.run, row.reference])).all(axis=1)].iloc[0]
+        assert (row.p, row.p_holm) == pytest.approx((same["p"], same["p_holm"]))
     table = compare_runs(runs, reference="b")
     assert table["run"].tolist() == ["a", "c", "d"]
-    assert sorted(table["p_holm"]) == pytest.approx([3 * raw] * 3)
-    assert np.sign(table["difference"]).tolist() == [-1, 1, 1]
+    np.testing.assert_allclose(table["p_holm"], holm(table["p"]))
+
+
+def test_of_very_many_runs_each_is_compared_with_the_best_alone(monkeypatch):
+    runs = {name: run_cases(BEST + np.roll(NOISE, k)) for k, name in enumerate("abcd")}
+    every = compare_runs(runs)
+    monkeypatch.setattr(compare, "_MOST_RUNS", 3)
+    few = compare_runs(runs)
+    np.testing.assert_allclose(few["p"], every["p"])
+    np.testing.assert_allclose(few["p_holm"], holm(few["p"], 6))
+    assert (few["p_holm"] >= every["p_holm"] - 1e-12).all()
 
 
 def test_both_the_interval_and_the_corrected_p_must_agree():
-    # Interval excludes 0 and the raw p is below .05, but not after correction for 3 pairs of runs.
-    scores = np.linspace(0.3, 0.8, 6)
-    table = compare_runs({name: run_cases(scores + shift) for name, shift in (("a", 0), ("b", 0.01), ("c", 0.1))})
-    assert (table["high"] < 0).all()
-    assert (table["p"] < 0.05).all()
-    assert (table["p_holm"] > 0.05).all()
-    assert not table["distinguishable"].any()
+    scores, noise = BEST[:12] * 0.8, NOISE[:12]
+    runs = {
+        "a": run_cases(scores),
+        "b": run_cases(scores + 0.04 + 1.5 * noise),
+        "c": run_cases(scores + 0.05 - 1.5 * noise),
+    }
+    row = row_of(compare_runs(runs), "a")
+    assert row["high"] < 0
+    assert row["p"] < 0.05 < row["p_holm"]
+    assert row["verdict"] == UNSETTLED
 
 
 def test_many_frames_of_few_sequences_are_no_proof():
-    rng = np.random.default_rng(0)
     groups = np.repeat(["s1", "s2", "s3"], 100)
-    scores = rng.uniform(0.4, 0.8, 300)
-    table = compare_runs(
-        {"a": run_cases(scores, groups=groups), "b": run_cases(scores + rng.uniform(0.05, 0.15, 300), groups=groups)}
-    )
-    row = row_of(table, "a")
-    assert (row["n"], row["n_groups"]) == (300, 3)
-    assert row["p"] == pytest.approx(2 / 8)
-    assert row["distinguishable"] is False
-    assert "only 3 group(s)" in row["note"]
+    scores = RNG.uniform(0.4, 0.8, 300)
+    better = run_cases(scores + RNG.uniform(0.05, 0.15, 300), groups=groups)
+    row = row_of(compare_runs({"a": run_cases(scores, groups=groups), "b": better}), "a")
+    assert (row["n"], row["n_groups"], row["note"], row["verdict"]) == (300, 3, "only 3 groups", UNSETTLED)
+    assert np.isnan([row["low"], row["high"], row["p"], row["p_holm"], row["detectable"]]).all()
 
 
-def test_one_group_has_no_interval():
-    table = compare_runs({"a": run_cases([0.1, 0.2], groups="s"), "b": run_cases([0.5, 0.6], groups="s")})
-    row = row_of(table, "a")
-    assert row["difference"] == pytest.approx(-0.4)
-    assert math.isnan(row["low"])
-    assert row["p"] == 1
-    assert row["distinguishable"] is False
-    assert "only 1 group(s)" in row["note"]
-
-
-def test_equal_runs_are_not_distinguishable():
-    row = row_of(compare_runs({"a": run_cases([0.5] * 9), "b": run_cases([0.5] * 9)}), "b")
+def test_equal_runs_are_equivalent():
+    row = row_of(compare_runs({"a": run_cases([0.5] * 9), "b": run_cases([0.5] * 9)}, margin=0.01), "b")
     assert (row["difference"], row["low"], row["high"], row["p"], row["p_holm"]) == (0, 0, 0, 1, 1)
-    assert row["distinguishable"] is False
+    assert row["verdict"] == EQUIVALENT
+
+
+def test_from_three_trainings_on_their_noise_is_part_of_interval_and_p():
+    def runs(seeds):
+        shifts = {"a": [0.05, 0.03, 0.07][:seeds], "b": [0.0, 0.02, -0.02][:seeds]}
+        return {
+            name: [run_cases(BEST + s + NOISE / (9 if name == "a" else 7)) for s in own] for name, own in shifts.items()
+        }
+
+    two, three = (compare.compare_runs(runs(seeds)).iloc[0] for seeds in (2, 3))
+    assert two["trainings"] == 2
+    assert (three["trainings"], three["difference"]) == (3, pytest.approx(-0.05, abs=0.01))
+    assert three["high"] - three["low"] > 5 * (two["high"] - two["low"])
+    assert three["p"] > two["p"]
+    # By hand: a variance of .02^2 / 3 on either side, 4 degrees of freedom.
+    reach = stats.t.isf(0.02, 4) * math.sqrt(2 * 0.02**2 / 3)
+    assert three["high"] - three["difference"] == pytest.approx(reach, rel=0.02)
+
+
+def test_means_have_intervals_of_their_own_inside_the_range_of_the_measure():
+    table = compare.means({"a": [run_cases(BEST)], "b": [run_cases([0.98, 1, 0.4, 1, 1, 1, 1])]})
+    assert table[["run", "mean", "n", "n_groups", "trainings", "doubt"]].iloc[0].tolist() == [
+        "a", pytest.approx(BEST.mean()), 30, 30, 1, "",
+    ]  # fmt: skip
+    assert table["low"][0] < BEST.mean() < table["high"][0]
+    assert 0 <= table["low"][1] < table["high"][1] <= 1
+    assert table["doubt"][1] == "5 of 7 groups have the same value"
 
 
 def test_empty_truth_left_out_when_both_kept_empty_and_counted_when_one_did_not():
@@ -200,9 +179,9 @@ def test_empty_truth_left_out_when_both_kept_empty_and_counted_when_one_did_not(
 
 def test_nothing_to_score_at_all():
     row = row_of(compare_runs({"a": run_cases([math.nan] * 3), "b": run_cases([math.nan] * 3)}), "b")
-    assert (row["n"], row["n_groups"], row["p"]) == (0, 0, 1)
+    assert (row["n"], row["n_groups"], row["verdict"]) == (0, 0, UNSETTLED)
     assert math.isnan(row["difference"])
-    assert row["distinguishable"] is False
+    assert math.isnan(row["p"])
     assert row["note"] == "no case was scored"
 
 
@@ -250,7 +229,8 @@ def test_of_distances_the_least_is_best_and_an_empty_pair_counts_as_none():
     assert row["reference"] == "b"
     assert row["n"] == 6
     assert row["difference"] == pytest.approx((3 + 4 + 2 + 5 + 5 + 50) / 6)
-    assert row["low"] > 0
+    assert row["n_groups"] == 6
+    assert row["note"].endswith("only one of the two predicted something")
     with pytest.raises(MedsegError, match="hd95 of run a is not a score between 0 and 5"):
         compare_runs({"a": a, "b": b}, metric="hd95", lower_is_better=True, bounds=(0, 5))
 

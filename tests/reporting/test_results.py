@@ -2,7 +2,7 @@ import pytest
 from synthetic_runs import bare_run
 
 from medseg.errors import MedsegError
-from medseg.reporting import results
+from medseg.reporting import results, statistics
 from medseg.reporting.comparison import compare
 
 PUBLISHED = """model,backbone,test_set,metric,value,epochs,source
@@ -10,6 +10,7 @@ U-Net,ResNet50,CVC-ETIS,dice,0.426,43,"A table"
 U-Net,VGG16,ETIS,dice,0.5,,"A table"
 """
 CLEAR = [0.9, 0.8, 0.9, 0.8, 0.9, 0.8, 0.9, 0.8]
+NEAR = [0.901, 0.799, 0.902, 0.798, 0.9015, 0.7985, 0.9005, 0.7992]
 
 
 def row(text: str, start: str) -> list[str]:
@@ -18,20 +19,33 @@ def row(text: str, start: str) -> list[str]:
 
 def test_means_are_those_of_the_cases_and_the_highest_is_marked(tmp_path):
     better = bare_run(tmp_path / "a", {"ETIS": CLEAR}, architecture="Unet", backbone="resnet50")
-    worse = bare_run(tmp_path / "b", {"ETIS": [v - 0.3 for v in CLEAR]}, architecture="Unet", backbone="vgg11")
-    near = bare_run(
-        tmp_path / "c", {"ETIS": [0.91, 0.79, 0.89, 0.8, 0.9, 0.8, 0.9, 0.8]}, architecture="Unet", backbone="b1"
-    )
+    worse = bare_run(tmp_path / "b", {"ETIS": [v - 0.3 for v in NEAR]}, architecture="Unet", backbone="vgg11")
+    near = bare_run(tmp_path / "c", {"ETIS": NEAR}, architecture="Unet", backbone="b1")
     text = repr(results.table(compare([better, worse, near])))
-    assert row(text, "resnet50")[0] == "0.850*"
-    assert row(text, "vgg11")[0] == "0.550"
-    assert row(text, "b1")[0] == "0.849~"
+    assert row(text, "resnet50")[0] == "0.850*,"
+    assert row(text, "vgg11")[0] == "0.550,"
+    assert row(text, "b1")[0] == "0.850\u2248,"
 
 
-def test_html_marks_the_best_and_the_tied(runs):
-    html = results.table(compare(runs)).html
-    assert html.count("<b>") == 4  # two test sets, Dice and IoU
-    assert "\u2248" in html.split("</table>")[0]
+def test_nothing_is_bold_while_anything_is_open(tmp_path):
+    noisy = [0.5, 0.99, 0.6, 0.95, 0.7, 0.6, 0.99, 0.7]
+    made = [
+        bare_run(tmp_path / name, {"ETIS": scores}, backbone=name)
+        for name, scores in (("high", CLEAR), ("open", noisy), ("low", [v - 0.3 for v in NEAR]))
+    ]
+    text, html = (show(results.table(compare(made))) for show in (repr, lambda table: table.html))
+    assert [row(text, name)[0] for name in ("high", "open", "low")] == ["0.850,", "0.754?,", "0.550,"]
+    assert "<b>" not in html
+    assert html.count("not settled whether it differs from the best'>?</i>") >= 2  # Dice and IoU
+    assert "<b>0.850</b>" in results.table(compare([made[0], made[2]])).html
+
+
+def test_below_a_mean_stands_its_interval(tmp_path):
+    made = compare([bare_run(tmp_path / "a", {"ETIS": CLEAR, "few": CLEAR[:5]})])
+    mean = statistics.means(made).iloc[0]
+    text = repr(results.table(made))
+    assert f"0.850, {mean['low']:.3f} to {mean['high']:.3f} " in text
+    assert "0.860 " in text  # five groups: no interval
 
 
 def test_seeds_become_mean_and_standard_deviation(tmp_path):
@@ -55,7 +69,7 @@ def test_published_figures_stand_beside_ours_or_apart(tmp_path):
     published.write_text(PUBLISHED)
     run = bare_run(tmp_path / "a", {"etis": CLEAR}, architecture="Unet", backbone="resnet50")
     table = results.table(compare([run]), published)
-    assert "0.850, published 0.426" in repr(table)
+    assert ", published 0.426" in repr(table)
     apart = next(line for line in repr(table).splitlines() if line.startswith("U-Net VGG16, published, not run here"))
     assert "0.500" in apart
     assert '<tr class="muted">' in table.html
@@ -126,7 +140,7 @@ def test_a_published_figure_may_name_further_parameters_and_leave_out_the_test_s
     )
     run = bare_run(tmp_path / "a", {"fold-0": CLEAR}, architecture="Unet", backbone="b7", resolution=512)
     text = repr(results.table(compare([run]), published))
-    assert "0.850, published 0.950" in text
+    assert ", published 0.950" in text
     apart = next(line for line in text.splitlines() if line.startswith("Unet b7, 1024 px, published, not run here"))
     assert "0.970" in apart
 

@@ -6,52 +6,112 @@ from medseg.reporting import statistics
 from medseg.reporting.comparison import compare
 
 RNG = np.random.default_rng(3)
-BASE = RNG.uniform(0.5, 0.8, 24).round(2).tolist()
+BASE = RNG.uniform(0.5, 0.8, 24)
 
 
-def made(tmp_path, *offsets, groups=24, **extra):
-    runs = [
-        bare_run(
-            tmp_path / f"r{i}", {"ETIS": [round(v + offset, 2) for v in BASE]}, groups=groups, backbone=f"b{i}", **extra
-        )
-        for i, offset in enumerate(offsets)
-    ]
+def made(tmp_path, *offsets, groups=24, spread=0.004, seeds=(1,), training=0.0, count=24):
+    """A run per offset and seed: Dice of BASE plus the offset, with noise of the cases and of the trainings."""
+    rng = np.random.default_rng(5)
+    runs = []
+    for i, offset in enumerate(offsets):
+        for place, seed in enumerate(seeds):
+            shift = offset + training * (place - (len(seeds) - 1) / 2)
+            scores = np.clip(BASE + shift + rng.normal(0, spread, 24), 0, 1)[:count]
+            folder = tmp_path / f"r{i}-{seed}"
+            runs.append(bare_run(folder, {"ETIS": scores.tolist()}, groups=groups, backbone=f"b{i}", seed=seed))
     return compare(runs)
 
 
-def test_a_clear_difference_is_claimed_with_its_size(tmp_path):
-    claim = repr(statistics.claim(made(tmp_path, 0.1, 0.0)))
-    assert claim.startswith("On ETIS, b0 has the highest mean Dice")
-    assert "It is 0.100 above b1 (95 % interval 0.100 to 0.100, p < 0.001)." in claim
-    assert "One seed per configuration" in claim
+def words(comparison, **options):
+    return repr(statistics.claim(comparison, **options))
 
 
-def test_equal_runs_are_not_told_apart(tmp_path):
+def test_one_training_beat_another(tmp_path):
+    comparison = made(tmp_path, 0.1, 0.0)
+    text = words(comparison)
+    row = statistics.differences(comparison).iloc[0]
+    assert text.startswith("On ETIS, b0 has the highest mean Dice, 0.73")
+    assert "24 cases from 24 patients or sequences; one training each; margin 0.01)" in text
+    interval = f"{-row['high']:.3f} to {-row['low']:.3f}"
+    assert (
+        f"This training of b0 beat this training of b1, by {-row['difference']:.3f} (95 % interval {interval}" in text
+    )
+    assert "takes three seeds or more" in text
+    assert "is better than" not in text
+
+
+def test_three_trainings_let_the_configurations_speak(tmp_path):
+    text = words(made(tmp_path, 0.1, 0.0, seeds=(1, 2, 3), training=0.005))
+    assert "3 trainings each" in text
+    assert "b0 is better than b1, by 0.1" in text
+    assert "takes three seeds" not in text
+    assert "this training" not in text.lower()
+
+
+def test_three_trainings_that_scatter_settle_nothing(tmp_path):
+    text = words(made(tmp_path, 0.02, 0.0, seeds=(1, 2, 3), training=0.03))
+    assert "Whether b1 differs from it is not settled; 24 groups can tell differences of 0.0" in text
+    alone = words(made(tmp_path / "one", 0.02, 0.0))
+    assert "This training of b0 beat" in alone
+
+
+def test_equal_runs_are_equivalent_within_the_margin_only(tmp_path):
     comparison = made(tmp_path, 0.0, 0.0, 0.0)
-    assert "but b1 and b2 cannot be told apart from it." in repr(statistics.claim(comparison))
-    assert not statistics.differences(comparison)["distinguishable"].any()
+    assert " are equivalent to it: at most 0.00" in words(comparison)
+    assert set(statistics.differences(comparison)["verdict"]) == {"equivalent"}
+    assert "equivalent" not in words(comparison, margin=0.0001)
 
 
-def test_tied_and_clearly_worse_runs_are_both_named(tmp_path):
-    claim = repr(statistics.claim(made(tmp_path, 0.1, 0.1, 0.0)))
-    assert "b1 cannot be told apart from it. It is 0.100 above b2" in claim
+def test_one_winner_of_three(tmp_path):
+    text = words(made(tmp_path, 0.1, 0.05, 0.0))
+    assert "beat this training of b1 and b2, b1 by 0.05" in text
+    assert "and the others by more." in text
 
 
-def test_many_tied_runs_are_counted(tmp_path):
-    claim = repr(statistics.claim(made(tmp_path, *[0.0] * 6)))
-    assert "all of the 5 others cannot be told apart" in claim
+def test_all_three_verdicts_stand_in_one_paragraph(tmp_path):
+    text = words(made(tmp_path, 0.1, 0.1, 0.0))
+    assert "is equivalent to it" in text
+    assert "of b2, by 0." in text
+
+
+def test_many_runs_are_counted(tmp_path):
+    assert "all of the 5 others are equivalent" in words(made(tmp_path, *[0.0] * 6))
 
 
 def test_few_groups_allow_no_claim(tmp_path):
-    claim = repr(statistics.claim(made(tmp_path, 0.2, 0.0, groups=3)))
-    assert "24 cases from 3 patients or sequences" in claim
-    assert "too few to say" in claim
+    text = words(made(tmp_path, 0.2, 0.0, groups=3))
+    assert "24 cases from 3 patients or sequences" in text
+    assert "(no interval: only 3 groups;" in text
+    assert "Whether b1 differs from it is not settled: only 3 groups." in text
+    assert "beat" not in text
 
 
 def test_a_single_configuration_is_only_described(tmp_path):
     comparison = made(tmp_path, 0.0)
-    assert repr(statistics.claim(comparison)).startswith("On ETIS, b0 reaches a mean Dice of 0.")
+    mean = statistics.means(comparison).iloc[0]
+    text = words(comparison)
+    assert text.startswith(
+        f"On ETIS, b0 reaches a mean Dice of {mean['mean']:.3f} (95 % interval {mean['low']:.3f} to "
+    )
+    assert "trained networks on other cases" not in text
     assert "nothing to compare" in repr(statistics.table(comparison))
+
+
+def test_marks_say_what_the_verdicts_say(tmp_path):
+    clear = statistics.marks(made(tmp_path / "clear", 0.1, 0.1, 0.0))
+    assert sorted(clear.values()) == ["best", "equivalent"]
+    assert ("b2", "ETIS") not in clear
+    opened = statistics.marks(made(tmp_path / "open", 0.1, 0.09, 0.0, spread=0.05))
+    assert opened == {("b1", "ETIS"): "unsettled"}
+
+
+def test_a_margin_is_for_shares_of_which_more_is_better(tmp_path):
+    runs = made(tmp_path, 0.0, 0.0).runs
+    for run in runs:
+        run.write_table("cases.csv", run.cases().assign(mae=0.02, s_measure=0.9, hd95=3.0))
+    comparison = compare(runs)
+    verdicts = {m: statistics.differences(comparison, m)["verdict"].iloc[0] for m in ("s_measure", "mae", "hd95")}
+    assert verdicts == {"s_measure": "equivalent", "mae": "not settled", "hd95": "not settled"}
 
 
 def test_the_table_holds_every_comparison(runs):

@@ -132,7 +132,7 @@ def _history(rng: np.random.Generator, quality: float) -> pd.DataFrame:
 
 
 def bare_run(folder: Path, scores: dict[str, list[float]], *, groups: int = 100, **parameters: object) -> Run:
-    """A finished run without pictures whose cases of 100 true pixels have the Dice values of ``scores``.
+    """A finished run without pictures whose cases of 10,000 true pixels have the Dice values of ``scores``.
 
     The cases of a test set fall into ``groups`` groups in turn.
     """
@@ -140,8 +140,8 @@ def bare_run(folder: Path, scores: dict[str, list[float]], *, groups: int = 100,
     rows = []
     for test_set, values in scores.items():
         for i, dice in enumerate(values):
-            tp = round(100 * dice)
-            counts = {"tp": tp, "fp": 100 - tp, "fn": 100 - tp, "tn": 9900 + tp - 100}
+            tp = round(10_000 * dice)
+            counts = {"tp": tp, "fp": 10_000 - tp, "fn": 10_000 - tp, "tn": 980_000 + tp}
             case = f"{test_set}-{i:02d}"
             rows.append({"test_set": test_set, "case_id": case, "group": f"g{i % groups}", "class": "polyp", **counts})
     run.write_table("cases.csv", with_overlap(pd.DataFrame(rows)))

@@ -1,138 +1,86 @@
-"""Whether runs differ: paired statistics over the cases that they were all scored on.
+"""Whether runs differ: paired statistics over the cases that they were all scored on."""
 
-Cases of one patient or video sequence resemble each other, so that the group, not the case, is the unit of chance: the
-bootstrap draws whole groups, and the signed ranks are those of the groups' mean differences.
-"""
-
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from scipy import stats
 
 from medseg.errors import MedsegError
+from medseg.metrics.cluster_bootstrap import Estimate, Noise, estimate, training_noise
 from medseg.metrics.overlap import COUNTS
 
 KEY = ["test_set", "case_id", "class"]
-FEW_GROUPS = 6  # below it, the smallest two-sided p of the signed-rank test is 2 / 2^5 > 0.05
 ALPHA = 0.05
+BETTER, WORSE, EQUIVALENT, UNSETTLED = "better", "worse", "equivalent", "not settled"
+ENOUGH_TRAININGS = 3  # of each side, for a statement about configurations
 COLUMNS = (
-    "test_set",
-    "run",
-    "reference",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "p_holm",
-    "n",
-    "n_groups",
-    "distinguishable",
-    "note",
+    *("test_set", "run", "reference", "difference", "low", "high", "p", "p_holm", "detectable", "n", "n_groups"),
+    *("trainings", "verdict", "note"),
 )
+_MOST_RUNS = 20  # of which every pair is tested
+_DRAWS, _MOST_DRAWS = 9999, 99_999  # the more comparisons, the smaller p values that must be told apart
 
-
-def paired_bootstrap(
-    differences: ArrayLike,
-    groups: ArrayLike,
-    *,
-    samples: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """Mean of paired differences and its percentile interval when whole groups are drawn with replacement.
-
-    The cluster bootstrap of Field and Welsh (2007, J. R. Stat. Soc. B 69:369). It is too narrow for few groups.
-
-    Args:
-        differences: (n,), finite.
-        groups: n patients or sequences.
-        samples: number of bootstrap samples.
-        confidence: coverage in (0, 1).
-        seed: of the drawing; the same seed gives the same interval.
-
-    Returns:
-        Mean, lower and upper bound. The bounds are NaN for one group, all three for no difference at all.
-    """
-    differences = np.asarray(differences, float)
-    if differences.size == 0:
-        return float("nan"), float("nan"), float("nan")
-    sums, sizes = _group_sums(differences, groups)
-    if len(sums) == 1:
-        return float(differences.mean()), float("nan"), float("nan")
-    drawn = np.random.default_rng(seed).integers(len(sums), size=(samples, len(sums)))
-    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(differences.mean()), float(low), float(high)
-
-
-def signed_rank_p(differences: ArrayLike) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test that the differences are symmetric about 0.
-
-    Zeros are dropped (Wilcoxon 1945). The distribution is exact up to 50 differences without ties and up to 13 with
-    ties, normal with correction for ties beyond (``method="auto"`` of :func:`scipy.stats.wilcoxon`). The differences
-    are rounded to 12 decimals before, so that equal ones tie.
-
-    Returns:
-        p in (0, 1]; 1 where no difference is left.
-    """
-    rounded = np.round(np.asarray(differences, float), 12)
-    nonzero = rounded[rounded != 0]
-    if nonzero.size == 0:
-        return 1.0
-    return float(stats.wilcoxon(nonzero, method="auto").pvalue)
+Trainings = Sequence[pd.DataFrame]
 
 
 def holm(p_values: Iterable[float], comparisons: int | None = None) -> np.ndarray:
     """p values adjusted for a family of comparisons by Holm's step-down method (1979, Scand. J. Stat. 6:65).
 
     Args:
-        p_values: raw p values.
+        p_values: raw p values; NaN where there was no test, which counts as 1.
         comparisons: size of the family where it is larger than the number of ``p_values``; these are then taken for
             its smallest, which errs on the safe side.
 
     Returns:
-        float64 adjusted p values in the order given, at most 1.
+        float64 adjusted p values in the order given, at most 1; NaN where there was no test.
     """
-    p_values = np.asarray(list(p_values), float)
-    size = len(p_values) if comparisons is None else comparisons
-    order = np.argsort(p_values)
-    stepped = np.maximum.accumulate((size - np.arange(len(p_values))) * p_values[order])
-    adjusted = np.empty_like(p_values)
+    given = np.asarray(list(p_values), float)
+    raw = np.nan_to_num(given, nan=1.0)
+    size = len(raw) if comparisons is None else comparisons
+    order = np.argsort(raw)
+    stepped = np.maximum.accumulate((size - np.arange(len(raw))) * raw[order])
+    adjusted = np.empty_like(raw)
     adjusted[order] = np.minimum(stepped, 1)
-    return adjusted
+    return np.where(np.isnan(given), np.nan, adjusted)
 
 
 def compare_runs(
-    cases_by_run: Mapping[str, pd.DataFrame],
+    cases_by_run: Mapping[str, Trainings],
     *,
     metric: str = "dice",
     reference: str | None = None,
     lower_is_better: bool = False,
     bounds: tuple[float, float] = (0.0, 1.0),
+    margin: float | None = None,
 ) -> pd.DataFrame:
     """Compare every run with the best one, or with ``reference``, on each test set.
 
-    Cases are paired on case and class. A pair in which both values are NaN (nothing there, nothing predicted) is left
-    out; where one is NaN, that run rightly predicted nothing while the other made a false positive, and the NaN
-    counts as the best value there is: 1 for Dice, 0 for a distance.
+    Cases are paired on case and class; the score of a case is the mean over a run's trainings. A pair in which all
+    values are NaN (nothing there, nothing predicted) is left out; where one is NaN, that training rightly predicted
+    nothing while another made a false positive, and the NaN counts as the best value there is: 1 for Dice, 0 for a
+    distance.
 
-    A run is *distinguishable* when its bootstrap interval excludes 0 and its Holm-adjusted p is below 0.05. The family
-    is the comparisons on one test set: with the runs' number k, k - 1 against a reference named beforehand, but all
+    A run is *better* or *worse* than the reference when the interval excludes 0 and the Holm-adjusted p is below 0.05,
+    *equivalent* when the whole interval lies within ``margin`` of 0 (Lakens 2017, Soc. Psychol. Personal. Sci. 8:355,
+    with the 95 % interval for the 90 % one), else, and wherever an estimate is in doubt, *not settled*. The family is
+    the comparisons on one test set: with the runs' number k, k - 1 against a reference named beforehand, but all
     k (k - 1) / 2 pairs against the best run, because the best is picked by looking at the results.
 
     Args:
-        cases_by_run: for each run its ``cases.csv``, with measures.
+        cases_by_run: for each run the ``cases.csv`` of its trainings, with measures.
         metric: column of a measure; see :mod:`medseg.evaluation.measures`.
         reference: run to compare with; None takes the run of best mean on each test set.
         lower_is_better: of two values of the metric.
         bounds: least and greatest value that the metric can have; the better of the two is perfect and is finite.
+        margin: differences up to this do not matter to anybody; None: nothing is ever equivalent.
 
     Returns:
         One row per test set and run other than the reference: difference (mean of run minus reference over the n
-        pairs), low and high (95 % interval, see :func:`paired_bootstrap`), p (see :func:`signed_rank_p`, over the mean
-        differences of the groups), p_holm, n, n_groups, distinguishable, and note: what to be wary of, else empty.
+        pairs), low and high (95 % interval), p, p_holm and detectable (see
+        :class:`medseg.metrics.cluster_bootstrap.Estimate`), n, n_groups, trainings (of the side that has fewer; from
+        three on, what another training would give is part of interval and p), verdict, and note: what to be wary of.
 
     Raises:
         MedsegError: an unknown reference, a missing column, a case that is there twice, or runs scored on different
@@ -140,67 +88,153 @@ def compare_runs(
     """
     if reference is not None and reference not in cases_by_run:
         raise MedsegError(f"There is no run {reference!r} to compare with. Choose one of: {', '.join(cases_by_run)}.")
-    if not cases_by_run:
-        return pd.DataFrame(columns=COLUMNS)
-    tables = {run: _keyed(run, cases, metric, bounds) for run, cases in cases_by_run.items()}
-    first, base = next(iter(tables.items()))
-    for run, table in tables.items():
-        _check_same_cases(first, base, run, table)
-    scores = pd.DataFrame({run: table[metric] for run, table in tables.items()}, index=base.index)
-    rows, perfect = [], bounds[0] if lower_is_better else bounds[1]
-    for test_set, part in scores.groupby(level="test_set", sort=False):
-        means = part.mean() * (-1 if lower_is_better else 1)
-        best = reference or str(part.columns[int(np.argmax(means.fillna(-np.inf)))])
-        rows += _compare_on(str(test_set), part, base["group"].loc[part.index], best, perfect, reference is not None)
+    rows: list[dict] = []
+    for test_set, scored in _by_test_set(cases_by_run, metric, lower_is_better, bounds):
+        means = {run: scored.mean(run) * (-1 if lower_is_better else 1) for run in scored.runs}
+        best = reference or max(means, key=lambda run: (means[run] == means[run], means[run]))
+        others = [run for run in scored.runs if run != best]
+        count = len(others) * (len(others) + 1) // 2
+        if reference is not None or len(scored.runs) > _MOST_RUNS:
+            found = _tested(test_set, scored, [(run, best) for run in others], margin, None if reference else count)
+        else:
+            pairs = [(one, other) if other == best else (other, one) for one, other in combinations(scored.runs, 2)]
+            found = [row for row in _tested(test_set, scored, pairs, margin) if row["reference"] == best]
+        rows += found
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _compare_on(
-    test_set: str, scores: pd.DataFrame, groups: pd.Series, best: str, perfect: float, named_beforehand: bool
-) -> list[dict]:
-    """The rows of one test set, against ``best``; ``scores`` has a column per run, ``groups`` the same index."""
-    runs = list(scores.columns)
+def all_pairs(
+    cases_by_run: Mapping[str, Trainings],
+    *,
+    metric: str = "dice",
+    lower_is_better: bool = False,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    margin: float | None = None,
+) -> pd.DataFrame:
+    """Every pair of runs on each test set, the earlier one as ``run``; else as :func:`compare_runs`."""
+    rows: list[dict] = []
+    for test_set, scored in _by_test_set(cases_by_run, metric, lower_is_better, bounds):
+        rows += _tested(test_set, scored, list(combinations(scored.runs, 2)), margin)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def means(
+    cases_by_run: Mapping[str, Trainings],
+    *,
+    metric: str = "dice",
+    lower_is_better: bool = False,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> pd.DataFrame:
+    """Mean of every run on each test set with its interval; the runs need not share their cases.
+
+    Returns:
+        One row per test set and run: test_set, run, mean, low, high, n, n_groups, trainings, doubt; the interval holds
+        other trainings from three on.
+    """
     rows = []
-    for run in runs:
-        if run == best:
-            continue
-        empty = scores[[run, best]].isna()
-        kept = ~empty.all(axis=1)
-        differences = (scores[run].fillna(perfect) - scores[best].fillna(perfect))[kept].to_numpy()
-        kept_groups = groups[kept].to_numpy()
-        sums, sizes = _group_sums(differences, kept_groups)
-        mean, low, high = paired_bootstrap(differences, kept_groups)
-        one_sided = int(empty[kept].any(axis=1).sum())
-        notes = [
-            (len(sums) == 0, "no case was scored"),
-            (0 < len(sums) < FEW_GROUPS, f"only {len(sums)} group(s): too few for a reliable interval or a small p"),
-            (one_sided > 0, f"{one_sided} pair(s) with empty truth where only one of the two predicted something"),
-        ]
+    for run, tables in cases_by_run.items():
+        for test_set, scored in _by_test_set({run: tables}, metric, lower_is_better, bounds):
+            found, trainings = scored.estimate(run)
+            low, high = np.clip([found.low, found.high], *bounds)
+            rows.append([test_set, run, found.mean, low, high, found.n, found.n_groups, trainings, found.doubt])
+    columns = ["test_set", "run", "mean", "low", "high", "n", "n_groups", "trainings", "doubt"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+class _Scored:
+    """The values of every training of every run on one test set, case by case."""
+
+    def __init__(self, values: Mapping[str, pd.DataFrame], groups: pd.Series, lower: bool, bounds: tuple[float, float]):
+        self.values, self.groups, self.lower, self.bounds = values, groups.to_numpy(), lower, bounds
+        self.perfect = bounds[0] if lower else bounds[1]
+
+    @property
+    def runs(self) -> list[str]:
+        return list(self.values)
+
+    def mean(self, run: str) -> float:
+        return float(self._kept(run)[1][0].mean()) if self._kept(run)[0].any() else float("nan")
+
+    def estimate(self, *runs: str, draws: int = _DRAWS) -> tuple[Estimate, int]:
+        """Of the mean of one run, or of the first one's mean minus the second's; and trainings of the smaller side."""
+        kept, sides = self._kept(*runs)
+        trainings = min(side.shape[1] for side in sides)
+        noise = Noise()
+        if trainings >= ENOUGH_TRAININGS and kept.any():
+            noise = training_noise(*(side.mean(axis=0) for side in sides))
+        values = sides[0].mean(axis=1) - (sides[1].mean(axis=1) if len(sides) > 1 else 0)
+        return estimate(values, self.groups[kept], noise=noise, draws=draws), trainings
+
+    def one_sided(self, *runs: str) -> int:
+        """Pairs of which one side is NaN."""
+        empty = [self.values[run].isna().all(axis=1).to_numpy() for run in runs]
+        return int((empty[0] != empty[1]).sum())
+
+    def _kept(self, *runs: str) -> tuple[np.ndarray, list[np.ndarray]]:
+        kept = np.logical_or.reduce([self.values[run].notna().any(axis=1).to_numpy() for run in runs])
+        return kept, [self.values[run].fillna(self.perfect).to_numpy()[kept] for run in runs]
+
+
+def _tested(
+    test_set: str,
+    scored: _Scored,
+    pairs: list[tuple[str, str]],
+    margin: float | None,
+    family: int | None = None,
+) -> list[dict]:
+    """The rows of ``pairs`` of a run and its reference; ``family`` as ``comparisons`` of :func:`holm`."""
+    span = scored.bounds[1] - scored.bounds[0]
+    draws = min(max(_DRAWS, 400 * (family or len(pairs))), _MOST_DRAWS)
+    rows: list[dict[str, Any]] = []
+    for run, reference in pairs:
+        found, trainings = scored.estimate(run, reference, draws=draws)
+        one_sided = scored.one_sided(run, reference)
+        uneven = f"{one_sided} pair(s) with empty truth where only one of the two predicted something"
         rows.append(
             {
-                "test_set": test_set,
-                "run": run,
-                "reference": best,
-                "difference": mean,
-                "low": low,
-                "high": high,
-                "p": signed_rank_p(sums / sizes),
-                "n": len(differences),
-                "n_groups": len(sums),
-                "note": "; ".join(text for applies, text in notes if applies),
+                **{"test_set": test_set, "run": run, "reference": reference, "difference": found.mean},
+                **{"low": max(found.low, -span), "high": min(found.high, span), "p": found.p},
+                **{"detectable": found.detectable, "n": found.n, "n_groups": found.n_groups, "trainings": trainings},
+                "note": "; ".join(text for text in (found.doubt, uneven if one_sided else "") if text),
+                "doubt": found.doubt,
             }
         )
-    family = len(rows) if named_beforehand else len(runs) * (len(runs) - 1) // 2
     for row, adjusted in zip(rows, holm([row["p"] for row in rows], family), strict=True):
         row["p_holm"] = float(adjusted)
-        row["distinguishable"] = bool((row["low"] > 0 or row["high"] < 0) and adjusted < ALPHA)
+        row["verdict"] = _verdict(row, margin, scored.lower)
     return rows
 
 
-def _group_sums(differences: np.ndarray, groups: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Sum and number of the differences of each group."""
-    codes, names = pd.factorize(np.asarray(groups, dtype=object))
-    return np.bincount(codes, differences, len(names)), np.bincount(codes, minlength=len(names))
+def _verdict(row: Mapping[str, Any], margin: float | None, lower_is_better: bool) -> str:
+    if row["doubt"]:
+        return UNSETTLED
+    if margin is not None and -margin < row["low"] and row["high"] < margin:
+        return EQUIVALENT
+    if row["p_holm"] < ALPHA and not row["low"] <= 0 <= row["high"]:
+        return BETTER if (row["difference"] > 0) != lower_is_better else WORSE
+    return UNSETTLED
+
+
+def _by_test_set(
+    cases_by_run: Mapping[str, Trainings], metric: str, lower_is_better: bool, bounds: tuple[float, float]
+) -> Iterable[tuple[str, _Scored]]:
+    """The scores of every test set, once it is clear that all trainings were scored on the same cases."""
+    tables = {
+        run: [_keyed(run, cases, metric, bounds) for cases in trainings] for run, trainings in cases_by_run.items()
+    }
+    if not tables:
+        return
+    first = next(iter(tables))
+    base = tables[first][0]
+    for run, trainings in tables.items():
+        for table in trainings:
+            _check_same_cases(first, base, run, table)
+    together = {
+        run: pd.concat([t[metric] for t in trainings], axis=1).loc[base.index] for run, trainings in tables.items()
+    }
+    for test_set, part in base.groupby(level="test_set", sort=False):
+        values = {run: table.loc[part.index] for run, table in together.items()}
+        yield str(test_set), _Scored(values, part["group"], lower_is_better, bounds)
 
 
 def _keyed(run: str, cases: pd.DataFrame, metric: str, bounds: tuple[float, float]) -> pd.DataFrame:

@@ -3,9 +3,9 @@
 from medseg.evaluation.measures import Measure
 from medseg.metrics.overlap import OVERLAP
 from medseg.metrics.saliency import MEASURES as SALIENCY
-from medseg.reporting import measure_table
+from medseg.reporting import measure_table, statistics
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Fragment, sentence
+from medseg.reporting.fragments import Fragment, capital, sentence
 from medseg.reporting.measure_table import Shown
 
 #: Follow from the counts as Dice does, or have a table of their own.
@@ -28,30 +28,30 @@ def measures(comparison: Comparison) -> Fragment:
             "Distances between outlines were not computed for these runs; score them again with 3_evaluate."
         )
     shown = [
-        Shown("Average Dice", measure_table.summarised("mean_dice"), digits=4),
+        Shown("Average Dice", measure_table.summarised("mean_dice"), "dice", 4),
         *(column for measure in found for column in _columns(measure)),
-        Shown("Missed", measure_table.summarised("n_missed"), lower_is_better=True, digits=0),
+        Shown("Missed", measure_table.summarised("n_missed"), digits=0),
     ]
     tolerance = measure_table.distinct(comparison.records, "evaluation", "surface_tolerance_px")
     rules = [_RULES[measure.name].format(tolerance=tolerance) for measure in found if measure.name in _RULES]
     said = ["Average Dice: mean over cases and classes.", *rules, "Missed: structures of which no pixel was found."]
-    notes = [" ".join(said), measure_table.BOLD, *measure_table.notes(comparison)]
-    return measure_table.table("Outlines", comparison.configurations, comparison.test_sets, shown, notes)
+    notes = [" ".join(said), statistics.MARKS, *measure_table.notes(comparison)]
+    return measure_table.table("Outlines", comparison, shown, notes)
 
 
 def further(comparison: Comparison) -> list[Measure]:
     """The measures of the cases that do not follow from the counts, and have no table of their own."""
-    return measure_table.measured(comparison, besides=_ELSEWHERE)
+    return statistics.measured(comparison, besides=_ELSEWHERE)
 
 
 def _columns(measure: Measure) -> list[Shown]:
     """One column; two, mean and median, for a measure without bound."""
-    title = measure_table.capital(measure.title)
+    title = capital(measure.title)
     if measure.high <= 1:
-        return [Shown(title, _over_cases(measure.name, "mean"), measure.lower_is_better, 4)]
+        return [Shown(title, _over_cases(measure.name, "mean"), measure.name, 4)]
     return [
-        Shown(f"{title}, {how} {measure.unit}".strip(), _over_cases(measure.name, how), measure.lower_is_better, 2)
-        for how in ("mean", "median")
+        Shown(f"{title}, {how} {measure.unit}".strip(), _over_cases(measure.name, how), tested, 2)
+        for how, tested in (("mean", measure.name), ("median", ""))
     ]
 
 

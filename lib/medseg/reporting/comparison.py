@@ -18,7 +18,7 @@ _NAMES = ("architecture", "backbone")
 _MANY = 4  # varying parameters that a label can hold
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Runs over the same data.
 

@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from medseg.evaluation.measures import named
-from medseg.reporting import measure_table, style
+from medseg.reporting import style
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Figure, Fragment, sentence
+from medseg.reporting.fragments import Figure, Fragment, capital, sentence
 
 _PANELS_PER_ROW = 4
 _TRAINING: dict[str, Any] = {"linewidth": 1.2, "linestyle": (0, (3, 1.5))}
@@ -127,7 +127,7 @@ def _limits(panel: Axes, histories: list[list[pd.DataFrame]], metric: str) -> No
 
 
 def _title(metric: str) -> str:
-    return "Loss" if metric == "loss" else measure_table.capital(named(metric).title)
+    return "Loss" if metric == "loss" else capital(named(metric).title)
 
 
 def _split(history: pd.DataFrame, split: str) -> pd.DataFrame:

@@ -39,6 +39,11 @@ class Fragment:
         return self.text
 
 
+def capital(title: str) -> str:
+    """A title at the start of a line: ``Surface Dice``, but ``mDice``."""
+    return title if title[1:2].isupper() else title[:1].upper() + title[1:]
+
+
 def sentence(text: str) -> Fragment:
     """A paragraph of plain text."""
     return Fragment(f"<p>{html.escape(text)}</p>", text)
@@ -60,7 +65,7 @@ class Cell:
     Attributes:
         text: what is read.
         sort: what the column is sorted by; None: by the text, and an empty text comes last.
-        mark: "", ``best`` or ``tied`` (cannot be told apart from the best).
+        mark: "", ``best``, ``equivalent`` (to the best) or ``unsettled`` (whether it differs from the best).
         note: smaller lines below.
         link: address that the text leads to.
     """
@@ -74,7 +79,8 @@ class Cell:
     @property
     def plain(self) -> str:
         """The cell in plain text."""
-        return ", ".join([self.text + {"best": "*", "tied": "~"}.get(self.mark, ""), *self.note.splitlines()])
+        mark = {"best": "*", "equivalent": "\u2248", "unsettled": "?"}.get(self.mark, "")
+        return ", ".join([self.text + mark, *self.note.splitlines()])
 
 
 @dataclass(frozen=True)

@@ -6,64 +6,52 @@ from pathlib import Path
 
 import pandas as pd
 
-from medseg.evaluation import measures
-from medseg.evaluation.measures import Measure
 from medseg.metrics.overlap import summarise
-from medseg.reporting import cross_validation
+from medseg.reporting import statistics
 from medseg.reporting.comparison import Comparison, Configuration, readable
-from medseg.reporting.configuration import shared_cases
 from medseg.reporting.fragments import Cell, Fragment, Table, number, numeric, words
-
-#: Note for a table with several configurations.
-BOLD = (
-    "Bold: best of its column, whether or not chance could explain the difference (see the statistics of paired "
-    "differences)."
-)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A column; ``of`` gives the value of each seed of a configuration on a test set, NaN where there is none."""
+    """A column; ``of`` gives the value of each seed of a configuration on a test set, NaN where there is none.
+
+    ``measure`` names the measure of which the column is the mean over the cases, empty where it is something else.
+    """
 
     title: str
     of: Callable[[Configuration, str], Iterable[float]]
-    lower_is_better: bool = False
+    measure: str = ""
     digits: int = 3
-
-
-def measured(comparison: Comparison, *, besides: Iterable[str] = ()) -> list[Measure]:
-    """The measures that ``cases.csv`` of every compared run has values of, without those named."""
-    tables = [cases.dropna(axis="columns", how="all") for c in comparison.configurations for cases in c.cases]
-    columns = set.intersection(*(set(cases.columns) for cases in tables))
-    return [measure for measure in measures.MEASURES if measure.name in columns - set(besides)]
-
-
-def capital(title: str) -> str:
-    """A title at the start of a line: ``Surface Dice``, but ``mDice``."""
-    return title if title[1:2].isupper() else title[:1].upper() + title[1:]
 
 
 def table(
     title: str,
-    configurations: Sequence[Configuration],
-    test_sets: Sequence[str],
+    comparison: Comparison,
     shown: Sequence[Shown],
     notes: Sequence[str],
+    configurations: Sequence[Configuration] | None = None,
 ) -> Fragment:
     """Mean over the seeds and, where there are several seeds or folds, their standard deviation.
 
-    In bold: the best mean of its column on the test set, over the cases that all configurations have, where there are
-    several; the first of equal ones, but none where all have the same number of something (``digits`` 0).
+    Args:
+        title: of the table.
+        comparison: whose statistics mark the columns of a measure (:data:`medseg.reporting.statistics.MARKS`).
+        shown: the columns.
+        notes: below the table.
+        configurations: those to show, without marks if some are left out; None: all.
     """
-    shared = shared_cases(configurations)
     rows = []
-    for test_set in test_sets:
-        best = [_best({c.number: _mean(s.of(c, test_set)) for c in shared}, s) for s in shown]
-        for c in configurations:
+    own = comparison.configurations if configurations is None else configurations
+    complete = len(own) == len(comparison.configurations) > 1
+    tested = [measure.name for measure in statistics.measured(comparison) if measure.tested and complete]
+    marks = {s.measure: statistics.marks(comparison, s.measure) for s in shown if s.measure in tested}
+    for test_set in comparison.test_sets:
+        for c in own:
             cells = [Cell(c.name, note=f"{c.details}\n{c.lacks}".strip()), Cell(test_set)]
-            for s, first in zip(shown, best, strict=True):
+            for s in shown:
                 spread = "\n".join(spreads(c, test_set, s.of, s.digits)) if s.digits else ""
-                mark = "best" if first == c.number else ""
+                mark = marks.get(s.measure, {}).get((c.label, test_set), "")
                 cells.append(number(_mean(s.of(c, test_set)), s.digits, mark=mark, note=spread))
             rows.append(cells)
     return Table(title, words("Configuration", "Test set") + numeric(*(s.title for s in shown)), rows, notes).fragment()
@@ -127,20 +115,7 @@ def folds(comparison: Comparison) -> list[str]:
     return [
         f"Cross-validation: {len(found)} folds{listed}, every case scored by the network that did not see it. \u00b1 "
         "over folds: standard deviation of each fold's own mean; folds differ in their cases and in what they learned.",
-        *lacking(comparison),
-    ]
-
-
-def lacking(comparison: Comparison) -> list[str]:
-    """Which configurations lack a fold, and what that means for comparing them; [] where none does."""
-    lost = {fold for c in comparison.configurations for _, fold in c.lacking}
-    if not lost:
-        return []
-    named = "; ".join(f"{c.label} {c.lacks}" for c in comparison.configurations if c.lacking)
-    kept = cross_validation.named(fold for fold in comparison.folds if fold not in lost)
-    return [
-        f"Incomplete: {named}. Such a mean is over the folds that are there; what is best, and whether a difference is "
-        f"real, is decided on what all have: {kept}."
+        *statistics.lacking(comparison),
     ]
 
 
@@ -163,10 +138,3 @@ def _seeds(comparison: Comparison) -> str:
 
 def _mean(values: Iterable[float]) -> float:
     return pd.Series(list(values), dtype=float).mean()
-
-
-def _best(means: dict[int, float], shown: Shown) -> int | None:
-    known = pd.Series(means).dropna()
-    if len(known) < 2 or (shown.digits == 0 and known.nunique() == 1):
-        return None
-    return int(known.idxmin() if shown.lower_is_better else known.idxmax())

@@ -4,7 +4,7 @@ import pandas as pd
 
 from medseg.reporting import boundaries, measure_table, statistics, style
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Cell, Figure, Fragment, Table, number, numeric, words
+from medseg.reporting.fragments import Cell, Figure, Fragment, Table, capital, number, numeric, words
 
 _ROW = 17  # CSS pixels per class
 _WORST = 10
@@ -68,7 +68,7 @@ def worst(comparison: Comparison) -> Fragment:
     best = statistics.best(comparison, test_set)
     cases = best.pooled(test_set)
     pooled, further = _pooled(best, test_set), boundaries.further(comparison)
-    headings = [measure_table.capital(measure.heading) for measure in further]
+    headings = [capital(measure.heading) for measure in further]
     order = cases.groupby("class")["dice"].mean().sort_values(kind="stable").index[:_WORST]
     rows = []
     for name in order:

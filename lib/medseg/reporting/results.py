@@ -15,10 +15,16 @@ from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, numbe
 METRICS = {name: named(name).title for name in ("dice", "iou")}
 
 
-def table(comparison: Comparison, published: str | Path | None = None, *, digits: int = 3) -> Fragment:
+def table(
+    comparison: Comparison,
+    published: str | Path | None = None,
+    *,
+    digits: int = 3,
+    margin: float = statistics.MARGIN,
+) -> Fragment:
     """Mean Dice and IoU of every configuration on every test set, with size, epochs, steps and training time.
 
-    The best value of a column is bold; configurations that cannot be told apart from the best are marked. A
+    Below every mean stands its 95 % interval. What may be called best is marked (:data:`statistics.MARKS`). A
     configuration with several seeds or folds shows the standard deviation over them under its mean.
 
     Args:
@@ -28,6 +34,7 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
             Further columns are parameters of a run, such as ``resolution``. A row belongs to the configurations of the
             same architecture (``model``), backbone and further parameters; one without is listed apart.
         digits: decimals of the scores.
+        margin: see :func:`medseg.reporting.statistics.differences`.
     """
     test_sets = comparison.test_sets
     figures = published_figures.read(published) if published else pd.DataFrame(columns=published_figures.COLUMNS)
@@ -39,7 +46,8 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
     summaries = [summarise(cases).assign(configuration=c.label) for c in comparison.configurations for cases in c.cases]
     by_row = pd.concat(summaries, ignore_index=True).groupby(["configuration", "test_set"], sort=False)
     mean = by_row[[f"mean_{metric}" for metric in METRICS]].mean()
-    marks = _marks(comparison, mean)
+    marks = {metric: statistics.marks(comparison, metric, margin) for metric in METRICS}
+    intervals = {metric: statistics.means(comparison, metric).set_index(["run", "test_set"]) for metric in METRICS}
     rows, placed = [], set()
     for c in comparison.configurations:
         own = published_figures.of_configuration(c, figures)
@@ -47,9 +55,10 @@ def table(comparison: Comparison, published: str | Path | None = None, *, digits
         cells = [Cell(c.name, note=f"{c.details}\n{_repeats(c)}".strip())]
         for name, metric in shown:
             place, column = (c.label, name), f"mean_{metric}"
-            notes = measure_table.spreads(c, name, measure_table.summarised(column), digits)
+            notes = [text] if (text := statistics.interval(intervals[metric].loc[place])) else []
+            notes += measure_table.spreads(c, name, measure_table.summarised(column), digits)
             notes += [f"published {value:.{digits}f}" for value in published_figures.values(own, name, metric)]
-            mark = marks.get((*place, metric), "")
+            mark = marks[metric].get(place, "")
             cells.append(number(mean.loc[place, column], digits, mark=mark, note="\n".join(notes)))
         rows.append(Row([*cells, *_cost(c)]))
     apart = figures.drop(index=list(placed))
@@ -100,12 +109,12 @@ def _repeats(configuration: Configuration) -> str:
 
 
 def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
-    notes = []
+    notes = [
+        "Below a mean: its 95 % interval, over groups of cases (and over trainings from three seeds on); in brackets "
+        "where the groups are too unequal to rely on it, none where they are fewer than six."
+    ]
     if len(comparison.configurations) > 1:
-        notes.append(
-            "Bold: highest of its column. ≈: cannot be told apart from the highest (see the statistics of paired "
-            "differences)."
-        )
+        notes.append(statistics.MARKS)
     if any(len(c.seeds) > 1 for c in comparison.configurations) and not comparison.folds:
         notes.append("±: standard deviation over the seeds.")
     notes += measure_table.notes(comparison)
@@ -123,22 +132,6 @@ def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
                 "table reads and say nothing about each other."
             )
     return notes
-
-
-def _marks(comparison: Comparison, mean: pd.DataFrame) -> dict[tuple[str, str, str], str]:
-    """``best`` or ``tied`` for configurations (by label), test sets and metrics, where there are several values."""
-    marks: dict[tuple[str, str, str], str] = {}
-    for metric in METRICS:
-        found = statistics.differences(comparison, metric)
-        for test_set, part in found.groupby("test_set"):
-            known = mean.xs(test_set, level="test_set")[f"mean_{metric}"].dropna()
-            different = part.loc[part["distinguishable"].astype(bool), "run"]
-            if len(known) > 1:
-                marks |= {(label, test_set, metric): "tied" for label in known.index.difference(different)}
-                # Means over different folds say nothing about who is best: the cases that all have decide.
-                lacking = any(c.lacking for c in comparison.configurations)
-                marks[part["reference"].iloc[0] if lacking else known.idxmax(), test_set, metric] = "best"
-    return marks
 
 
 def _cost(configuration: Configuration) -> list[Cell]:

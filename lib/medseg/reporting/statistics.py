@@ -1,35 +1,63 @@
-"""Whether differences are real: the paired statistics as a table, and the report's claim in words."""
+"""Whether differences are real: the paired statistics as tables, marks and the report's claim in words.
+
+``docs/statistics.md`` tells a reader what each word means and how it was measured that the words can be trusted.
+"""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from html import escape
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from medseg.evaluation import measures
 from medseg.evaluation.measures import Measure, named
-from medseg.metrics.compare import FEW_GROUPS, compare_runs
-from medseg.reporting import measure_table
+from medseg.metrics import compare
+from medseg.metrics.compare import EQUIVALENT, UNSETTLED, WORSE
+from medseg.reporting import cross_validation
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Cell, Fragment, Table, number, numeric, sentence, signed, words
+from medseg.reporting.fragments import Cell, Fragment, Table, capital, number, numeric, sentence, signed, words
+
+MARGIN = 0.01  # of Dice: a difference within it matters to nobody
+
+#: What the marks of a table say.
+MARKS = (
+    "Bold: highest of its column, where every other one is worse or equivalent. ≈: equivalent to the highest. ?: not "
+    "settled whether it differs from the highest. See the statistics of paired differences."
+)
 
 
-def differences(comparison: Comparison, metric: str = "dice") -> pd.DataFrame:
+@lru_cache(maxsize=128)
+def differences(comparison: Comparison, metric: str = "dice", margin: float = MARGIN) -> pd.DataFrame:
     """Every configuration against the best one of each test set; see :func:`medseg.metrics.compare.compare_runs`.
 
     Where one lacks a fold, over the cases of the folds that all have.
 
-    ``run`` and ``reference`` are labels of configurations. Several seeds of a configuration count as one run whose
-    score of a case is the mean over the seeds.
+    ``run`` and ``reference`` are labels of configurations. The margin holds for measures from 0 to 1, of which more is
+    better; with the others nothing is equivalent.
     """
     measure = named(metric)
-    cases = {c.label: _mean_over_seeds(c, measure) for c in comparison.shared}
-    return compare_runs(cases, **measure.comparing)
+    return compare.compare_runs(_cases(comparison), **measure.comparing, margin=_margin(measure, margin))
 
 
-def table(comparison: Comparison) -> Fragment:
-    """Differences in Dice to the best configuration of each test set, with interval and corrected p value."""
-    found = differences(comparison)
+@lru_cache(maxsize=128)
+def pairs(comparison: Comparison, metric: str = "dice", margin: float = MARGIN) -> pd.DataFrame:
+    """Every pair of configurations on each test set; else as :func:`differences`."""
+    measure = named(metric)
+    return compare.all_pairs(_cases(comparison), **measure.comparing, margin=_margin(measure, margin))
+
+
+@lru_cache(maxsize=128)
+def means(comparison: Comparison, metric: str = "dice") -> pd.DataFrame:
+    """Mean of every configuration on each test set with its interval; see :func:`medseg.metrics.compare.means`."""
+    cases = {c.label: c.cases for c in comparison.configurations}
+    return compare.means(cases, **named(metric).comparing)
+
+
+def table(comparison: Comparison, margin: float = MARGIN) -> Fragment:
+    """Differences in Dice to the best configuration of each test set, with interval, p value and verdict."""
+    found = differences(comparison, margin=margin)
     if found.empty:
         return sentence("There is nothing to compare yet: one configuration was scored.")
     rows = []
@@ -39,66 +67,110 @@ def table(comparison: Comparison) -> Fragment:
                 [
                     *map(Cell, (entry.run, str(test_set), entry.reference)),
                     *_difference(entry),
-                    number(entry.n, 0, note=f"{entry.n_groups} groups"),
-                    Cell("yes" if entry.distinguishable else "no", note=entry.note),
+                    number(entry.detectable),
+                    number(entry.n, 0, note=f"{entry.n_groups} groups\n{_trainings(entry.trainings)}"),
+                    Cell(entry.verdict, note=entry.note),
                 ]
             )
     columns = words("Configuration", "Test set", "Best there")
-    columns += numeric("Difference", "95 % interval", "p, Holm", "Cases") + words("Told apart")
+    columns += numeric("Difference", "95 % interval", "p, Holm", "Could be told from", "Cases") + words("Verdict")
     notes = [
-        "Difference in Dice over the same cases. Interval: bootstrap that draws whole groups (patients or video "
-        "sequences). p: Wilcoxon's signed-rank test over the groups, corrected by Holm for all comparisons on the test "
-        "set. Told apart: the interval excludes 0 and p is below 0.05.",
-        *_seed_warning(comparison),
-        *measure_table.lacking(comparison),
+        "Difference in Dice over the same cases. Interval and p: bootstrap of studentised means that draws whole "
+        "groups (patients or video sequences); p corrected by Holm for all pairs on the test set.",
+        f"Verdict: worse, where the interval excludes 0 and p is below 0.05; equivalent, where the whole interval lies "
+        f"within ±{margin:g}; else not settled, which does not mean equal. Could be told from: the smallest true "
+        "difference that 80 of 100 such samples of groups would tell.",
+        *_caveats(comparison),
+        *lacking(comparison),
     ]
     return Table("Paired differences to the best configuration", columns, rows, notes).fragment()
 
 
-def claim(comparison: Comparison) -> Fragment:
-    """What the runs show, in a sentence per test set, computed from the same numbers as the tables."""
-    found = differences(comparison)
-    sentences = [_sentence(comparison, test_set, found) for test_set in comparison.test_sets]
-    several = len(comparison.configurations) > 1
-    warnings = [*_seed_warning(comparison), *measure_table.lacking(comparison)] if several else []
-    html = "".join(f'<p class="claim">{escape(sentence)}</p>' for sentence in sentences)
-    html += "".join(f'<p class="caveat">{escape(sentence)}</p>' for sentence in warnings)
-    return Fragment(html, "\n".join([*sentences, *warnings]))
+def claim(comparison: Comparison, margin: float = MARGIN) -> Fragment:
+    """What the runs show, in a paragraph per test set, computed from the same numbers as the tables."""
+    found = [_paragraph(comparison, test_set, margin) for test_set in comparison.test_sets]
+    caveats = [*_caveats(comparison), *lacking(comparison)] if len(comparison.configurations) > 1 else []
+    html = "".join(f'<p class="claim">{escape(text)}</p>' for text in found)
+    html += "".join(f'<p class="caveat">{escape(text)}</p>' for text in caveats)
+    return Fragment(html, "\n".join([*found, *caveats]))
 
 
-def by_measure(comparison: Comparison) -> Fragment:
+def by_measure(comparison: Comparison, margin: float = MARGIN) -> Fragment:
     """For each measure of the cases besides Dice, and each test set: the best configuration and the one next to it."""
     rows = []
-    for measure in measure_table.measured(comparison, besides=["dice"]):
-        found = differences(comparison, measure.name) if measure.tested else pd.DataFrame(columns=["test_set"])
-        for test_set, part in found.groupby("test_set", sort=False):
+    for measure in measured(comparison, besides=["dice"]):
+        if not measure.tested:
+            continue
+        average = means(comparison, measure.name).set_index(["test_set", "run"])
+        for test_set, part in differences(comparison, measure.name, margin).groupby("test_set", sort=False):
             nearest = part.sort_values("difference", ascending=measure.lower_is_better, kind="stable").iloc[0]
-            first = next(c for c in comparison.shared if c.label == nearest["reference"])
-            mean = _mean_over_seeds(first, measure).query("test_set == @test_set")[measure.name].mean()
-            told_apart = f"{int(part['distinguishable'].sum())} of {len(part)}"
+            best = average.loc[(test_set, nearest["reference"])]
+            counts = part["verdict"].value_counts()
             rows.append(
                 [
-                    *map(Cell, (measure_table.capital(measure.heading), str(test_set), first.label)),
-                    *(number(mean), Cell(told_apart), Cell(nearest["run"])),
+                    *map(Cell, (capital(measure.heading), str(test_set), nearest["reference"])),
+                    number(best["mean"], note=interval(best)),
+                    Cell(f"{counts.get(WORSE, 0)} of {len(part)}"),
+                    Cell(nearest["run"]),
                     *_difference(nearest),
+                    Cell(nearest["verdict"]),
                 ]
             )
     if not rows:
         return sentence("No further measure can be compared.")
-    columns = words("Measure", "Test set", "Best there") + numeric("Mean", "Told apart from")
-    columns += words("Next to it") + numeric("Difference", "95 % interval", "p, Holm")
+    columns = words("Measure", "Test set", "Best there") + numeric("Mean", "Better than")
+    columns += words("Next to it") + numeric("Difference", "95 % interval", "p, Holm") + words("Verdict")
     notes = [
-        "Tested as Dice is, each measure by itself: the more measures, the more of them differ by chance. Told apart "
-        "from: how many of the other configurations."
+        "Tested as Dice is, each measure by itself: the more measures, the more of them differ by chance. Better than: "
+        "how many of the other configurations; the verdict is on the one next to it."
     ]
     return Table("The best by other measures", columns, rows, notes).fragment()
 
 
+def marks(comparison: Comparison, metric: str = "dice", margin: float = MARGIN) -> dict[tuple[str, str], str]:
+    """For label and test set ``best``, ``equivalent`` or ``unsettled``, see :data:`MARKS`; the others have none."""
+    found: dict[tuple[str, str], str] = {}
+    for test_set, part in differences(comparison, metric, margin).groupby("test_set", sort=False):
+        verdicts = dict(zip(part["run"], part["verdict"], strict=True))
+        shown = {EQUIVALENT: "equivalent", UNSETTLED: "unsettled"}
+        found |= {(run, str(test_set)): shown[verdict] for run, verdict in verdicts.items() if verdict in shown}
+        if UNSETTLED not in verdicts.values():
+            found[part["reference"].iloc[0], str(test_set)] = "best"
+    return found
+
+
+def interval(mean: Any) -> str:
+    """Interval of a row of :func:`means`, in brackets where it is in doubt; empty where there is none."""
+    low, high = mean["low"], mean["high"]
+    if not np.isfinite([low, high]).all():
+        return ""
+    return f"({low:.3f} to {high:.3f})" if mean["doubt"] else f"{low:.3f} to {high:.3f}"
+
+
+def measured(comparison: Comparison, *, besides: Iterable[str] = ()) -> list[Measure]:
+    """The measures that ``cases.csv`` of every compared run has values of, without those named."""
+    tables = [cases.dropna(axis="columns", how="all") for c in comparison.configurations for cases in c.cases]
+    columns = set.intersection(*(set(cases.columns) for cases in tables))
+    return [measure for measure in measures.MEASURES if measure.name in columns - set(besides)]
+
+
+def lacking(comparison: Comparison) -> list[str]:
+    """Which configurations lack a fold, and what that means for comparing them; [] where none does."""
+    lost = {fold for c in comparison.configurations for _, fold in c.lacking}
+    if not lost:
+        return []
+    named = "; ".join(f"{c.label} {c.lacks}" for c in comparison.configurations if c.lacking)
+    kept = cross_validation.named(fold for fold in comparison.folds if fold not in lost)
+    return [
+        f"Incomplete: {named}. Such a mean is over the folds that are there; what is best, and whether a difference is "
+        f"real, is decided on what all have: {kept}."
+    ]
+
+
 def best(comparison: Comparison, test_set: str) -> Configuration:
     """The configuration of highest mean Dice on a test set, over the cases that all have."""
-    tables = [[cases[cases["test_set"] == test_set] for cases in c.cases] for c in comparison.shared]
-    means = [np.mean([cases["dice"].mean() for cases in seeds]) for seeds in tables]
-    return comparison.configurations[int(np.argmax(np.nan_to_num(means, nan=-1)))]
+    found = differences(comparison).query("test_set == @test_set")
+    return next(c for c in comparison.shared if found.empty or c.label == found["reference"].iloc[0])
 
 
 def case_differences(one: Configuration, other: Configuration, test_set: str, metric: str = "dice") -> np.ndarray:
@@ -106,69 +178,98 @@ def case_differences(one: Configuration, other: Configuration, test_set: str, me
     value; where one has none, it rightly found nothing, which counts as perfect.
     """
     measure = named(metric)
-    pair = [_mean_over_seeds(c, measure).set_index(["test_set", "case_id", "class"])[metric] for c in (one, other)]
-    both = pd.concat(pair, axis=1, keys=["one", "other"]).loc[[test_set]].dropna(how="all").fillna(_perfect(measure))
-    return (both["one"] - both["other"]).to_numpy()
+    perfect = measure.low if measure.lower_is_better else measure.high
+    sides = []
+    for configuration in (one, other):
+        tables = [cases.set_index(compare.KEY)[metric] for cases in configuration.cases]
+        seeds = pd.concat(tables, axis=1)
+        sides.append(seeds.fillna(perfect).mean(axis=1).where(seeds.notna().any(axis=1)))
+    both = pd.concat(sides, axis=1, keys=["one", "other"]).loc[[test_set]].dropna(how="all").fillna(perfect)
+    return (both["one"] - both["other"]).dropna().to_numpy()
 
 
-def _sentence(comparison: Comparison, test_set: str, found: pd.DataFrame) -> str:
-    tables = {c.label: _mean_over_seeds(c, named("dice")) for c in comparison.shared}
-    tables = {label: cases[cases["test_set"] == test_set] for label, cases in tables.items()}
-    means = {label: cases["dice"].mean() for label, cases in tables.items()}
-    cases = next(iter(tables.values()))
-    classes = cases["class"].nunique()
-    size = f"{cases['case_id'].nunique()} cases" + (f" with {classes} classes each" if classes > 1 else "")
-    size += f" from {cases['group'].nunique()} patients or sequences"
+def _cases(comparison: Comparison) -> dict[str, tuple[pd.DataFrame, ...]]:
+    return {c.label: c.cases for c in comparison.shared}
+
+
+def _margin(measure: Measure, margin: float) -> float | None:
+    return margin if (measure.low, measure.high) == (0, 1) and not measure.lower_is_better else None
+
+
+def _paragraph(comparison: Comparison, test_set: str, margin: float) -> str:
+    average = means(comparison).query("test_set == @test_set").set_index("run")
+    found = differences(comparison, margin=margin)
     found = found[found["test_set"] == test_set].sort_values("difference", ascending=False, kind="stable")
+    top = best(comparison, test_set)
+    mean = average.loc[top.label]
+    classes = top.cases[0]["class"].nunique()
+    in_set = [cases[cases["test_set"] == test_set] for cases in top.cases]
+    size = f"{in_set[0]['case_id'].nunique()} cases" + (f" with {classes} classes each" if classes > 1 else "")
+    size += f" from {in_set[0]['group'].nunique()} patients or sequences"
+    known = f"95 % interval {interval(mean).strip('()')}" if interval(mean) else "no interval"
+    known += (", in doubt" if interval(mean) else "") + f": {mean['doubt']}" if mean["doubt"] else ""
+    given = f"({known}; {size}; {_trainings(int(average['trainings'].min()))}"
     if found.empty:
-        label, mean = next(iter(means.items()))
-        return f"On {test_set}, {label} reaches a mean Dice of {mean:.3f} ({size})."
-    best = found["reference"].iloc[0]
-    start = f"On {test_set}, {best} has the highest mean Dice, {means[best]:.3f} ({size})"
-    if found["n_groups"].min() < FEW_GROUPS:
-        return f"{start}; these are too few to say whether any difference is real."
-    told_apart = found["distinguishable"].astype(bool)
-    tied, apart = found[~told_apart], found[told_apart]
-    if apart.empty:
-        return f"{start}, but {_listed(tied['run'], len(found))} cannot be told apart from it."
-    nearest = apart.iloc[0]
-    interval = f"95 % interval {-nearest['high']:.3f} to {-nearest['low']:.3f}, p {_p(nearest['p_holm'], '= ')}"
-    margin = f"{-nearest['difference']:.3f} above {nearest['run']} ({interval})"
-    if tied.empty:
-        return f"{start}. It is {margin}" + (", and further above the others." if len(apart) > 1 else ".")
-    return f"{start}; {_listed(tied['run'], len(found))} cannot be told apart from it. It is {margin}."
+        return f"On {test_set}, {top.label} reaches a mean Dice of {mean['mean']:.3f} {given})."
+    start = f"On {test_set}, {top.label} has the highest mean Dice, {mean['mean']:.3f} {given}; margin {margin:g})."
+    verdicts = {name: part for name, part in found.groupby("verdict", sort=False)}
+    parts = [write(top, verdicts[name], len(found)) for name, write in _WRITERS.items() if name in verdicts]
+    return " ".join([start, *parts])
 
 
-def _mean_over_seeds(configuration: Configuration, measure: Measure) -> pd.DataFrame:
-    """Cases of a configuration with the mean of a measure over its seeds; a case that one seed leaves empty rightly
-    (NaN) while another does not counts as perfect for the former, as between runs.
-    """
-    key = ["test_set", "case_id", "class"]
-    tables = [cases.set_index(key)[measure.name] for cases in configuration.cases]
-    together = pd.concat(tables, axis=1)
-    mean = together.fillna(_perfect(measure)).mean(axis=1).where(together.notna().any(axis=1))
-    first = configuration.cases[0]
-    return first.assign(**{measure.name: mean.loc[pd.MultiIndex.from_frame(first[key])].to_numpy()})
+def _worse(top: Configuration, found: pd.DataFrame, others: int) -> str:
+    nearest = found.iloc[0]
+    by = f"{-nearest['difference']:.3f} (95 % interval {-nearest['high']:.3f} to {-nearest['low']:.3f}, "
+    by += f"p {_p(nearest['p_holm'], '= ')})"
+    by = f"by {by}" if len(found) == 1 else f"{nearest['run']} by {by} and the others by more"
+    listed = _listed(found["run"], others)
+    if found["trainings"].min() >= compare.ENOUGH_TRAININGS:
+        return f"{top.label} is better than {listed}, {by}."
+    own, their = ("this training", "this training") if len(top.cases) == 1 else ("these trainings", "these trainings")
+    return f"{capital(own)} of {top.label} beat {their} of {listed}, {by}."
 
 
-def _perfect(measure: Measure) -> float:
-    return measure.low if measure.lower_is_better else measure.high
+def _equivalent(top: Configuration, found: pd.DataFrame, others: int) -> str:
+    widest = found[["low", "high"]].abs().max(axis=None)
+    verb = "is" if len(found) == 1 else "are"
+    return f"{_listed(found['run'], others)} {verb} equivalent to it: at most {widest:.3f} apart."
 
 
-def _seed_warning(comparison: Comparison) -> list[str]:
-    fewest = min(len(c.seeds) for c in comparison.configurations)
-    if fewest > 2:
+def _unsettled(top: Configuration, found: pd.DataFrame, others: int) -> str:
+    verb = "differs" if len(found) == 1 else "differ"
+    text = f"Whether {_listed(found['run'], others)} {verb} from it is not settled"
+    doubts = found["note"].unique()
+    if len(doubts) == 1 and doubts[0]:
+        return f"{text}: {doubts[0]}."
+    reach = found["detectable"].dropna()
+    if reach.empty:
+        return f"{text}."
+    least, most = (f"{value:.3f}" for value in (reach.min(), reach.max()))
+    reach = least if least == most else f"{least} to {most}"
+    return f"{text}; {found['n_groups'].min()} groups can tell differences of {reach} or more."
+
+
+_WRITERS = {WORSE: _worse, EQUIVALENT: _equivalent, UNSETTLED: _unsettled}
+
+
+def _caveats(comparison: Comparison) -> list[str]:
+    fewest = min(len(c.cases) for c in comparison.configurations)
+    if fewest >= compare.ENOUGH_TRAININGS:
         return []
-    number = "One seed" if fewest == 1 else "Two seeds"
     return [
-        f"{number} per configuration: the intervals say how the result depends on the choice of cases, not how it "
-        "would vary from one training to the next."
+        f"{capital(_trainings(fewest))}: intervals and verdicts hold for these trained networks on other cases. To "
+        "know how results vary from one training to the next takes three seeds or more."
     ]
+
+
+def _trainings(count: int) -> str:
+    return f"{count} trainings each" if count > 1 else "one training each"
 
 
 def _difference(entry: Any) -> list[Cell]:
     """Difference, interval and p value of a row of :func:`differences`."""
-    interval = "none" if entry.low != entry.low else f"{signed(entry.low)} to {signed(entry.high)}"
+    known = np.isfinite([entry.low, entry.high]).all()
+    interval = f"{signed(entry.low)} to {signed(entry.high)}" if known else "none"
     return [
         Cell(signed(entry.difference), entry.difference), Cell(interval), Cell(_p(entry.p_holm), entry.p_holm)
     ]  # fmt: skip

@@ -4,7 +4,7 @@ import math
 
 from medseg.evaluation.measures import named
 from medseg.metrics.saliency import MEASURES
-from medseg.reporting import measure_table
+from medseg.reporting import measure_table, statistics
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment, sentence
 from medseg.reporting.measure_table import Shown
@@ -23,10 +23,10 @@ def measures(comparison: Comparison) -> Fragment:
     if not scored:
         return sentence(f"The field's own measures were not computed for these runs ({_ADVICE}).")
     thresholds = measure_table.distinct([record for c in scored for record in c.records], "evaluation", "threshold")
-    shown = [Shown(f"Dice at {thresholds}", measure_table.summarised("mean_dice")), *map(_column, MEASURES)]
+    shown = [Shown(f"Dice at {thresholds}", measure_table.summarised("mean_dice"), "dice"), *map(_column, MEASURES)]
     notes = [f"Not computed for: {absent} ({_ADVICE})."] if absent else []
     notes += [*_notes(scored), *measure_table.notes(comparison)]
-    return measure_table.table("The field's own measures", scored, comparison.test_sets, shown, notes)
+    return measure_table.table("The field's own measures", comparison, shown, notes, scored)
 
 
 def _recorded(record: dict) -> dict[str, dict[str, float | None]]:
@@ -41,11 +41,11 @@ def _column(name: str) -> Shown:
         found = (_recorded(record)[test_set][name] for record in configuration.records)
         return [math.nan if value is None else value for value in found]
 
-    return Shown(measure.title, of, measure.lower_is_better)
+    return Shown(measure.title, of, name)
 
 
 def _notes(shown: list[Configuration]) -> list[str]:
-    notes = [measure_table.BOLD] if len(shown) > 1 else []
+    notes = [statistics.MARKS] if len(shown) > 1 else []
     if any(len(c.seeds) > 1 for c in shown):
         notes.append("\u00b1: standard deviation over the seeds.")
     rules = "; ".join(f"{named(name).title}: {rule}" for name, rule in MEASURES.items())

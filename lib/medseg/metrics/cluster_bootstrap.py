@@ -1,0 +1,184 @@
+"""A mean over cases that come in groups: its interval, its test, and when neither can be relied on.
+
+Cases of one patient or video resemble each other, so that the group is the unit of chance. Trainings are a second one:
+the same configuration trained again scores differently on the same cases.
+
+The constants :data:`INTERVAL_FACTOR`, :data:`TEST_FACTOR` and :data:`CARRIERS` were chosen by what
+``benchmarks/coverage.py`` measures; ``docs/statistics.md`` shows it.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+FEW_GROUPS = 6  # below it, resampled groups say next to nothing
+CARRIERS = 2.0  # least effective number of groups that the spread may rest on
+INTERVAL_FACTOR = 1.25  # tail probabilities of the bootstrap come out too small by about this
+TEST_FACTOR = 1.75  # the same for the test, which must not fail on a heavy tail either
+POWER = 0.8  # with which the detectable difference would be told
+_MOST_NUMBERS = 20_000_000  # in the matrix of draws
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What training again would add to a mean: variance of the mean, and degrees of freedom of that variance."""
+
+    variance: float = 0.0
+    freedom: float = math.inf
+
+    def reach(self, tail: float) -> float:
+        """Half the width of the two-sided interval that leaves out ``tail``; 0 without noise."""
+        return float(stats.t.isf(tail / 2, self.freedom)) * math.sqrt(self.variance) if self.variance else 0.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean of cases.
+
+    Attributes:
+        mean: over the cases; NaN for none.
+        low, high: interval; NaN for fewer than :data:`FEW_GROUPS`, infinite where the groups set no bound.
+        p: two-sided, that the true mean is 0; NaN where there is no interval.
+        detectable: the smallest true difference from 0 that would be told in 80 of 100 such samples; NaN as p.
+        n, n_groups: cases and groups.
+        doubt: why interval and test cannot be relied on; empty where they can.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    detectable: float
+    n: int
+    n_groups: int
+    doubt: str
+
+
+def training_noise(*sides: np.ndarray) -> Noise:
+    """Noise of a mean, or of a difference of means, from what each of several trainings scored.
+
+    The trainings of a side are a sample of what its configuration gives; their variance over their number is that of
+    the side's mean, the sides add up, and the degrees of freedom are those of Welch (1947, Biometrika 34:28) and
+    Satterthwaite (1946, Biometrics Bulletin 2:110).
+
+    Args:
+        sides: for each side (trainings,) their means, two or more.
+    """
+    parts = [(np.var(side, ddof=1) / np.size(side), np.size(side) - 1) for side in sides]
+    variance = float(sum(part for part, _ in parts))
+    return Noise(variance, variance**2 / sum(part**2 / df for part, df in parts)) if variance else Noise()
+
+
+def estimate(
+    values: ArrayLike, groups: Iterable, *, noise: Noise = Noise(), confidence: float = 0.95, draws: int = 9999
+) -> Estimate:
+    """Mean of ``values`` with interval and test over groups, and over trainings where ``noise`` is given.
+
+    The cluster bootstrap (Field and Welsh 2007, J. R. Stat. Soc. B 69:369), studentised (Hall 1992, The Bootstrap and
+    Edgeworth Expansion, section 3.10.4; standard error of a ratio by linearisation), which draws one group less than
+    there are, so that its variance is unbiased for few of them (Rao and Wu 1988, JASA 83:231). The interval has equal
+    tails. The test takes the larger p of equal tails and of the symmetric interval: the mean of skewed values errs to
+    one side, which the first allows for, and rare large values cheat the first, but not the second. Noise of the
+    trainings is added by squares of half widths (Zou and Donner 2008, Stat. Med. 27:1693, equation 3).
+
+    The same values and groups give the same result.
+
+    Args:
+        values: (n,), finite.
+        groups: n patients or sequences.
+        noise: what other trainings would add; the default says that the trainings at hand are meant.
+        confidence: coverage in (0, 1).
+        draws: number of bootstrap draws; fewer where there are very many groups. No p is below 3.5 / draws.
+    """
+    values = np.asarray(values, float)
+    codes, names = pd.factorize(np.asarray(list(groups), dtype=object))
+    size, nan = len(names), math.nan
+    if size == 0:
+        return Estimate(nan, nan, nan, nan, nan, 0, 0, "no case was scored")
+    mean = float(values.mean())
+    if not np.ptp(values) and not mean:
+        return Estimate(0.0, 0.0, 0.0, 1.0, 0.0, len(values), size, "")
+    counts = np.bincount(codes, minlength=size).astype(float)
+    rest = np.bincount(codes, values, size) - mean * counts  # deviations of the groups' sums
+    rest[np.abs(rest) < 1e-9 * np.abs(values).max() * counts] = 0
+    doubt = _doubt(rest, counts)
+    if size < FEW_GROUPS:
+        return Estimate(mean, nan, nan, nan, nan, len(values), size, doubt)
+    error = math.sqrt(size / (size - 1) * (rest**2).sum()) / len(values)
+    pivots = np.sort(_pivots(rest, counts, draws)) if error else np.zeros(draws)
+    symmetric = np.sort(np.abs(pivots))
+
+    def equal_tails(tail: float) -> tuple[float, float]:
+        """Distance from the mean to the lower and to the upper bound of the interval that leaves out ``tail``."""
+        place = max(int(tail / 2 * (len(pivots) + 1)), 1)
+        both = max(pivots[-place], 0.0) * error, max(-pivots[place - 1], 0.0) * error
+        return math.hypot(both[0], noise.reach(tail)), math.hypot(both[1], noise.reach(tail))
+
+    def same_both_ways(tail: float) -> tuple[float, float]:
+        place = max(int(tail * (len(pivots) + 1)), 1)
+        reach = math.hypot(symmetric[-place] * error, noise.reach(tail))
+        return reach, reach
+
+    below, above = equal_tails((1 - confidence) / INTERVAL_FACTOR)
+    p = max(_least_tail(mean, reach, 2 / (len(pivots) + 1)) for reach in (equal_tails, same_both_ways))
+    whole = error**2 + noise.variance
+    freedom = whole**2 / (error**4 / (size - 1) + noise.variance**2 / noise.freedom) if whole else math.inf
+    told = stats.t.ppf((1 + confidence) / 2, freedom) + stats.t.ppf(POWER, freedom)
+    return Estimate(
+        mean, mean - below, mean + above, min(1.0, TEST_FACTOR * p), float(told * math.sqrt(whole)), len(values), size,
+        doubt,
+    )  # fmt: skip
+
+
+def _pivots(rest: np.ndarray, counts: np.ndarray, draws: int) -> np.ndarray:
+    """(draws,) studentised means of drawn groups; infinite where the drawn ones do not differ among themselves."""
+    size = len(rest)
+    drawn = _draws(size, min(draws, max(_MOST_NUMBERS // size, 999)))
+    total = drawn @ counts
+    means = drawn @ rest / total
+    squares = drawn @ rest**2 - 2 * means * (drawn @ (rest * counts)) + means**2 * (drawn @ counts**2)
+    tiny = 1e-12 * (rest**2).max()
+    errors = np.sqrt(size / (size - 1) * np.where(squares > tiny, squares, 0)) / total
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.abs(means) > 1e-12 * np.abs(rest).max() / counts.max(), means / errors, 0.0)
+
+
+@functools.lru_cache(maxsize=4)
+def _draws(size: int, number: int) -> np.ndarray:
+    """(number, size) float64: how often each group is in a draw of ``size - 1`` groups with replacement."""
+    return np.random.default_rng(0).multinomial(size - 1, np.full(size, 1 / size), number).astype(float)
+
+
+def _least_tail(mean: float, reach: Callable[[float], tuple[float, float]], least: float) -> float:
+    """The smallest tail for which the interval of ``reach`` leaves 0 out, by halving on the scale of logarithms."""
+    side = 0 if mean > 0 else 1
+    out, inside = 1.0, least
+    if reach(least)[side] < abs(mean):
+        return least
+    for _ in range(40):
+        middle = math.sqrt(out * inside)
+        out, inside = (middle, inside) if reach(middle)[side] < abs(mean) else (out, middle)
+    return out
+
+
+def _doubt(rest: np.ndarray, counts: np.ndarray) -> str:
+    """Why an interval from these groups cannot be relied on: too few, alike for the most part, or one outweighs all.
+
+    The effective number of groups is the inverse of the sum of their squared shares in the variance (Hill 1973,
+    Ecology 54:427, order 2): groups' number where all deviate alike, 1 where one alone does.
+    """
+    size = len(rest)
+    if size < FEW_GROUPS:
+        return f"only {size} group{'s' if size > 1 else ''}"
+    _, alike = np.unique(np.round(rest / counts, 12), return_counts=True)
+    if alike.max() > size / 2:
+        return f"{alike.max()} of {size} groups have the same value"
+    shares = rest**2 / (rest**2).sum()
+    carriers = 1 / (shares**2).sum()
+    return f"the spread comes from {carriers:.1f} of {size} groups" if carriers < CARRIERS else ""
