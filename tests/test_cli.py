@@ -105,6 +105,40 @@ def test_an_ensemble_is_combined_and_scored_beside_its_members(medseg, tmp_path,
     assert scores == ["0.8000", "0.4000", "0.0000", "0.4000"]  # of five bones: a and b twice, c once
 
 
+def test_a_prediction_takes_several_runs_or_all_folds_of_one(medseg, tmp_path, monkeypatch, polygon_dataset):
+    """A new picture is seen by all networks; runs given twice count once."""
+    import cv2
+    import numpy as np
+    import pandas as pd
+
+    from medseg.evaluation import common
+    from medseg.experiments import runs
+
+    def trained(**question):
+        run = runs.prepare_run("handbone", "2_train", question, polygon_dataset)
+        with runs.training(run, "handbone", "2_train", question, polygon_dataset):
+            run.write_table("history.csv", pd.DataFrame({"epoch": [1], "split": ["train"], "loss": [0.5]}))
+            run.finish()
+        return run
+
+    folds = [trained(architecture="u", seed=1, fold=fold) for fold in range(3)]
+    other = trained(architecture="v", seed=1, fold=0)
+    loaded = []
+    monkeypatch.setattr(common, "load_predictor", lambda run, device: (
+        loaded.append(run.id) or (lambda picture: np.ones((3, *picture.shape), np.float32))
+    ))  # fmt: skip
+    (tmp_path / "new").mkdir()
+    cv2.imwrite(str(tmp_path / "new" / "hand.png"), np.full((4, 4), 9, np.uint8))
+    options = ("--pictures", str(tmp_path / "new"), "--out", str(tmp_path / "out.csv"))
+    code, shown, errors = medseg("predict", folds[1].id, folds[2].id, "--all-folds", *options)
+    assert (code, errors) == (0, "")
+    assert "1 pictures, mean of 3 networks" in shown
+    assert loaded == [run.id for run in folds]
+    code, shown, errors = medseg("predict", folds[1].id, other.id, *options)
+    assert "mean of 2 networks" in shown
+    assert "no finished other fold" in medseg("predict", other.id, "--all-folds", *options)[2]
+
+
 @pytest.mark.parametrize(("threshold", "expected"), [("0.3", "1 4"), ("0.5", "1 2"), ("0.7", "")])
 def test_the_mean_of_an_ensemble_takes_a_threshold(medseg, tmp_path, threshold, expected):
     files = [tmp_path / f"{name}.csv" for name in "abc"]

@@ -155,18 +155,27 @@ def _print_run(run: runs.Run, text: str) -> None:
 
 @app.command(epilog="Example: [bold]medseg predict latest --pictures ~/hands/test --out submission.csv[/]")
 def predict(
-    run: Annotated[str, typer.Argument(help="run id, its end, its folder, or latest")],
+    run: Annotated[list[str], typer.Argument(help="run id, its end, its folder, or latest; several are averaged")],
     pictures: Annotated[Path, typer.Option(help="folder of PNG files, subfolders included; no truth is needed")],
     out: Annotated[Path, typer.Option(help="CSV to write: image_name,class,rle")],
     study: Annotated[str, typer.Option(help=f"of the run: {_STUDIES}")] = "handbone",
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
+    all_folds: Annotated[bool, typer.Option("--all-folds", help="average the run and its other folds")] = False,
 ) -> None:
-    """Predict new pictures with a trained run, as a submission; masks are made by the run's own rules."""
-    from medseg.evaluation import common, submission
+    """Predict new pictures with a trained run, as a submission; masks are made by the run's own rules.
 
-    found = runs.find_run(study, run)
-    number = submission.predict_folder(found, common.load_predictor(found, device), pictures.absolute(), out)
-    terminal.console.print(f"{out}: {number} pictures", highlight=False)
+    Several runs, or all folds of one, are averaged: the mean of their probabilities. A picture of the data that the
+    folds were trained on is predicted by the network alone that did not see it.
+    """
+    from medseg.evaluation import averaging, common, submission
+
+    found = [runs.find_run(study, wanted) for wanted in run]
+    if all_folds:
+        found = [fold for one in found for fold in averaging.all_folds(one)]
+    found = list({one.id: one for one in found}.values())
+    predictors = [common.load_predictor(one, device) for one in found]
+    said = submission.predict_folder(found, predictors, pictures.absolute(), out)
+    terminal.console.print(f"{out}: {said}", highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: [bold]medseg ensemble a.csv b.csv c.csv --out all.csv --data data/handbone[/]")
@@ -183,7 +192,11 @@ def ensemble(
     height: Annotated[int, typer.Option(help="of the pictures, pixels")] = 2048,
     width: Annotated[int, typer.Option(help="of the pictures, pixels")] = 2048,
 ) -> None:
-    """Combine submissions of the study handbone into one."""
+    """Combine submissions of the study handbone into one: the models vote on every pixel.
+
+    The folds of a cross-validation hold different pictures and have nothing to vote on; average their networks on new
+    pictures with [bold]medseg predict RUN --all-folds[/].
+    """
     from medseg.datasets import splits
     from medseg.evaluation import submission
     from medseg.masks.ensemble import combine

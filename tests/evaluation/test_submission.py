@@ -30,7 +30,7 @@ def pictures(polygon_dataset, tmp_path):
 
 def test_a_perfect_submission_scores_one_and_keeps_empty_masks(run, pictures, polygon_dataset, right, tmp_path):
     out = tmp_path / "submission.csv"
-    assert submission.predict_folder(run, right, pictures, out) == 2
+    assert submission.predict_folder([run], [right], pictures, out) == "2 pictures"
     rows = list(files.read(out))
     assert [row.image_name for row in rows] == ["image0.v1_R.png"] * 3 + ["image1.v1_R.png"] * 3
     assert rows[-1].rle == ""
@@ -51,19 +51,20 @@ def test_two_pictures_of_one_name_are_refused(run, pictures):
     again.parent.mkdir()
     again.write_bytes(cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes())
     with pytest.raises(MedsegError, match="image0.v1_R.png more than once"):
-        submission.predict_folder(run, None, pictures, pictures / "out.csv")
+        submission.predict_folder([run], [None], pictures, pictures / "out.csv")
 
 
 def test_fitted_thresholds_need_an_evaluation(run, pictures, tmp_path):
     run.update(parameters={**RULES, "thresholds": "fitted"})
     with pytest.raises(MedsegError, match="fitted by 3_evaluate"):
-        submission.predict_folder(run, None, pictures, tmp_path / "out.csv")
+        submission.predict_folder([run], [None], pictures, tmp_path / "out.csv")
 
 
 def test_pictures_of_one_class_are_predicted_by_the_threshold_of_the_evaluation(run_of, discs, brightness, tmp_path):
     run, out = run_of(discs), tmp_path / "submission.csv"
     evaluate(run, segmenter(run, brightness, discs, threshold=0.3), discs)
-    assert submission.predict_folder(run, brightness, discs.folder / "images", out) == len(discs.index)
+    said = submission.predict_folder([run], [brightness], discs.folder / "images", out)
+    assert said == f"{len(discs.index)} pictures"
     found = {row.image_name: row.rle for row in files.read(out)}
     for test_set in ("A", "B"):
         for row in files.read(run.folder / "predictions" / f"{test_set}.csv"):
@@ -73,7 +74,7 @@ def test_pictures_of_one_class_are_predicted_by_the_threshold_of_the_evaluation(
 
 def test_classes_of_a_map_are_predicted_one_by_one_and_scored(run_of, phase_dataset, phases, tmp_path):
     run, out = run_of(phase_dataset), tmp_path / "submission.csv"
-    submission.predict_folder(run, phases, phase_dataset.folder / "images", out)
+    submission.predict_folder([run], [phases], phase_dataset.folder / "images", out)
     rows = list(files.read(out))
     assert len(rows) == 4 * len(phase_dataset.index)
     files.write(out, [(row.image_name.removesuffix(".png"), *row[1:]) for row in rows])

@@ -1,32 +1,36 @@
 """From a trained run to a submission, and from a submission to its scores where the truth is known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from medseg import project, registry
-from medseg.datasets.frames import read_grey, read_rgb
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.evaluation import kinds
+from medseg.evaluation.averaging import Average
 from medseg.evaluation.common import case_table
-from medseg.evaluation.rules import MaskRules, Segmenter
 from medseg.experiments.progress import Progress
 from medseg.experiments.runs import Run
 from medseg.masks import rle, submission
 from medseg.metrics.overlap import confusion_counts, with_overlap
+from medseg.names import listed
 
 
-def predict_folder(run: Run, predict: kinds.Predictor, pictures: Path, out: Path) -> int:
-    """Predict every PNG below ``pictures`` and write a submission; pictures need no truth. Returns their number.
+def predict_folder(runs: Sequence[Run], predictors: Sequence[kinds.Predictor], pictures: Path, out: Path) -> str:
+    """Predict every PNG below ``pictures`` and write a submission; pictures need no truth.
 
     The run's own rules make masks of probabilities; fitted thresholds, and what fixed means, are those of its
-    evaluation.
+    evaluation. Several runs are averaged; see :class:`medseg.evaluation.averaging.Average`.
+
+    Returns:
+        In words how many pictures, by how many networks, and which of them belong to the runs' own data.
 
     Raises:
-        MedsegError: no picture, two of the same name, an unreadable one, or fitted thresholds before an evaluation.
+        MedsegError: no picture, two of the same name, an unreadable one, fitted thresholds before an evaluation, runs
+            that cannot be averaged, or a picture of their own data that none of them held out.
     """
     files = sorted(path for path in pictures.rglob("*") if path.suffix.lower() == ".png")
     names = [path.name for path in files]
@@ -34,18 +38,26 @@ def predict_folder(run: Run, predict: kinds.Predictor, pictures: Path, out: Path
     if not files or twice:
         problem = f"the name {twice[0]} more than once" if twice else "no PNG file"
         raise MedsegError(f"{project.display(pictures)} holds {problem}; a submission names each picture once.")
-    segment = _segmenter_as_evaluated(run, predict)
-    progress = Progress(run.folder)
+    segment = Average(runs, predictors)
+    progress = Progress(runs[0].folder)
 
     def rows() -> Iterator[tuple[str, str, str]]:
         for done, file in enumerate(files, 1):
-            found = segment(read_grey(file) if segment.kind.grey else read_rgb(file), file.name)
+            found = segment(segment.read(file), file.name)
             for name, mask in segment.kind.pieces(found.mask):
                 yield file.name, name, rle.encode(mask)
             progress.update(done, len(files), f"predicted {done} of {len(files)} pictures")
 
     submission.write(out, rows())
-    return len(files)
+    said = [f"{len(files)} pictures" + (f", mean of {len(runs)} networks" if len(runs) > 1 else "")]
+    if segment.own:
+        said.append(
+            f"{len(segment.own)} of them belong to the data that the networks were trained on ({listed(segment.own)}): "
+            "each is predicted only by the network whose fold held it out"
+        )
+    if segment.unchecked:
+        said.append(f"not checked whether they are of the data that the networks were trained on: {segment.unchecked}")
+    return "; ".join(said)
 
 
 def score(path: Path, dataset: PreparedDataset) -> pd.DataFrame:
@@ -70,14 +82,3 @@ def score(path: Path, dataset: PreparedDataset) -> pd.DataFrame:
             identity = {key: case[key] for key in ("test_set", "case_id", "group")}
             counted.append({**identity, "class": name, **confusion_counts(predicted, truth)._asdict()})
     return with_overlap(case_table(counted))
-
-
-def _segmenter_as_evaluated(run: Run, predict: kinds.Predictor) -> Segmenter:
-    record = run.record
-    kind = kinds.of(registry.find(record["study"]).label, record["dataset"]["classes"])
-    rules, evaluation = MaskRules.of(record["parameters"]), record.get("evaluation", {})
-    if rules.thresholds == "fixed":
-        return Segmenter(run, predict, kind, rules, [evaluation.get("threshold", 0.5)] * len(kind.scored))
-    if "thresholds" not in evaluation:
-        raise MedsegError(f"The thresholds of the run {run.id} are fitted by 3_evaluate: run that first.")
-    return Segmenter(run, predict, kind, rules, list(evaluation["thresholds"].values()))

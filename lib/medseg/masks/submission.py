@@ -99,7 +99,8 @@ def check_same_masks(submissions: Sequence[Submission]) -> None:
             raise MedsegError(
                 f"{project.display(one.path)} has no row for {listed(absent)}; {project.display(other.path)} has. "
                 "Expected the same pictures and classes in every submission, with an empty code for an empty "
-                "mask. Predict the missing ones, or leave the file out."
+                "mask. Predict the missing ones, or leave the file out. (The folds of a cross-validation hold "
+                "different pictures: 'medseg predict RUN --all-folds' averages their networks on new ones.)"
             )
 
 
