@@ -167,6 +167,9 @@ def test_the_easy_folds_alone_make_nobody_the_best(folder):
     poor = fold_runs(folder / "poor", 0.89, [1], architecture="poor")
     assert mean_dice(poor) > mean_dice(good)
     comparison = compare([*good, *poor])
+    shared = good[1].cases()["dice"].mean()
+    assert f"good has the highest mean Dice, {shared:.3f}" in repr(statistics.claim(comparison))
+    assert "; 4 cases with 3 classes each from 2 patients" in repr(statistics.claim(comparison))
     assert statistics.best(comparison, HELD_OUT).name == "good"
     text = repr(results.table(comparison))
     assert f" {mean_dice(good):.3f}, " in text
@@ -187,6 +190,12 @@ def test_a_seed_that_lacks_a_fold_takes_it_from_all_in_the_statistics(folder):
     assert two.lacks == "lacks fold 1 of seed 2"
     assert [set(table["fold"]) for c in comparison.shared for table in c.cases] == [{0, 2, 3, 4}] * 3
     assert statistics.differences(comparison)["difference"].abs().max() < 0.01
+    kept = [run for run in runs if not run.id.endswith("f1")]
+    text = repr(results.table(comparison, digits=4))
+    assert f"{mean_dice(kept):.4f}" in next(line for line in text.splitlines() if line.startswith("two"))
+    assert "two, 5 folds, 2 seeds, lacks fold 1 of seed 2" in text
+    assert "over 4 folds" in next(line for line in text.splitlines() if line.startswith("two"))
+    assert f"{mean_dice(kept):.4f}" in repr(boundaries.measures(comparison))
 
 
 def test_without_a_fold_in_common_it_is_said_who_lacks_what(folder):

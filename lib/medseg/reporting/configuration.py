@@ -81,13 +81,23 @@ class Configuration:
     @cached_property
     def per_fold(self) -> tuple["Configuration", ...]:
         """The configuration as each fold shows it alone; () without folds."""
-        found = []
-        for fold in self.folds:
-            tables = [table[table["fold"] == fold] for table in self.cases]
-            runs = [run for run in self.runs if cross_validation.fold_of(run.record) == fold]
-            kept = tuple(table for table in tables if len(table))
-            found.append(replace(self, runs=tuple(runs), folds=(fold,), lacking=(), tables=kept))
-        return tuple(found)
+        return tuple(self.over([fold]) for fold in self.folds)
+
+    def over(self, folds: Sequence[int]) -> "Configuration":
+        """The configuration with the runs and cases of some of its folds alone; a seed without any is left out."""
+        tables = [table[table["fold"].isin(folds)] for table in self.cases]
+        runs = tuple(run for run in self.runs if cross_validation.fold_of(run.record) in folds)
+        kept = tuple(table for table in tables if len(table))
+        return replace(self, runs=runs, folds=tuple(folds), lacking=(), tables=kept)
+
+    @cached_property
+    def complete(self) -> "Configuration":
+        """The configuration with the cases of those folds alone that all its seeds have; itself where they are all.
+
+        Raises:
+            MedsegError: its seeds have no fold in common.
+        """
+        return shared_cases([self])[0]
 
     @property
     def lacks(self) -> str:
@@ -118,7 +128,4 @@ def shared_cases(configurations: Sequence[Configuration]) -> tuple[Configuration
             f"No fold was held out by every configuration, so that no case is scored by all:{each}\nRun the sweep "
             "again for the folds that are lacking, or report on one sweep with 'medseg report STUDY --sweep NAME'."
         )
-    return tuple(
-        replace(c, tables=tuple(table[table["fold"].isin(shared)] for table in c.cases)) if c.folds else c
-        for c in configurations
-    )
+    return tuple(c.over(sorted(shared)) if c.folds else c for c in configurations)

@@ -50,9 +50,9 @@ def table(
         for c in own:
             cells = [Cell(c.name, note=f"{c.details}\n{c.lacks}".strip()), Cell(test_set)]
             for s in shown:
-                spread = "\n".join(spreads(c, test_set, s.of, s.digits)) if s.digits else ""
+                spread = "\n".join(spreads(c.complete, test_set, s.of, s.digits)) if s.digits else ""
                 mark = marks.get(s.measure, {}).get((c.label, test_set), "")
-                cells.append(number(_mean(s.of(c, test_set)), s.digits, mark=mark, note=spread))
+                cells.append(number(_mean(s.of(c.complete, test_set)), s.digits, mark=mark, note=spread))
             rows.append(cells)
     return Table(title, words("Configuration", "Test set") + numeric(*(s.title for s in shown)), rows, notes).fragment()
 

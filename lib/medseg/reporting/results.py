@@ -43,11 +43,14 @@ def table(
     shown = [(name, metric) for name in test_sets for metric in METRICS]
     columns = words("Configuration") + [Column(METRICS[metric], name) for name, metric in shown]
     columns += numeric("Parameters, M", "Epochs", "Steps", "Training")
-    summaries = [summarise(cases).assign(configuration=c.label) for c in comparison.configurations for cases in c.cases]
+    each = [(c.label, cases) for c in comparison.configurations for cases in c.complete.cases]
+    summaries = [summarise(cases).assign(configuration=label) for label, cases in each]
     by_row = pd.concat(summaries, ignore_index=True).groupby(["configuration", "test_set"], sort=False)
     mean = by_row[[f"mean_{metric}" for metric in METRICS]].mean()
     marks = {metric: statistics.marks(comparison, metric, margin) for metric in METRICS}
-    intervals = {metric: statistics.means(comparison, metric).set_index(["run", "test_set"]) for metric in METRICS}
+    intervals = {
+        metric: statistics.means(comparison, metric, own=True).set_index(["run", "test_set"]) for metric in METRICS
+    }
     rows, placed = [], set()
     for c in comparison.configurations:
         own = published_figures.of_configuration(c, figures)
@@ -56,7 +59,7 @@ def table(
         for name, metric in shown:
             place, column = (c.label, name), f"mean_{metric}"
             notes = [text] if (text := statistics.interval(intervals[metric].loc[place])) else []
-            notes += measure_table.spreads(c, name, measure_table.summarised(column), digits)
+            notes += measure_table.spreads(c.complete, name, measure_table.summarised(column), digits)
             notes += [f"published {value:.{digits}f}" for value in published_figures.values(own, name, metric)]
             mark = marks[metric].get(place, "")
             cells.append(number(mean.loc[place, column], digits, mark=mark, note="\n".join(notes)))

@@ -49,9 +49,12 @@ def pairs(comparison: Comparison, metric: str = "dice", margin: float = MARGIN) 
 
 
 @lru_cache(maxsize=128)
-def means(comparison: Comparison, metric: str = "dice") -> pd.DataFrame:
-    """Mean of every configuration on each test set with its interval; see :func:`medseg.metrics.compare.means`."""
-    cases = {c.label: c.cases for c in comparison.configurations}
+def means(comparison: Comparison, metric: str = "dice", own: bool = False) -> pd.DataFrame:
+    """Mean of every configuration on each test set with its interval; see :func:`medseg.metrics.compare.means`.
+
+    Where one lacks a fold, over the folds that all have, or ``own``: over those of each that its seeds have.
+    """
+    cases = {c.label: c.complete.cases for c in comparison.configurations} if own else _cases(comparison)
     return compare.means(cases, **named(metric).comparing)
 
 
@@ -162,8 +165,8 @@ def lacking(comparison: Comparison) -> list[str]:
     named = "; ".join(f"{c.label} {c.lacks}" for c in comparison.configurations if c.lacking)
     kept = cross_validation.named(fold for fold in comparison.folds if fold not in lost)
     return [
-        f"Incomplete: {named}. Such a mean is over the folds that are there; what is best, and whether a difference is "
-        f"real, is decided on what all have: {kept}."
+        f"Incomplete: {named}. Such a mean is over the folds that all its seeds have; what is best, and whether a "
+        f"difference is real, is decided on what all have: {kept}."
     ]
 
 
