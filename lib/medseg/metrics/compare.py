@@ -89,7 +89,7 @@ def compare_runs(
     if reference is not None and reference not in cases_by_run:
         raise MedsegError(f"There is no run {reference!r} to compare with. Choose one of: {', '.join(cases_by_run)}.")
     rows: list[dict] = []
-    for test_set, scored in _by_test_set(cases_by_run, metric, lower_is_better, bounds):
+    for test_set, scored in by_test_set(cases_by_run, metric, lower_is_better, bounds):
         means = {run: scored.mean(run) * (-1 if lower_is_better else 1) for run in scored.runs}
         best = reference or max(means, key=lambda run: (means[run] == means[run], means[run]))
         others = [run for run in scored.runs if run != best]
@@ -110,11 +110,15 @@ def all_pairs(
     lower_is_better: bool = False,
     bounds: tuple[float, float] = (0.0, 1.0),
     margin: float | None = None,
+    comparisons: int | None = None,
 ) -> pd.DataFrame:
-    """Every pair of runs on each test set, the earlier one as ``run``; else as :func:`compare_runs`."""
+    """Every pair of runs on each test set, the earlier one as ``run``; else as :func:`compare_runs`.
+
+    ``comparisons`` is the size of the family where these runs were picked out of more; see :func:`holm`.
+    """
     rows: list[dict] = []
-    for test_set, scored in _by_test_set(cases_by_run, metric, lower_is_better, bounds):
-        rows += _tested(test_set, scored, list(combinations(scored.runs, 2)), margin)
+    for test_set, scored in by_test_set(cases_by_run, metric, lower_is_better, bounds):
+        rows += _tested(test_set, scored, list(combinations(scored.runs, 2)), margin, comparisons)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -133,7 +137,7 @@ def means(
     """
     rows = []
     for run, tables in cases_by_run.items():
-        for test_set, scored in _by_test_set({run: tables}, metric, lower_is_better, bounds):
+        for test_set, scored in by_test_set({run: tables}, metric, lower_is_better, bounds):
             found, trainings = scored.estimate(run)
             low, high = np.clip([found.low, found.high], *bounds)
             rows.append([test_set, run, found.mean, low, high, found.n, found.n_groups, trainings, found.doubt])
@@ -141,7 +145,7 @@ def means(
     return pd.DataFrame(rows, columns=columns)
 
 
-class _Scored:
+class Scored:
     """The values of every training of every run on one test set, case by case."""
 
     def __init__(self, values: Mapping[str, pd.DataFrame], groups: pd.Series, lower: bool, bounds: tuple[float, float]):
@@ -153,11 +157,11 @@ class _Scored:
         return list(self.values)
 
     def mean(self, run: str) -> float:
-        return float(self._kept(run)[1][0].mean()) if self._kept(run)[0].any() else float("nan")
+        return float(self.kept(run)[1][0].mean()) if self.kept(run)[0].any() else float("nan")
 
     def estimate(self, *runs: str, draws: int = _DRAWS) -> tuple[Estimate, int]:
         """Of the mean of one run, or of the first one's mean minus the second's; and trainings of the smaller side."""
-        kept, sides = self._kept(*runs)
+        kept, sides = self.kept(*runs)
         trainings = min(side.shape[1] for side in sides)
         noise = Noise()
         if trainings >= ENOUGH_TRAININGS and kept.any():
@@ -170,14 +174,15 @@ class _Scored:
         empty = [self.values[run].isna().all(axis=1).to_numpy() for run in runs]
         return int((empty[0] != empty[1]).sum())
 
-    def _kept(self, *runs: str) -> tuple[np.ndarray, list[np.ndarray]]:
+    def kept(self, *runs: str) -> tuple[np.ndarray, list[np.ndarray]]:
+        """(cases,) bool, which of them have a value in any of the runs; of these, (kept, trainings) for each run."""
         kept = np.logical_or.reduce([self.values[run].notna().any(axis=1).to_numpy() for run in runs])
         return kept, [self.values[run].fillna(self.perfect).to_numpy()[kept] for run in runs]
 
 
 def _tested(
     test_set: str,
-    scored: _Scored,
+    scored: Scored,
     pairs: list[tuple[str, str]],
     margin: float | None,
     family: int | None = None,
@@ -215,9 +220,9 @@ def _verdict(row: Mapping[str, Any], margin: float | None, lower_is_better: bool
     return UNSETTLED
 
 
-def _by_test_set(
+def by_test_set(
     cases_by_run: Mapping[str, Trainings], metric: str, lower_is_better: bool, bounds: tuple[float, float]
-) -> Iterable[tuple[str, _Scored]]:
+) -> Iterable[tuple[str, Scored]]:
     """The scores of every test set, once it is clear that all trainings were scored on the same cases."""
     tables = {
         run: [_keyed(run, cases, metric, bounds) for cases in trainings] for run, trainings in cases_by_run.items()
@@ -234,7 +239,7 @@ def _by_test_set(
     }
     for test_set, part in base.groupby(level="test_set", sort=False):
         values = {run: table.loc[part.index] for run, table in together.items()}
-        yield str(test_set), _Scored(values, part["group"], lower_is_better, bounds)
+        yield str(test_set), Scored(values, part["group"], lower_is_better, bounds)
 
 
 def _keyed(run: str, cases: pd.DataFrame, metric: str, bounds: tuple[float, float]) -> pd.DataFrame:

@@ -12,14 +12,14 @@ from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Figure
 
 _ROW = 34  # CSS pixels per configuration
-_PANELS_PER_ROW = 3
+PANELS_PER_ROW = 3
 
 
 def scores(comparison: Comparison, metric: str = "dice") -> Figure:
     """A measure of every case: a dot each, box of the quartiles, and the mean; a panel per test set."""
     measure, described = named(metric), []
-    with style.canvas(_height(comparison)) as figure:
-        for axes, test_set in _panels(figure, comparison):
+    with style.canvas(height(comparison)) as figure:
+        for axes, test_set in panels(figure, comparison):
             for c in comparison.configurations:
                 values = c.pooled(test_set)[metric].dropna().to_numpy()
                 if len(values) == 0:
@@ -28,7 +28,7 @@ def scores(comparison: Comparison, metric: str = "dice") -> Figure:
                 low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
                 axes.barh(c.number, high - low, 0.5, low, facecolor="none", edgecolor=style.INK, linewidth=1)
                 axes.plot([middle, middle], [c.number - 0.25, c.number + 0.25], color=style.INK, linewidth=1.8)
-                _diamond(axes, c.number, values.mean())
+                diamond(axes, c.number, values.mean())
                 described.append(f"{c.label} on {test_set} median {middle:.2f}")
             axes.set_title(test_set)
             if measure.high <= 1:
@@ -46,8 +46,8 @@ def paired(comparison: Comparison, metric: str = "dice") -> Figure:
     found = statistics.differences(comparison, metric)
     by_label = {c.label: c for c in comparison.shared}
     described = []
-    with style.canvas(_height(comparison)) as figure:
-        for axes, test_set in _panels(figure, comparison):
+    with style.canvas(height(comparison)) as figure:
+        for axes, test_set in panels(figure, comparison):
             axes.axvline(0, color=style.MUTED, linewidth=1, zorder=1)
             rows = found[found["test_set"] == test_set]
             for row in rows.itertuples():
@@ -55,7 +55,7 @@ def paired(comparison: Comparison, metric: str = "dice") -> Figure:
                 _dots(axes, c.number, statistics.case_differences(c, best, test_set, metric), c.colour)
                 if row.low == row.low:
                     axes.plot([row.low, row.high], [c.number] * 2, color=style.INK, linewidth=2.4, zorder=4)
-                _diamond(axes, c.number, row.difference)
+                diamond(axes, c.number, row.difference)
                 described.append(f"{c.label} on {test_set} {row.difference:+.3f}")
             for label in rows["reference"].unique():
                 axes.annotate(
@@ -71,15 +71,15 @@ def paired(comparison: Comparison, metric: str = "dice") -> Figure:
         return style.finish(figure, caption, f"Mean paired differences: {'; '.join(described) or 'none'}.")
 
 
-def _height(comparison: Comparison) -> float:
-    rows = math.ceil(len(comparison.test_sets) / _PANELS_PER_ROW)
-    return rows * (len(comparison.configurations) * _ROW + 80)
+def height(comparison: Comparison, per_row: int = PANELS_PER_ROW) -> float:
+    """CSS pixels that :func:`panels` take."""
+    return math.ceil(len(comparison.test_sets) / per_row) * (len(comparison.configurations) * _ROW + 80)
 
 
-def _panels(figure: Canvas, comparison: Comparison) -> list[tuple[Axes, str]]:
-    """A panel per test set; every configuration has its row, named at the left."""
+def panels(figure: Canvas, comparison: Comparison, per_row: int = PANELS_PER_ROW) -> list[tuple[Axes, str]]:
+    """A panel per test set; every configuration has its row, from 0 in their order, named at the left."""
     test_sets = comparison.test_sets
-    columns = min(len(test_sets), _PANELS_PER_ROW)
+    columns = min(len(test_sets), per_row)
     grid = figure.subplots(math.ceil(len(test_sets) / columns), columns, sharex=True, sharey=True, squeeze=False)
     if layout := figure.get_layout_engine():
         layout.set(**{"wspace": 0.06})
@@ -101,5 +101,6 @@ def _dots(axes: Axes, place: int, values: np.ndarray, colour: str) -> None:
     axes.scatter(values, place + 0.5 * style.scattered(len(values)), size, colour, alpha=0.5, linewidths=0, zorder=2)
 
 
-def _diamond(axes: Axes, place: int, value: float) -> None:
-    axes.plot(value, place, "D", color=style.INK, markerfacecolor=style.PAPER, markersize=5.5, zorder=5)
+def diamond(axes: Axes, place: int, value: float, fill: str = style.PAPER) -> None:
+    """A mean."""
+    axes.plot(value, place, "D", color=style.INK, markerfacecolor=fill, markersize=5.5, zorder=5)

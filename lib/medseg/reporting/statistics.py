@@ -13,8 +13,9 @@ import pandas as pd
 
 from medseg.evaluation import measures
 from medseg.evaluation.measures import Measure, named
-from medseg.metrics import compare
+from medseg.metrics import compare, ranking
 from medseg.metrics.compare import EQUIVALENT, UNSETTLED, WORSE
+from medseg.metrics.ranking import Ranking
 from medseg.reporting import cross_validation
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Cell, Fragment, Table, capital, number, numeric, sentence, signed, words
@@ -42,10 +43,12 @@ def differences(comparison: Comparison, metric: str = "dice", margin: float = MA
 
 
 @lru_cache(maxsize=128)
-def pairs(comparison: Comparison, metric: str = "dice", margin: float = MARGIN) -> pd.DataFrame:
-    """Every pair of configurations on each test set; else as :func:`differences`."""
-    measure = named(metric)
-    return compare.all_pairs(_cases(comparison), **measure.comparing, margin=_margin(measure, margin))
+def pairs(
+    comparison: Comparison, metric: str = "dice", margin: float = MARGIN, comparisons: int | None = None
+) -> pd.DataFrame:
+    """Every pair of configurations on each test set; see :func:`medseg.metrics.compare.all_pairs`."""
+    measure, cases = named(metric), _cases(comparison)
+    return compare.all_pairs(cases, **measure.comparing, margin=_margin(measure, margin), comparisons=comparisons)
 
 
 @lru_cache(maxsize=128)
@@ -56,6 +59,12 @@ def means(comparison: Comparison, metric: str = "dice", own: bool = False) -> pd
     """
     cases = {c.label: c.complete.cases for c in comparison.configurations} if own else _cases(comparison)
     return compare.means(cases, **named(metric).comparing)
+
+
+@lru_cache(maxsize=128)
+def rankings(comparison: Comparison, metric: str = "dice") -> list[Ranking]:
+    """The order of the configurations on each test set; see :func:`medseg.metrics.ranking.rankings`."""
+    return ranking.rankings(_cases(comparison), **named(metric).comparing)
 
 
 def table(comparison: Comparison, margin: float = MARGIN) -> Fragment:
