@@ -83,7 +83,7 @@ def test_the_map_says_of_every_pair_what_the_statistics_say(tmp_path):
     rng = np.random.default_rng(5)
     noisy = BASE + 0.15 + np.resize([0.3, -0.3], 24) + rng.normal(0, 0.05, 24)
     low = BASE + rng.uniform(-0.03, 0.03, 24)
-    comparison = made(tmp_path, BASE + 0.2, BASE + 0.2 + rng.choice([0, 0.01], 24), low, np.clip(noisy, 0, 1))
+    comparison = made(tmp_path, BASE + 0.2, BASE + 0.2 + np.resize([-0.01, 0, 0.01], 24), low, np.clip(noisy, 0, 1))
     figure = ranking_figures.pairs(comparison, 0.02)
     assert "b0 on ETIS is better than 1, equivalent to 1, not told from 1" in figure.alt
     assert "b1 on ETIS is better than 1, equivalent to 1, not told from 1" in figure.alt
@@ -119,6 +119,13 @@ def test_a_mean_in_doubt_is_drawn_hollow(tmp_path):
 
     assert coloured(24) > 20
     assert coloured(4) == 0
+
+
+def test_a_distribution_over_unequal_groups_is_not_to_be_relied_on(tmp_path):
+    flat, said = np.full(24, 0.6), "Not to be relied on where means are drawn hollow."
+    flat[0] = 0.1
+    assert said in ranking_figures.distribution(made(tmp_path / "flat", flat, BASE, BASE - 0.1)).caption
+    assert said not in ranking_figures.distribution(made(tmp_path / "even", BASE + 0.1, BASE, BASE - 0.1)).caption
 
 
 def test_figures_are_sharp_described_and_the_same_every_time(runs):

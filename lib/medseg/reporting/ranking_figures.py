@@ -58,7 +58,7 @@ def forest(comparison: Comparison, note: str = "") -> Figure:
                         ha="center", fontsize=7.5, color=style.MUTED,
                     )  # fmt: skip
                 within = statistics.interval(entry) or "no interval"
-                described.append(f"{c.label} on {test_set} {entry['mean']:.3f} ({within})")
+                described.append(f"{c.label} on {test_set} {entry['mean']:.3f}, {within}")
             axes.set_title(test_set)
             axes.set_xlabel("mean Dice")
         caption = (
@@ -143,10 +143,13 @@ def distribution(comparison: Comparison, note: str = "") -> Figure | Fragment:
                 described.append(f"{c.label} on {test_set} first in {100 * own[0]:.0f} %")
         trainings = ", and trainings," if any(len(c.cases) > 1 for c in comparison.configurations) else ""
         most = max(r.draws for r in found.values())
+        doubt = (
+            " Not to be relied on where means are drawn hollow." if any(statistics.means(comparison)["doubt"]) else ""
+        )
         caption = (
             f"In how many of 100 draws a configuration takes each rank by mean Dice, when patients or sequences"
-            f"{trainings} are drawn again ({most:,} draws). One dark cell in a row: a rank that "
-            f"other patients hardly change. Empty: fewer than 1 in 200. A shared rank counts in parts.{note}"
+            f"{trainings} are drawn again ({most:,} draws). One strong cell in a row: a rank that other patients would "
+            f"hardly change. Empty: fewer than 1 in 200. A shared rank counts in parts.{doubt}{note}"
         )
         return style.finish(figure, caption, f"Ranks in redrawn data: {'; '.join(described) or 'none'}.")
 
