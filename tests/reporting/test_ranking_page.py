@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from class_runs import fold_runs
 from synthetic_runs import bare_run
 
 from medseg.reporting import ranking, ranking_figures, statistics, style
@@ -155,3 +156,13 @@ def test_of_many_configurations_the_best_are_shown_and_the_family_is_all(tmp_pat
     for part in figures:
         assert part.caption.endswith("The best 3 of 5 configurations, ranked among themselves.")
         assert "b2" not in part.alt
+
+
+def test_a_configuration_that_lacks_a_fold_is_ranked_on_what_all_have_and_named(tmp_path):
+    by_quality = [fold_runs(tmp_path / name, q, architecture=name) for name, q in (("a", 0.9), ("b", 0.8), ("c", 0.7))]
+    by_quality[1] = [run for run in by_quality[1] if run.record["parameters"]["fold"] != 3]
+    comparison = compare([run for runs in by_quality for run in runs])
+    assert {r.n_groups for r in statistics.rankings(comparison)} == {8}
+    text = text_of(comparison)
+    assert [line.split()[0] for line in text.splitlines() if line[:2] in ("a ", "b ", "c ")] == ["a", "b", "c"]
+    assert "b lacks fold 3" in text
