@@ -122,6 +122,7 @@ def test_tables_and_figures_take_every_fold(whole):
     text = repr(boundaries.measures(comparison))
     assert f"{mean_dice(whole[:5]):.4f}, ±" in text
     assert "over 5 folds" in text
+    assert "Every fold has a curve" in curves.learning(comparison, "loss").caption
     assert "far on held-out folds: lowest Pisiform" in overlapping_scores.scores(comparison).alt
     assert "Pisiform" in repr(overlapping_scores.worst(comparison))
     assert "near on held-out folds" in overlapping_scores.area_errors(comparison).caption
@@ -171,6 +172,7 @@ def test_the_easy_folds_alone_make_nobody_the_best(folder):
     assert f"good has the highest mean Dice, {shared:.3f}" in repr(statistics.claim(comparison))
     assert "; 4 cases with 3 classes each from 2 patients" in repr(statistics.claim(comparison))
     assert statistics.best(comparison, HELD_OUT).name == "good"
+    assert patients.errors(comparison).alt.startswith("Error of 10 patients.")  # what it has, not what all have
     text = repr(results.table(comparison))
     assert f" {mean_dice(good):.3f}, " in text
     assert f" {mean_dice(poor):.3f}?" in text  # one fold of two patients settles nothing

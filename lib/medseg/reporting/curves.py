@@ -57,6 +57,8 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
         )
         if len(histories) > 1:
             caption += " Grey: validation curves of the other configurations."
+        if comparison.folds:
+            caption += " Every fold has a curve of its own; folds are validated on different cases."
         shown = [
             (c.label, _split(histories[c.number][0], "validation")[metric].dropna()) for c in comparison.configurations
         ]

@@ -50,7 +50,9 @@ def table(
         for c in own:
             cells = [Cell(c.name, note=f"{c.details}\n{c.lacks}".strip()), Cell(test_set)]
             for s in shown:
+                # Many columns: what the spread is over stands in a line of its own.
                 spread = "\n".join(spreads(c.complete, test_set, s.of, s.digits)) if s.digits else ""
+                spread = spread.replace(" over ", "\nover ")
                 mark = marks.get(s.measure, {}).get((c.label, test_set), "")
                 cells.append(number(_mean(s.of(c.complete, test_set)), s.digits, mark=mark, note=spread))
             rows.append(cells)

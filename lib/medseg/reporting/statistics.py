@@ -182,7 +182,7 @@ def lacking(comparison: Comparison) -> list[str]:
 def best(comparison: Comparison, test_set: str) -> Configuration:
     """The configuration of highest mean Dice on a test set, over the cases that all have."""
     found = differences(comparison).query("test_set == @test_set")
-    return next(c for c in comparison.shared if found.empty or c.label == found["reference"].iloc[0])
+    return next(c for c in comparison.configurations if found.empty or c.label == found["reference"].iloc[0])
 
 
 def case_differences(one: Configuration, other: Configuration, test_set: str, metric: str = "dice") -> np.ndarray:
@@ -212,7 +212,7 @@ def _paragraph(comparison: Comparison, test_set: str, margin: float) -> str:
     average = means(comparison).query("test_set == @test_set").set_index("run")
     found = differences(comparison, margin=margin)
     found = found[found["test_set"] == test_set].sort_values("difference", ascending=False, kind="stable")
-    top = best(comparison, test_set)
+    top = comparison.shared[best(comparison, test_set).number]
     mean = average.loc[top.label]
     classes = top.cases[0]["class"].nunique()
     in_set = [cases[cases["test_set"] == test_set] for cases in top.cases]
