@@ -17,7 +17,7 @@ def by_hand(values, groups, confidence=0.95, draws=8000):
     def ratio_and_error(drawn):
         sums, counts = np.array([p.sum() for p in drawn]), np.array([len(p) for p in drawn])
         mean = sums.sum() / counts.sum()
-        return mean, np.sqrt(size / (size - 1) * ((sums - mean * counts) ** 2).sum()) / counts.sum()
+        return mean, np.sqrt(len(drawn) / (len(drawn) - 1) * ((sums - mean * counts) ** 2).sum()) / counts.sum()
 
     mean, error = ratio_and_error(parts)
     pivots = []

@@ -144,7 +144,7 @@ def _pivots(rest: np.ndarray, counts: np.ndarray, draws: int) -> np.ndarray:
     means = drawn @ rest / total
     squares = drawn @ rest**2 - 2 * means * (drawn @ (rest * counts)) + means**2 * (drawn @ counts**2)
     tiny = 1e-12 * (rest**2).max()
-    errors = np.sqrt(size / (size - 1) * np.where(squares > tiny, squares, 0)) / total
+    errors = np.sqrt((size - 1) / (size - 2) * np.where(squares > tiny, squares, 0)) / total
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(np.abs(means) > 1e-12 * np.abs(rest).max() / counts.max(), means / errors, 0.0)
 
