@@ -9,7 +9,7 @@ VALUES = RNG.normal(0.03, 0.05, 24)
 
 
 def by_hand(values, groups, confidence=0.95, draws=8000):
-    """The interval of equal tails, draw by draw, in the plainest way there is."""
+    """Interval of equal tails and p, draw by draw, in the plainest way there is."""
     values, groups = np.asarray(values), np.asarray(groups)
     parts = [values[groups == name] for name in np.unique(groups)]
     size, rng = len(parts), np.random.default_rng(9)
@@ -24,20 +24,22 @@ def by_hand(values, groups, confidence=0.95, draws=8000):
     for _ in range(draws):
         other, spread = ratio_and_error([parts[i] for i in rng.integers(size, size=size - 1)])
         pivots.append((other - mean) / spread if spread > 1e-12 else np.inf * np.sign(other - mean))
-    tail = (1 - confidence) / INTERVAL_FACTOR / 2
     pivots = np.sort(np.nan_to_num(pivots, nan=0, posinf=1e9, neginf=-1e9))
-    place = int(tail * (draws + 1))
-    return mean - pivots[-place] * error, mean - pivots[place - 1] * error
+    place = int((1 - confidence) / INTERVAL_FACTOR / 2 * (draws + 1))
+    beyond = min((pivots >= mean / error).mean(), (pivots <= mean / error).mean())
+    p = TEST_FACTOR * max(2 * beyond, (np.abs(pivots) >= abs(mean / error)).mean())
+    return mean - pivots[-place] * error, mean - pivots[place - 1] * error, min(p, 1)
 
 
 @pytest.mark.parametrize("sizes", [[1] * 24, [1, 2, 3, 4, 5, 6, 2, 1], [7, 1, 1, 4, 2, 2, 3, 1, 1, 1, 1]])
 def test_the_interval_is_that_of_a_plain_second_implementation(sizes):
     groups = np.repeat(np.arange(len(sizes)), sizes)
     found = estimate(VALUES, groups)
-    low, high = by_hand(VALUES, groups)
+    low, high, p = by_hand(VALUES, groups)
     width = high - low
     assert found.mean == pytest.approx(VALUES.mean())
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.06 * width)
+    assert found.p == pytest.approx(p, abs=0.01, rel=0.15)
     assert (found.n, found.n_groups) == (24, len(sizes))
 
 

@@ -113,6 +113,8 @@ MEASURES = (
     _saliency("e_mean", "mean E", high=_E_HIGH),
     _saliency("e_max", "max E", high=_E_HIGH, tested=False),  # of a test set it is no mean over cases
     _saliency("mae", "MAE", lower=True),
+    # Of the whole picture, where the classes of a map name it: whoever says what a picture's class is writes it.
+    Measure("class_accuracy", "class of the picture, accuracy", lambda scored: math.nan, kinds=()),
 )
 """Every measure, in the order of the columns."""
 

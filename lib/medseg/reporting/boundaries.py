@@ -9,7 +9,7 @@ from medseg.reporting.fragments import Fragment, capital, sentence
 from medseg.reporting.measure_table import Shown
 
 #: Follow from the counts as Dice does, or have a table of their own.
-_ELSEWHERE = (*OVERLAP, "binary_iou", *SALIENCY)
+_ELSEWHERE = (*OVERLAP, "binary_iou", "class_accuracy", *SALIENCY)
 _RULES = {
     "hd95": "HD95: 95th percentile of the distances between the outlines, the larger of the two directions, in pixels "
     "of the picture; a structure that was missed altogether counts as far off as the picture's diagonal, it does not "

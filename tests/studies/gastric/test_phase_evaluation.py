@@ -43,9 +43,11 @@ def test_every_case_of_every_split_is_scored_by_every_checkpoint(run, phase_data
     assert len(table) == len(CHECKPOINTS) * len(phase_dataset.index)
     right = table[table["checkpoint"] != "latest"]
     assert (right["true_phase"] == right["predicted_phase"]).all()
+    assert (right["class_accuracy"] == 1).all()
     latest = table[table["checkpoint"] == "latest"]
     assert (latest["tp"] == 0).all()
     assert (latest["predicted_phase"] == 0).all()
+    np.testing.assert_array_equal(latest["class_accuracy"], latest["true_phase"] == 0)
     assert run.evaluated
 
 

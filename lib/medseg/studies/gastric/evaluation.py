@@ -58,7 +58,7 @@ def evaluate(
 
     Returns:
         ``cases.csv``: test_set, case_id, group, class (``lesion``), tp, fp, fn, tn, the measures of class maps (see
-        :mod:`medseg.evaluation.measures`), true_phase and predicted_phase.
+        :mod:`medseg.evaluation.measures`), class_accuracy (1 or 0), true_phase and predicted_phase.
     """
     tests = test_cases(run, dataset)
     started = time.monotonic()
@@ -73,7 +73,8 @@ def evaluate(
             found = scored_cases(segment, dataset, dataset.split(split), tolerance=tolerance, batch_size=batch_size)
             for scored in found:
                 identity = {"checkpoint": checkpoint, "threshold": segment.thresholds[0], "split": split}
-                phase = {"true_phase": scored.case["phase"], "predicted_phase": class_of_mask(scored.mask, phases)}
+                true, predicted = scored.case["phase"], class_of_mask(scored.mask, phases)
+                phase = {"class_accuracy": float(true == predicted), "true_phase": true, "predicted_phase": predicted}
                 rows += [{**identity, **row, **phase} for row in scored.rows]
                 if checkpoint == CHECKPOINTS[0] and split == "test":
                     encoded += scored.encoded
