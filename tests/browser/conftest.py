@@ -19,7 +19,7 @@ _CELLS = (
     "# Results\n\nWhich model is best?",
     "## Claim",
     "from medseg.experiments.runs import all_runs\n"
-    "from medseg.reporting import comparison, curves, distributions, gallery, results, statistics\n"
+    "from medseg.reporting import comparison, curves, distributions, gallery, ranking, results, statistics\n"
     "c = comparison.compare(all_runs('polyp'))\nstatistics.claim(c)",
     "## Comparison",
     "results.table(c, 'notebooks/polyp/published.csv')",
@@ -28,6 +28,8 @@ _CELLS = (
     "## Statistics\n\n### Paired",
     "distributions.paired(c)",
     "statistics.table(c)",
+    "### Ranking",
+    "ranking.page(c)",
     "## Cases",
     "gallery.extremes(c, worst=2, best=1)",
     "print('x' * 400)",
