@@ -109,7 +109,10 @@ def list_runs(
     study: Annotated[str, typer.Argument(help=f"{_STUDIES}, or migrate; without it, every study")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="with migrate: only say what would be done")] = False,
 ) -> None:
-    """List the runs on this machine with their state; [bold]migrate[/] renames those from before parameters were."""
+    """List the runs on this machine with their state; [bold]migrate[/] renames those from before parameters were.
+
+    It also notes checksums of the tables of finished runs that have none; rows lost before that are not found any more.
+    """
     if study == "migrate":
         _migrate(dry_run)
         return
@@ -138,12 +141,14 @@ def _migrate(dry_run: bool) -> None:
         if one.problem:
             _print_run(one.run, f"left as it is: {one.problem}")
         elif one.needed:
-            _print_run(one.run, f"{'would become' if dry_run else 'is now'} {one.new_id}")
+            words = [f"{'would become' if dry_run else 'is now'} {one.new_id}"] if one.reworded else []
+            words += [f"{'would get' if dry_run else 'has'} checksums of its tables"] if one.checksums else []
+            _print_run(one.run, ", ".join(words))
             if not dry_run:
                 migrate.migrate(one)
     needed = sum(one.needed for one in planned)
     terminal.console.print(
-        f"{needed} of {len(planned)} runs {'would be' if dry_run else 'were'} renamed"
+        f"{needed} of {len(planned)} runs {'would be' if dry_run else 'were'} changed"
         + ("" if dry_run or not needed else "; build their reports again with 'medseg report'")
     )
 

@@ -86,3 +86,18 @@ def test_a_run_that_is_there_already_is_not_written_over(old_run):
     (old_run.folder.parent / planned.new_id).mkdir()
     (planned,) = migrate.plan()
     assert planned.problem == f"there is a run {planned.new_id} already"
+
+
+def test_checksums_are_noted_of_tables_that_are_whole(old_run):
+    moved = migrate.migrate(migrate.plan()[0])
+    sums = moved.record["tables"]
+    assert sums["cases.csv"]["rows"] == len(moved.cases())
+    assert set(sums) >= {"history.csv", "cases.csv", "predictions"}
+    record = {key: value for key, value in moved.record.items() if key != "tables"}
+    (moved.folder / "run.json").write_text(json.dumps(record))
+    (planned,) = migrate.plan()
+    assert (planned.needed, planned.reworded, planned.checksums) == (True, False, True)
+    assert migrate.migrate(planned).record["tables"] == sums
+    (moved.folder / "run.json").write_text(json.dumps(record))
+    moved.write_table("cases.csv", moved.cases().iloc[1:])
+    assert not migrate.plan()[0].needed, "a table that lost rows gets no checksum"

@@ -3,6 +3,7 @@ from synthetic_runs import bare_run
 
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
+from medseg.reporting import results
 from medseg.reporting.comparison import compare
 
 SCORES = {"ETIS": [0.5, 0.7]}
@@ -112,3 +113,22 @@ def test_a_run_of_before_there_were_budgets_is_one_without_a_limit(tmp_path):
     limited = bare_run(tmp_path / "limited", SCORES, architecture="Unet", seed=1, max_steps=90, max_minutes=0.0)
     assert [c.seeds for c in compare([old, new, limited]).configurations] == [[1, 2], [1]]
     assert compare([limited]).constant["max_steps"] == 90
+
+
+def test_a_run_that_lost_its_worst_rows_is_left_out_by_name_and_the_others_are_compared(tmp_path):
+    whole, cut, forged = (bare_run(tmp_path / name, {"ETIS": [0.1, 0.5, 0.9]}, seed=1, arm=name) for name in "abc")
+    for run in (whole, cut, forged):
+        run.update(tables=run.checksums("cases.csv", "history.csv"))
+    cut.write_table("cases.csv", cut.cases().iloc[1:])
+    forged.write_table("history.csv", forged.history().iloc[:4])
+    found = compare([whole, cut, forged])
+    assert found.runs == [whole]
+    reasons = dict(found.left_out)
+    assert "The run b is not used: cases.csv has 2 rows" in reasons["b"]
+    assert "The run c is not used: history.csv has 4 rows" in reasons["c"]
+    page = results.left_out(found).html
+    assert "cases.csv has 2 rows" in page
+    assert "Score it again" in page
+    assert [run.id for run in compare([whole, cut], scored=False).runs] == ["a", "b"], "its history is whole"
+    with pytest.raises(MedsegError, match="  - b: The run b is not used: cases.csv has 2 rows"):
+        compare([cut])

@@ -92,3 +92,13 @@ def test_a_sweep_without_a_report_yet_is_no_dead_link(reports):
     record = {"title": "Parts", "run_ids": [], "report": "polyp-parts.html"}
     (reports / "sweeps/polyp-parts.json").write_text(json.dumps(record))
     assert index(reports).tbody("a") == []
+
+
+def test_a_run_that_lost_rows_has_no_score_and_says_why(reports):
+    run = bare_run(reports / "runs/polyp/a", {"ETIS": [0.25, 0.75]})
+    run.update(tables=run.checksums("cases.csv"))
+    assert "0.500" in index(reports).tbody("tr")[0].get_text(" ")
+    run.write_table("cases.csv", run.cases().iloc[1:])
+    row = index(reports).tbody("tr")[0].get_text(" ")
+    assert "evaluated, refused The run a is not used: cases.csv has 1 rows" in row
+    assert "0.750" not in row

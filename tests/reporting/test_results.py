@@ -160,3 +160,10 @@ def test_what_a_training_used_and_what_ended_it_is_told(tmp_path):
     assert row(text, "Unet")[-4:] == ["12\u201316", "72\u201396", "14", "min"]
     assert row(text, "FPN")[-4:] == ["9", "90", "9", "min"]
     assert "What ended the training, and of how many runs: max steps (2), early stopping (1)." in text
+
+
+def test_runs_without_checksums_are_counted_under_the_table(tmp_path):
+    old, new = (bare_run(tmp_path / name, {"ETIS": CLEAR}, seed=1, arm=name) for name in "ab")
+    new.update(tables=new.checksums("cases.csv", "history.csv"))
+    assert "No checksum of the tables is on record for 1 of 2 runs" in repr(results.table(compare([old, new])))
+    assert "No checksum" not in repr(results.table(compare([new])))

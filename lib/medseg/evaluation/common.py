@@ -11,6 +11,7 @@ from medseg import project, registry
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
+from medseg.experiments.tables import EVALUATED
 from medseg.metrics.overlap import COUNTS, check_complete
 
 
@@ -72,7 +73,7 @@ def write(
     started: float,
     **evaluation: Any,
 ) -> None:
-    """Write ``predictions/TEST_SET.csv``, ``cases.csv`` and the record's ``evaluation``, in this order.
+    """Write ``predictions/TEST_SET.csv``, ``cases.csv``, and the record's ``evaluation`` and checksums, in this order.
 
     Args:
         table: one row per case and class, with counts and measures.
@@ -85,10 +86,12 @@ def write(
         MedsegError: a case is missing, there twice, or not expected.
     """
     check_complete(table, expected_ids)
+    run.forget_evaluation()
     for test_set, rows in pd.DataFrame(encoded).groupby("test_set"):
         run.write_table(f"predictions/{test_set}.csv", rows[["image_name", "class", "rle"]])
     run.write_table("cases.csv", table)
     run.update(
+        tables=run.checksums(*EVALUATED),
         evaluation={
             "checkpoint": "best",
             "scoring": "native resolution",

@@ -9,7 +9,7 @@ from typing import Any
 
 from medseg import atomic, project, registry
 from medseg.errors import MedsegError
-from medseg.experiments import params, sweep
+from medseg.experiments import params, sweep, tables
 from medseg.experiments.identity import AS_BEFORE, run_id, weights_files
 from medseg.experiments.runs import Run, all_runs
 
@@ -47,17 +47,24 @@ class Migration:
         new_id: what it is called from now on; its own id where nothing has to be done.
         parameters: in today's words.
         problem: why it cannot be brought along; empty where it can.
+        checksums: whether its tables, which are whole as far as can be told, lack checksums in the record.
     """
 
     run: Run
     new_id: str
     parameters: dict[str, Any]
     problem: str = ""
+    checksums: bool = False
 
     @property
     def needed(self) -> bool:
         """Whether there is something to do, and it can be done."""
-        return not self.problem and (self.new_id != self.run.id or self.parameters != self.run.record["parameters"])
+        return not self.problem and (self.reworded or self.checksums)
+
+    @property
+    def reworded(self) -> bool:
+        """Whether its question is asked in other words today."""
+        return self.new_id != self.run.id or self.parameters != self.run.record["parameters"]
 
 
 def translated(study: str, parameters: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,13 +107,30 @@ def plan(study: str | None = None) -> list[Migration]:
             problem = f"there is a run {new_id} already"
         elif run.status == "running":
             problem = "it is being computed"
-        planned.append(Migration(run, new_id, today, problem))
+        planned.append(Migration(run, new_id, today, problem, _unsealed(run)))
     return planned
 
 
+def _unsealed(run: Run) -> bool:
+    noted = run.record.get("tables", {})
+    lacking = tables.HISTORY not in noted or (run.evaluated and "cases.csv" not in noted)
+    if run.record.get("status") != "finished" or not lacking:
+        return False
+    try:
+        run.history()
+        return not run.evaluated or len(run.cases()) > 0
+    except MedsegError:
+        return False
+
+
 def migrate(migration: Migration) -> Run:
-    """Carry a planned migration out: record, folder, and the sweeps that name the run. Returns the run as it is now."""
+    """Carry a planned migration out: record with checksums, folder, and the sweeps that name the run.
+
+    Returns the run as it is now.
+    """
     run, old_id = migration.run, migration.run.id
+    if migration.checksums:
+        run.update(tables=run.checksums(tables.HISTORY, *(tables.EVALUATED if run.evaluated else ())))
     files = run.record.get("weights_files", weights_files(migration.parameters))
     run.update(
         run_id=migration.new_id, parameters=migration.parameters, weights_files=files,

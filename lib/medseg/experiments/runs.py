@@ -20,7 +20,7 @@ from medseg import atomic, project
 from medseg.datasets import index
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
-from medseg.experiments import provenance
+from medseg.experiments import provenance, tables
 from medseg.experiments.identity import run_id, weights_files
 
 
@@ -74,8 +74,18 @@ class Run:
         atomic.write_json(self.folder / "run.json", {**self.record, **fields})
 
     def finish(self, **fields: Any) -> None:
-        """Say that the training ended well."""
-        self.update(status="finished", finished=_now(), error=None, **fields)
+        """Say that the training ended well; ``history.csv`` is complete."""
+        self.update(status="finished", finished=_now(), error=None, tables=self.checksums(tables.HISTORY), **fields)
+
+    def checksums(self, *names: str) -> dict[str, Any]:
+        """The record's ``tables`` with those of ``names`` as they are now; see :mod:`medseg.experiments.tables`."""
+        return {**self.record.get("tables", {}), **tables.checksums(self.folder, names)}
+
+    def forget_evaluation(self) -> None:
+        """Take out of the record what an evaluation left, before the next one writes: a kill leaves an unscored run."""
+        record = {key: value for key, value in self.record.items() if key != "evaluation"}
+        kept = {name: entry for name, entry in record.get("tables", {}).items() if name not in tables.EVALUATED}
+        atomic.write_json(self.folder / "run.json", {**record, "tables": kept})
 
     def fail(self, error: str) -> None:
         """Say that the run ended with ``error``; a finished training stays finished."""
@@ -93,12 +103,20 @@ class Run:
         return path
 
     def history(self) -> pd.DataFrame:
-        """``history.csv``: epoch (from 1), split, loss, metric columns, learning_rate, seconds."""
-        return self._read("history.csv", "train it first")
+        """``history.csv``: epoch (from 1), split, loss, metric columns, learning_rate, seconds.
+
+        Raises:
+            MedsegError: there is none, or it is not what the finished training wrote.
+        """
+        return self.table(tables.HISTORY, "train it first")
 
     def cases(self) -> pd.DataFrame:
-        """``cases.csv``: one row per case and class, with counts and measures; see ``medseg.evaluation.evaluator``."""
-        return self._read("cases.csv", "run 3_evaluate on it first")
+        """``cases.csv``: one row per case and class, with counts and measures; see ``medseg.evaluation.evaluator``.
+
+        Raises:
+            MedsegError: there is none, or it is not what the evaluation wrote.
+        """
+        return self.table("cases.csv", "run 3_evaluate on it first")
 
     def lock(self) -> FileLock:
         """The lock that a process holds while it trains or evaluates this run; the system frees it on a kill."""
@@ -113,11 +131,14 @@ class Run:
         except OSError:  # a read-only copy, such as runs kept with the tests
             return False
 
-    def _read(self, name: str, advice: str) -> pd.DataFrame:
-        path = self.folder / name
-        if not path.is_file():
+    def table(self, name: str, advice: str) -> pd.DataFrame:
+        """A table of the run, checked; ``advice`` says what to do where there is none. See :func:`tables.read`."""
+        if not (self.folder / name).is_file():
             raise MedsegError(f"The run {self.id} has no {name}: {advice} ({project.display(self.folder)}).")
-        return pd.read_csv(path, dtype={"case_id": str, "group": str, "test_set": str, "class": str})
+        record = self.record
+        if name == tables.HISTORY and (record.get("status") != "finished" or self._held()):
+            record = {**record, "tables": {}}  # it grows; its checksum follows when the training is finished
+        return tables.read(self.folder, name, record)
 
 
 def prepare_run(study: str, stage: str, parameters: Mapping[str, Any], dataset: PreparedDataset) -> Run:
@@ -239,14 +260,10 @@ def predictions_of(run: Run, test_set: str) -> dict[tuple[str, str], str]:
     """Run-length code of every mask of a test set, by image name and class.
 
     Raises:
-        MedsegError: the run has no readable table of them.
+        MedsegError: the run has no readable table of them, or they are not those that were scored.
     """
-    path = run.folder / "predictions" / f"{test_set}.csv"
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        return dict(zip(zip(table["image_name"], table["class"], strict=True), table["rle"], strict=True))
-    except (OSError, KeyError, ValueError) as error:
-        raise MedsegError(f"the run has no readable {path.name} with predictions ({error}).") from error
+    table = tables.predictions(run.folder, test_set, run.record)
+    return dict(zip(zip(table["image_name"], table["class"], strict=True), table["rle"], strict=True))
 
 
 def _now() -> str:

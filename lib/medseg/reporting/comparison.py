@@ -143,6 +143,12 @@ def _unusable(run: Run, scored: bool) -> str:
         return f"{status}, no epoch finished yet"
     if scored and not run.evaluated:
         return f"{status}, not evaluated yet"
+    try:  # rows that were lost must not make another mean
+        run.history()
+        if scored:
+            run.cases()
+    except MedsegError as error:
+        return str(error)
     return ""
 
 

@@ -91,19 +91,19 @@ def _sweep_table(sweeps: list[dict[str, Any]], pages: dict[str, str], evaluated:
 
 
 def _run_table(reports: Path, runs: list[Run]) -> str:
-    scores = [_scores(run) for run in runs]
+    scores, faults = zip(*map(_scores, runs), strict=True)
     test_sets = list(dict.fromkeys(name for found in scores for name in found))
     rows = [
-        [*_described(run), *(number(found.get(name)) for name in test_sets), *_notebooks(reports, run)]
-        for run, found in zip(runs, scores, strict=True)
+        [*_described(run, fault), *(number(found.get(name)) for name in test_sets), *_notebooks(reports, run)]
+        for run, found, fault in zip(runs, scores, faults, strict=True)
     ]
     dice = [Column("Dice", name) for name in test_sets]
     columns = [*words("Model", "Status", "Data"), *dice, *words("Training", "Evaluation")]
     return Table("Every run", columns, rows).fragment().html
 
 
-def _described(run: Run) -> list[Cell]:
-    """Model, status and data of a run."""
+def _described(run: Run, fault: str) -> list[Cell]:
+    """Model, status and data of a run; ``fault`` says why it has no scores."""
     try:
         record, status = run.record, "evaluated" if run.evaluated else run.status
     except MedsegError as error:
@@ -113,7 +113,7 @@ def _described(run: Run) -> list[Cell]:
     name = [readable(value) for value in named if value not in (None, "", "none")]
     return [
         Cell(" ".join(name) or run.id, note=run.id),
-        Cell(status, note=last_words(record, "")),
+        Cell(f"{status}, refused" if fault else status, note=fault or last_words(record, "")),
         Cell(str(dataset.get("name") or ""), note=str(dataset.get("fingerprint") or "")[:8]),
     ]
 
@@ -128,12 +128,14 @@ def _notebooks(reports: Path, run: Run) -> list[Cell]:
     return cells
 
 
-def _scores(run: Run) -> dict[str, float]:
-    """Mean Dice per test set; nothing where the run was not scored or its table cannot be read."""
+def _scores(run: Run) -> tuple[dict[str, float], str]:
+    """Mean Dice per test set, and what is wrong with its table; nothing where the run was not scored."""
+    if not _evaluated(run):
+        return {}, ""
     try:
-        return dict(summarise(run.cases())[["test_set", "mean_dice"]].itertuples(index=False)) if run.evaluated else {}
-    except (MedsegError, ValueError, KeyError):
-        return {}
+        return dict(summarise(run.cases())[["test_set", "mean_dice"]].itertuples(index=False)), ""
+    except (MedsegError, ValueError, KeyError) as error:
+        return {}, str(error)
 
 
 def _evaluated(run: Run) -> bool:

@@ -124,6 +124,12 @@ def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
     same = ", ".join(f"{key.replace('_', ' ')} {readable(value)}" for key, value in comparison.constant.items())
     notes.append(f"Same for all runs: {same}.")
     notes.append(f"Training time on: {measure_table.distinct(comparison.records, 'device', 'name')}.")
+    unsealed = sum("cases.csv" not in record.get("tables", {}) for record in comparison.records)
+    if unsealed:
+        notes.append(
+            f"No checksum of the tables is on record for {unsealed} of {len(comparison.records)} runs, from before "
+            "there were any: whether all their rows are as they were written cannot be told."
+        )
     ended = Counter(record.get("selection", {}).get("ended_by") for record in comparison.records)
     known = [f"{reason.replace('_', ' ')} ({runs})" for reason, runs in ended.most_common() if reason]
     notes += [f"What ended the training, and of how many runs: {', '.join(known)}."] if known else []

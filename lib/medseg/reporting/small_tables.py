@@ -67,13 +67,15 @@ def training(run: Run) -> Fragment:
     model, selection, device, batch = (record[key] for key in ("model", "selection", "device", "batch"))
     memory = record["peak_memory_mb"]
     on_device = f", {memory['device'] / 1e3:.1f} GB device" if memory["device"] else ""
-    stopped = ", stopped early" if selection["stopped_early"] else ""
+    used_up = selection.get("ended_by") in ("max_steps", "max_minutes")
+    stopped = ", stopped early" if selection["stopped_early"] else ", budget used up" if used_up else ""
+    steps = f" ({selection['steps_trained']} steps)" if "steps_trained" in selection else ""
     facts = [
         ("network", f"{model['name']}, {model['parameters_total'] / 1e6:.2f} million parameters"),
         ("weights at the start", model["weights"]),
         ("device", f"{device['name']}, {device['precision']}"),
         ("batch", f"{batch['batch_size']} x {batch['accumulate']}" + (", halved: memory" if batch["halved"] else "")),
-        ("epochs", f"{selection['epochs_trained']}{stopped}"),
+        ("epochs", f"{selection['epochs_trained']}{steps}{stopped}"),
         ("best epoch", f"{selection['best_epoch']}, {selection['metric']} {selection['best_value']:.3f}"),
         ("chosen by", selection["rule"]),
         ("seconds", f"{record['durations']['train_seconds']:.0f}"),

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.metrics.classification import classify
 from medseg.metrics.overlap import binary_iou, dice, iou, precision, recall
@@ -33,10 +32,7 @@ def figures(run: Run) -> pd.DataFrame:
 
     Raises MedsegError: the run has no readable ``checkpoints.csv``.
     """
-    path = run.folder / "checkpoints.csv"
-    if not path.is_file():
-        raise MedsegError(f"The run {run.id} has no checkpoints.csv: score it with 3_evaluate.")
-    table = pd.read_csv(path, dtype={"case_id": str, "group": str})
+    table = run.table("checkpoints.csv", "score it with 3_evaluate")
     rows = []
     for (checkpoint, split), cases in table.groupby(["checkpoint", "split"], sort=False):
         tp, fp, fn, tn = (int(cases[name].sum()) for name in ("tp", "fp", "fn", "tn"))
