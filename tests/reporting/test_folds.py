@@ -1,5 +1,7 @@
 """A configuration over its folds is one row: pooled cases, spread over folds, and folds that are lacking."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from class_runs import class_run, fold_runs
@@ -171,6 +173,8 @@ def test_the_easy_folds_alone_make_nobody_the_best(folder):
     shared = good[1].cases()["dice"].mean()
     assert f"good has the highest mean Dice, {shared:.3f}" in repr(statistics.claim(comparison))
     assert "; 4 cases with 3 classes each from 2 patients" in repr(statistics.claim(comparison))
+    turned = replace(comparison, configurations=comparison.configurations[::-1])  # as a ranking does
+    assert f"good has the highest mean Dice, {shared:.3f}" in repr(statistics.claim(turned))
     assert statistics.best(comparison, HELD_OUT).name == "good"
     assert patients.errors(comparison).alt.startswith("Error of 10 patients.")  # what it has, not what all have
     text = repr(results.table(comparison))

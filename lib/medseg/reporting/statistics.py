@@ -212,7 +212,8 @@ def _paragraph(comparison: Comparison, test_set: str, margin: float) -> str:
     average = means(comparison).query("test_set == @test_set").set_index("run")
     found = differences(comparison, margin=margin)
     found = found[found["test_set"] == test_set].sort_values("difference", ascending=False, kind="stable")
-    top = comparison.shared[best(comparison, test_set).number]
+    first = best(comparison, test_set)
+    top = next(c for c in comparison.shared if c.number == first.number)
     mean = average.loc[top.label]
     classes = top.cases[0]["class"].nunique()
     in_set = [cases[cases["test_set"] == test_set] for cases in top.cases]
