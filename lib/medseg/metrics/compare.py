@@ -189,7 +189,7 @@ def _tested(
 ) -> list[dict]:
     """The rows of ``pairs`` of a run and its reference; ``family`` as ``comparisons`` of :func:`holm`."""
     span = scored.bounds[1] - scored.bounds[0]
-    draws = min(max(_DRAWS, 400 * (family or len(pairs))), _MOST_DRAWS)
+    draws = min(max(_DRAWS, 150 * (family or len(pairs))), _MOST_DRAWS)
     rows: list[dict[str, Any]] = []
     for run, reference in pairs:
         found, trainings = scored.estimate(run, reference, draws=draws)

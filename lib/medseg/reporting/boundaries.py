@@ -18,7 +18,7 @@ _RULES = {
 }
 
 
-def measures(comparison: Comparison) -> Fragment:
+def measures(comparison: Comparison, margin: float = statistics.MARGIN) -> Fragment:
     """Average Dice, HD95, surface Dice, further measures of the cases, and misses, of every configuration on every test
     set; a sentence instead where the runs were scored without distances.
     """
@@ -36,7 +36,7 @@ def measures(comparison: Comparison) -> Fragment:
     rules = [_RULES[measure.name].format(tolerance=tolerance) for measure in found if measure.name in _RULES]
     said = ["Average Dice: mean over cases and classes.", *rules, "Missed: structures of which no pixel was found."]
     notes = [" ".join(said), statistics.MARKS, *measure_table.notes(comparison)]
-    return measure_table.table("Outlines", comparison, shown, notes)
+    return measure_table.table("Outlines", comparison, shown, notes, margin=margin)
 
 
 def further(comparison: Comparison) -> list[Measure]:

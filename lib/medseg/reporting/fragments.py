@@ -140,8 +140,11 @@ def number(value: float | None, digits: int = 3, *, mark: str = "", note: str = 
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """A difference with its sign, such as ``+0.012``, minus as a minus sign; a dash where there is none."""
-    return "\u2013" if value != value else f"{value:+.{digits}f}".replace("-", "\u2212")
+    """A difference with its sign, such as ``+0.012``, minus as a minus sign, none for 0; a dash where there is none."""
+    if value != value:
+        return "\u2013"
+    text = f"{value:+.{digits}f}".replace("-", "\u2212")
+    return text if text.strip("+\u22120.") else text[1:]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ def table(
     shown: Sequence[Shown],
     notes: Sequence[str],
     configurations: Sequence[Configuration] | None = None,
+    margin: float = statistics.MARGIN,
 ) -> Fragment:
     """Mean over the seeds and, where there are several seeds or folds, their standard deviation.
 
@@ -40,12 +41,13 @@ def table(
         shown: the columns.
         notes: below the table.
         configurations: those to show, without marks if some are left out; None: all.
+        margin: see :func:`medseg.reporting.statistics.differences`.
     """
     rows = []
     own = comparison.configurations if configurations is None else configurations
     complete = len(own) == len(comparison.configurations) > 1
     tested = [measure.name for measure in statistics.measured(comparison) if measure.tested and complete]
-    marks = {s.measure: statistics.marks(comparison, s.measure) for s in shown if s.measure in tested}
+    marks = {s.measure: statistics.marks(comparison, s.measure, margin) for s in shown if s.measure in tested}
     for test_set in comparison.test_sets:
         for c in own:
             cells = [Cell(c.name, note=f"{c.details}\n{c.lacks}".strip()), Cell(test_set)]

@@ -12,7 +12,7 @@ from medseg.reporting.measure_table import Shown
 _ADVICE = "scored before these measures were; score again with 3_evaluate"
 
 
-def measures(comparison: Comparison) -> Fragment:
+def measures(comparison: Comparison, margin: float = statistics.MARGIN) -> Fragment:
     """mDice, mIoU, weighted F, S, mean and max E and MAE of every configuration on every test set.
 
     The figures are those of the runs' records (``evaluation.saliency``; see :mod:`medseg.metrics.saliency` for the
@@ -26,7 +26,7 @@ def measures(comparison: Comparison) -> Fragment:
     shown = [Shown(f"Dice at {thresholds}", measure_table.summarised("mean_dice"), "dice"), *map(_column, MEASURES)]
     notes = [f"Not computed for: {absent} ({_ADVICE})."] if absent else []
     notes += [*_notes(scored), *measure_table.notes(comparison)]
-    return measure_table.table("The field's own measures", comparison, shown, notes, scored)
+    return measure_table.table("The field's own measures", comparison, shown, notes, scored, margin)
 
 
 def _recorded(record: dict) -> dict[str, dict[str, float | None]]:
