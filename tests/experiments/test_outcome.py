@@ -10,7 +10,8 @@ from medseg.errors import MedsegError
 from medseg.experiments import job, outcome
 from medseg.experiments.runs import Run
 
-DEVICE = SimpleNamespace(kind="cuda", name="GPU", precision="bf16")
+MEMORY = {"host": 1.0, "device": None}
+DEVICE = SimpleNamespace(kind="cuda", name="GPU", precision="bf16", peak_memory_mb=lambda: MEMORY)
 MODEL = SimpleNamespace(weights="random", parameters_total=10, parameters_trainable=8)
 PARAMETERS = {"architecture": "unet", "batch_size": 6, "accumulate": 2, "max_epochs": 9, "resolution": 512}
 
@@ -26,7 +27,7 @@ def history(values, metric="dice"):
 
 def finished(folder, table, **changes):
     run = Run(folder)
-    wanted = {"metric": "dice", "rule": "highest", "peak_memory_mb": {"host": 1.0, "device": None}, **changes}
+    wanted = {"metric": "dice", "rule": "highest", **changes}
     outcome.finish(run, PARAMETERS, table, device=DEVICE, model=MODEL, **wanted)
     return run.record
 

@@ -11,13 +11,12 @@ from medseg.datasets.frames import read_polygons
 from medseg.errors import MedsegError
 from medseg.experiments.history import ranked
 from medseg.pytorch import inference, overlapping_inference
-from medseg.pytorch.callbacks import Checkpoints
+from medseg.pytorch.callbacks import Bookkeeping
 from medseg.pytorch.check import check
 from medseg.pytorch.data import OverlappingItems, batches, unpack
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import build
-from medseg.pytorch.sums import EpochSums
-from medseg.pytorch.task import OverlappingTask, fact_loss
+from medseg.pytorch.task import EpochSums, OverlappingTask, fact_loss
 
 FIGURES = ["loss", "dice", "iou", "learning_rate"]
 
@@ -92,7 +91,7 @@ class Killed(BaseException):
 
 def _kill(monkeypatch, epoch, moment):
     """From now on a training dies in ``epoch``, before, between or after the writing of best and last checkpoint."""
-    write = Checkpoints.on_train_epoch_end
+    write = Bookkeeping.on_train_epoch_end
 
     def dying(self, trainer, module):
         if trainer.current_epoch + 1 != epoch:
@@ -108,7 +107,7 @@ def _kill(monkeypatch, epoch, moment):
         write(self, trainer, module)
         raise Killed
 
-    monkeypatch.setattr(Checkpoints, "on_train_epoch_end", dying)
+    monkeypatch.setattr(Bookkeeping, "on_train_epoch_end", dying)
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(bone_parameters, bones, tmp_path, monkeypatch):

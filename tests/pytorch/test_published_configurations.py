@@ -10,8 +10,7 @@ from medseg.pytorch import device as devices
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import build_model
 from medseg.pytorch.overlapping_inference import OverlappingPredictor
-from medseg.pytorch.sums import EpochSums
-from medseg.pytorch.task import OverlappingTask
+from medseg.pytorch.task import EpochSums, OverlappingTask
 from medseg.studies.handbone.bones import CLASSES
 
 PUBLISHED = [

@@ -171,6 +171,7 @@ def test_batches_repeat_by_seed_and_epoch_and_validation_is_untouched(discs):
         ({"architecture": "smp-unett"}, "smp-unet"),
         ({"loss": "dcie"}, "dice"),
         ({"augmentation": "wrap"}, "warp"),
+        ({"schedule": "cosin"}, "no schedule 'cosin'. Choose one of: plateau, cosine, constant"),
         ({"resolution": 0}, "resolution is 0, expected 1 or more"),
         ({"resolution": 3}, "less than one step of the encoder"),
         ({"learning_rate": -1.0}, "expected a learning rate above 0"),

@@ -2,9 +2,10 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
@@ -14,18 +15,7 @@ from medseg.experiments.job import HALVINGS_VARIABLE, OUT_OF_MEMORY
 from medseg.experiments.provenance import Device
 from medseg.experiments.runs import Run
 
-
-class Model(Protocol):
-    """What was trained: the ``weights`` it began with, and its numbers of parameters."""
-
-    @property
-    def weights(self) -> str: ...
-
-    @property
-    def parameters_total(self) -> int: ...
-
-    @property
-    def parameters_trainable(self) -> int: ...
+State = Mapping[str, Any]
 
 
 def batches(parameters: Mapping[str, Any]) -> tuple[int, int]:
@@ -59,26 +49,77 @@ def unusable(checkpoint: Path, reason: object) -> MedsegError:
     )
 
 
+@contextmanager
+def reading(checkpoint: Path) -> Iterator[None]:
+    """Around the reading of a checkpoint that training goes on from: whatever goes wrong becomes one message."""
+    try:
+        yield
+    except Exception as error:  # a damaged file fails in many ways, each with an exception of its own
+        raise MedsegError(
+            f"The checkpoint {checkpoint.name} of the run {checkpoint.parent.parent.name} cannot be read ({error}). "
+            "Delete the folder checkpoints/ of the run to train it from the start."
+        ) from error
+
+
+def train(
+    run: Run,
+    model: Any,
+    parameters: Mapping[str, Any],
+    device: Device,
+    read_state: Callable[[Run], State | None],
+    fit: Callable[[State | None], None],
+    *,
+    metric: str,
+    rule: str,
+    selection: Callable[[list[dict[str, Any]]], Mapping[str, Any]] = lambda _: {},
+) -> pd.DataFrame:
+    """Let ``fit`` train to the end, unless that has happened before, and record what came out of it; gives the history.
+
+    Args:
+        run: held by :func:`runs.training`.
+        model, metric, rule: see :func:`finish`.
+        read_state: what the last checkpoint of a run holds of :meth:`History.state`; None where there is none.
+        fit: begins, or goes on from that state; it leaves the checkpoint of its last epoch.
+        selection: further facts about the choice, from the rows of the history.
+
+    Raises:
+        MedsegError: out of memory, or a checkpoint that cannot be read.
+    """
+    state = read_state(run)
+    if state is None or not state["ended"]:
+        try:
+            fit(state)
+        except Exception as error:
+            if not device.is_out_of_memory(error):
+                raise
+            raise out_of_memory(device, parameters) from error
+        state = read_state(run)
+    assert state is not None, f"the training of {run.id} ended without a checkpoint"
+    if run.record.get("status") != "finished":
+        history = pd.DataFrame(state["rows"])
+        run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table
+        finish(run, parameters, history, device, model, metric, rule, state, **selection(state["rows"]))
+    return run.history()
+
+
 def finish(
     run: Run,
     parameters: Mapping[str, Any],
     history: pd.DataFrame,
-    *,
     device: Device,
-    model: Model,
+    model: Any,
     metric: str,
     rule: str,
-    peak_memory_mb: Mapping[str, float | None],
-    state: Mapping[str, Any] | None = None,
+    state: State | None = None,
     **selection: Any,
 ) -> None:
     """Say in the record that the training ended well, and what came out of it.
 
     Args:
         history: one row per epoch and split; ``seconds`` of a ``train`` row are those of the whole epoch.
+        model: what was trained, with the ``weights`` it began with, parameters_total and parameters_trainable.
         metric: column of ``history`` by whose greatest validation value the checkpoint was chosen.
         rule: how it was chosen, for a person.
-        peak_memory_mb: ``host`` and ``device``.
         state: of the last checkpoint, see :meth:`medseg.experiments.history.History.state`: how many steps were
             trained, and what ended it. Older ones do not say; the steps stay unknown then.
         selection: further facts about the choice.
@@ -98,13 +139,11 @@ def finish(
         batch={"batch_size": batch_size, "accumulate": accumulate, "halved": batch_size < parameters["batch_size"]},
         selection={**_selection(history, parameters["max_epochs"], metric, rule, state or {}), **selection},
         durations={"train_seconds": round(float(history.loc[history["split"] == "train", "seconds"].sum()), 1)},
-        peak_memory_mb=dict(peak_memory_mb),
+        peak_memory_mb=device.peak_memory_mb(),
     )
 
 
-def _selection(
-    history: pd.DataFrame, max_epochs: int, metric: str, rule: str, state: Mapping[str, Any]
-) -> dict[str, Any]:
+def _selection(history: pd.DataFrame, max_epochs: int, metric: str, rule: str, state: State) -> dict[str, Any]:
     validation = history[history["split"] == "validation"]
     if validation[metric].isna().all():
         raise MedsegError(

@@ -33,6 +33,21 @@ class Device:
     name: str
     precision: str
 
+    def peak_bytes(self) -> int:
+        """Highest memory so far that the framework allocated on CUDA."""
+        raise NotImplementedError
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether ``error`` says that the device's, or the host's, memory was exhausted."""
+        raise NotImplementedError
+
+    def peak_memory_mb(self) -> dict[str, float | None]:
+        """Highest memory so far in MB (1e6 bytes): ``host`` resident of this process, ``device`` allocated on CUDA."""
+        return {
+            "host": peak_resident_mb(),
+            "device": round(self.peak_bytes() / 1e6, 1) if self.kind == "cuda" else None,
+        }
+
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that numbers depend on; read from metadata, nothing is imported."""

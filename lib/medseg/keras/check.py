@@ -9,7 +9,7 @@ from medseg.keras import augment
 from medseg.keras.models import weight_files
 from medseg.keras.transunet import SIZES, VARIANTS, check_side
 from medseg.tf_shared import device as devices
-from medseg.tf_shared import training
+from medseg.tf_shared.check import check as check_shared
 
 _LEAST = {
     "resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "warmup": 0, "restart_epochs": 1,
@@ -23,7 +23,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     Raises:
         MedsegError: what cannot work, and what would.
     """
-    training.check(parameters, _LEAST)
+    check_shared(parameters, _LEAST)
     if not parameters["cross_entropy_weight"] + parameters["dice_weight"]:
         raise MedsegError("cross_entropy_weight and dice_weight are both 0: nothing would be learnt. Raise one.")
     for name, known in (("size", SIZES), ("variant", VARIANTS)):

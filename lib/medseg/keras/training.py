@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -23,7 +24,6 @@ from medseg.keras.models import BuiltModel
 from medseg.keras.steps import Steps, WarmupCosineRestarts
 from medseg.tf_shared import device as devices
 from medseg.tf_shared import npz
-from medseg.tf_shared import training as shared
 
 #: By which validation figure the two best checkpoints are chosen, and whether more or less of it is better.
 BEST: dict[str, tuple[str, Literal["min", "max"]]] = {"best_loss": ("loss", "min"), "best_iou": ("binary_iou", "max")}
@@ -50,15 +50,9 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
         MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
     """
     device = devices.choose(parameters["device"], parameters["precision"], parameters["devices"])
-    return shared.train(
-        run,
-        model,
-        parameters,
-        device,
-        lambda state: _fit(run, model.network, dataset, parameters, device, state),
-        metric="loss",
-        rule=SELECTION_RULE,
-        selection=_selection,
+    fit = partial(_fit, run, model.network, dataset, parameters, device)
+    return outcome.train(
+        run, model, parameters, device, npz.read_state, fit, metric="loss", rule=SELECTION_RULE, selection=_selection
     )
 
 

@@ -9,7 +9,7 @@ from medseg.experiments import preflight
 from medseg.keras_legacy.training import LOSSES
 from medseg.keras_legacy.unet import STRIDE, encoder_file
 from medseg.tf_shared import device as devices
-from medseg.tf_shared import training as shared
+from medseg.tf_shared.check import check as check_shared
 from medseg.tf_shared.model import check_multiple
 
 _LEAST = {"resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "patience": 1, "workers": 0}
@@ -21,7 +21,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     Raises:
         MedsegError: what cannot work, and what would.
     """
-    shared.check(parameters, _LEAST)
+    check_shared(parameters, _LEAST)
     if parameters["loss"] not in LOSSES:
         raise MedsegError(f"There is no loss {parameters['loss']!r} in Keras. Choose one of: {', '.join(LOSSES)}.")
     check_multiple(parameters["resolution"], STRIDE, "by which the encoders of segmentation_models divide pictures")

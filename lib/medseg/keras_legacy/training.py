@@ -4,6 +4,7 @@ Losses, for one class, take truth (B, H, W, 1) of {0, 1} in any type and float l
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,6 @@ from medseg.keras_legacy.feeding import feed
 from medseg.keras_legacy.unet import BuiltModel
 from medseg.tf_shared import device as devices
 from medseg.tf_shared import npz
-from medseg.tf_shared import training as shared
 from medseg.tf_shared.measures import MeanOverPictures
 
 SELECTION_RULE = "highest mean validation IoU at the training resolution, threshold 0.5"
@@ -71,15 +71,8 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
         MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
     """
     device = devices.choose(parameters["device"], parameters["precision"])
-    return shared.train(
-        run,
-        model,
-        parameters,
-        device,
-        lambda state: _fit(run, model, dataset, parameters, state),
-        metric="iou",
-        rule=SELECTION_RULE,
-    )
+    fit = partial(_fit, run, model, dataset, parameters)
+    return outcome.train(run, model, parameters, device, npz.read_state, fit, metric="iou", rule=SELECTION_RULE)
 
 
 def _fit(

@@ -15,15 +15,35 @@ from medseg.experiments.history import History, ranked
 from medseg.experiments.runs import Run
 from medseg.pytorch.task import SegmentationTask
 
+LAST = "last.ckpt"
+
+
+def file_of(epoch: int) -> str:
+    """Name of the checkpoint of an epoch (from 1) that is kept beside ``best.ckpt``."""
+    return f"epoch-{epoch:04d}.ckpt"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoints that a kill in the middle of writing cannot spoil."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Serialise in memory, then write as a whole: torch reports a full disk as something else."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        atomic.write_bytes(Path(path), buffer.getbuffer())
+
 
 class Bookkeeping(Checkpoint):
-    """Keeps a history in step with the checkpoints, in which it travels, and ends the training at a limit.
+    """Keeps the history in step with the checkpoints, in which it travels, and ends the training at a limit.
 
-    It is a ``Checkpoint`` to Lightning because only those are called after the task has closed its epoch.
+    ``best.ckpt`` is by validation Dice, ``last.ckpt`` to go on from; with ``keep`` above 1 the best so many epochs are
+    called by :func:`file_of`, one of them being ``best.ckpt`` under a second name. What is best follows from the
+    history: after a kill the same epochs are kept as without. It is a ``Checkpoint`` to Lightning because only those
+    are called after the task has closed its epoch.
     """
 
-    def __init__(self, history: History) -> None:
-        self._history, self._ended = history, False
+    def __init__(self, run: Run, history: History, keep: int) -> None:
+        self._folder, self._history, self._keep, self._ended = run.checkpoints, history, keep, False
 
     def state_dict(self) -> dict[str, Any]:
         return self._history.state(ended=self._ended)
@@ -56,43 +76,17 @@ class Bookkeeping(Checkpoint):
             trainer.should_stop = True
         self._ended = trainer.should_stop
         self._history.write()
+        self._save(trainer, epoch)
 
-
-def file_of(epoch: int) -> str:
-    """Name of the checkpoint of an epoch (from 1) that is kept beside ``best.ckpt``."""
-    return f"epoch-{epoch:04d}.ckpt"
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Checkpoints that a kill in the middle of writing cannot spoil."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Serialise in memory, then write as a whole: torch reports a full disk as something else."""
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        atomic.write_bytes(Path(path), buffer.getbuffer())
-
-
-class Checkpoints(Checkpoint):
-    """``best.ckpt`` by validation Dice, ``last.ckpt`` to go on from, and with ``keep`` above 1 the best so many epochs.
-
-    The latter are called by their epoch, see :func:`file_of`; one of them is ``best.ckpt`` under a second name. What
-    is best follows from the history, which travels in ``last.ckpt``: after a kill the same epochs are kept as without.
-    """
-
-    def __init__(self, run: Run, history: History, keep: int) -> None:
-        self._folder, self._history, self._keep = run.checkpoints, history, keep
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def _save(self, trainer: lightning.Trainer, epoch: int) -> None:
         best = [row["epoch"] for row in ranked(self._history.rows, "dice")[: self._keep]]
-        epoch = trainer.current_epoch + 1
         if best[:1] == [epoch]:
             trainer.save_checkpoint(self._folder / "best.ckpt", weights_only=True)
             if self._keep > 1:
                 atomic.link(self._folder / "best.ckpt", self._folder / file_of(epoch))
         elif epoch in best:
             trainer.save_checkpoint(self._folder / file_of(epoch), weights_only=True)
-        trainer.save_checkpoint(self._folder / "last.ckpt")
+        trainer.save_checkpoint(self._folder / LAST)
         for file in self._folder.glob("epoch-*.ckpt"):  # only now: a kill before would go on from where it was needed
             if file.name not in map(file_of, best):
                 file.unlink()

@@ -18,6 +18,7 @@ from medseg.pytorch.inference import views
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel, build
 from medseg.pytorch.overlapping_inference import check_windows
+from medseg.pytorch.task import SCHEDULES
 
 _AT_LEAST_ONE = (
     "resolution", "batch_size", "accumulate", "max_epochs", "validation_interval", "patience", "restart_epochs",
@@ -52,6 +53,8 @@ def check(parameters: Mapping[str, Any]) -> None:
     else:
         build_augmentation(parameters["augmentation"], parameters["resolution"])
     build_loss(parameters["loss"])
+    if parameters["schedule"] not in SCHEDULES:
+        raise MedsegError(f"There is no schedule {parameters['schedule']!r}. Choose one of: {', '.join(SCHEDULES)}.")
     devices.choose(parameters["device"], parameters["precision"])
     with torch.device("meta"):
         model = build(parameters, len(dataset.info["classes"]), weights="none")

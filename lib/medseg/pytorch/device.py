@@ -6,7 +6,7 @@ import torch
 
 from medseg.errors import MedsegError
 from medseg.experiments import provenance
-from medseg.experiments.provenance import peak_resident_mb, processor_name
+from medseg.experiments.provenance import processor_name
 
 
 class Device(provenance.Device):
@@ -19,6 +19,14 @@ class Device(provenance.Device):
     def autocast(self) -> torch.autocast:
         dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
         return torch.autocast(self.kind, dtype=dtype, enabled=self.precision != "fp32")
+
+    def peak_bytes(self) -> int:
+        return torch.cuda.max_memory_allocated()
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        return isinstance(error, torch.OutOfMemoryError) or (
+            isinstance(error, RuntimeError) and "not enough memory" in str(error)
+        )
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Device:
@@ -42,16 +50,3 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
         torch.set_float32_matmul_precision("high")
     name = torch.cuda.get_device_name() if kind == "cuda" else processor_name()
     return Device(kind, name, precision)
-
-
-def peak_memory_mb(device: Device) -> dict[str, float | None]:
-    """Highest memory so far in MB (1e6 bytes): ``host`` resident of this process, ``device`` allocated on CUDA."""
-    on_device = torch.cuda.max_memory_allocated() / 1e6 if device.kind == "cuda" else None
-    return {"host": peak_resident_mb(), "device": None if on_device is None else round(on_device, 1)}
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that the device's, or the host's, memory was exhausted."""
-    return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "not enough memory" in str(error)
-    )

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -18,10 +17,10 @@ from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import outcome
 from medseg.experiments.budget import Budget
-from medseg.experiments.history import History, ranked
+from medseg.experiments.history import History, Row, ranked
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
-from medseg.pytorch.callbacks import AtomicCheckpointIO, Bookkeeping, Checkpoints, file_of
+from medseg.pytorch.callbacks import LAST, AtomicCheckpointIO, Bookkeeping, file_of
 from medseg.pytorch.data import BinaryItems, Items, OverlappingItems, batches, classes_overlap
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel
@@ -60,48 +59,44 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
     """
     device = devices.choose(parameters["device"], parameters["precision"])
     rule, keep = (OVERLAPPING_SELECTION_RULE, KEPT) if classes_overlap(dataset) else (SELECTION_RULE, 1)
-    last = run.checkpoints / "last.ckpt"
-    earlier = _history_in(last)
-    if earlier is None or not earlier["ended"]:
-        try:
-            with _quiet():
-                _fit(run, model, dataset, parameters, device, last if earlier else None, keep)
-        except Exception as error:
-            if devices.is_out_of_memory(error):
-                raise outcome.out_of_memory(device, parameters) from error
-            if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
-                raise MedsegError(
-                    f"{parameters['architecture']} pools features to a single pixel, in which batch normalisation "
-                    "needs two pictures a batch at least. Take batch_size=2 or more, or norm='group'."
-                ) from error
-            raise
-    history = run.history()
-    if run.record.get("status") != "finished":
-        best = ranked(history.to_dict("records"), "dice")[:keep]
+
+    def selection(rows: list[Row]) -> dict[str, Any]:
+        best = ranked(rows, "dice")[:keep]
         kept = [{"file": file_of(row["epoch"]), "epoch": row["epoch"], "dice": row["dice"]} for row in best]
-        outcome.finish(
-            run,
-            parameters,
-            history,
-            device=device,
-            model=model,
-            metric="dice",
-            rule=rule,
-            peak_memory_mb=devices.peak_memory_mb(device),
-            state=_history_in(last),
-            **({"kept": kept} if keep > 1 else {}),
-        )
-    return history
+        return {"kept": kept} if keep > 1 else {}
+
+    fit = partial(_fit, run, model, dataset, parameters, device, keep)
+    return outcome.train(
+        run, model, parameters, device, _read_state, fit, metric="dice", rule=rule, selection=selection
+    )
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's tips and hints out of the report; errors stay."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        for hint in (
+            ".*does not have many workers.*",
+            ".*number of training batches.*",
+            ".*Checkpoint directory.*exists.*",
+            # Lightning goes through a batch in a way that PyTorch has deprecated; nothing here can choose another.
+            ".*LeafSpec.*",
+        ):
+            warnings.filterwarnings("ignore", hint)
+        yield
+
+
+@_quiet()
 def _fit(
     run: Run,
     model: BuiltModel,
     dataset: PreparedDataset,
     parameters: Mapping[str, Any],
     device: devices.Device,
-    resume: Path | None,
     keep: int,
+    state: outcome.State | None,
 ) -> None:
     batch_size, accumulate = outcome.batches(parameters)
     training, validation = _loaders(dataset, parameters, batch_size)
@@ -125,8 +120,7 @@ def _fit(
             EarlyStopping(
                 "validation_dice", mode="max", patience=parameters["patience"], check_on_train_epoch_end=False
             ),
-            Bookkeeping(history),
-            Checkpoints(run, history, keep),
+            Bookkeeping(run, history, keep),
         ],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=run.folder,
@@ -136,7 +130,16 @@ def _fit(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    trainer.fit(task, training, validation, ckpt_path=resume, weights_only=True)
+    resume = run.checkpoints / LAST if state else None
+    try:
+        trainer.fit(task, training, validation, ckpt_path=resume, weights_only=True)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise MedsegError(
+            f"{parameters['architecture']} pools features to a single pixel, in which batch normalisation "
+            "needs two pictures a batch at least. Take batch_size=2 or more, or norm='group'."
+        ) from error
     if trainer.interrupted:  # Lightning swallows an interrupt; the run must not pass for finished
         raise KeyboardInterrupt
 
@@ -169,32 +172,9 @@ def _loaders(dataset: PreparedDataset, parameters: Mapping[str, Any], batch_size
     return batches(drawn, batch_size, workers=workers, seed=seed), batches(plain, batch_size, workers=workers)
 
 
-def _history_in(checkpoint: Path) -> dict[str, Any] | None:
-    """What the bookkeeping left in a checkpoint; None where there is none."""
-    if not checkpoint.is_file():
+def _read_state(run: Run) -> dict[str, Any] | None:
+    path = run.checkpoints / LAST
+    if not path.is_file():
         return None
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        return content["callbacks"][Bookkeeping.__qualname__]
-    except Exception as error:
-        raise MedsegError(
-            f"The checkpoint {checkpoint.name} of the run {checkpoint.parent.parent.name} cannot be read ({error}). "
-            "Delete the folder checkpoints/ of the run to train it from the start."
-        ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's tips and hints out of the report; errors stay."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        for hint in (
-            ".*does not have many workers.*",
-            ".*number of training batches.*",
-            ".*Checkpoint directory.*exists.*",
-            # Lightning goes through a batch in a way that PyTorch has deprecated; nothing here can choose another.
-            ".*LeafSpec.*",
-        ):
-            warnings.filterwarnings("ignore", hint)
-        yield
+    with outcome.reading(path):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)["callbacks"][Bookkeeping.__qualname__]

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from medseg.errors import MedsegError
 from medseg.experiments import provenance
-from medseg.experiments.provenance import peak_resident_mb, processor_name
+from medseg.experiments.provenance import processor_name
 from medseg.tf_shared import keras, tf
 
 
@@ -30,6 +30,15 @@ class Device(provenance.Device):
     def scope(self) -> AbstractContextManager:
         """Within it, a network is built once on every device; nothing special for a single one."""
         return self._strategy.scope() if self.count > 1 else contextlib.nullcontext()
+
+    def peak_bytes(self) -> int:
+        """Of several GPUs, that of the one that needed most."""
+        return max(tf.config.experimental.get_memory_info(f"GPU:{number}")["peak"] for number in range(self.count))
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or (
+            isinstance(error, tf.errors.OpError) and "out of memory" in str(error).lower()
+        )
 
 
 def choose(device: str = "auto", precision: str = "auto", count: int = 1) -> Device:
@@ -83,22 +92,3 @@ def choose(device: str = "auto", precision: str = "auto", count: int = 1) -> Dev
 def versions() -> str:
     """TensorFlow and the Keras in use, for a line of a notebook."""
     return f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
-
-
-def peak_memory_mb(device: Device) -> dict[str, float | None]:
-    """Highest memory so far in MB (1e6 bytes): ``host`` resident of this process, ``device`` allocated on a GPU.
-
-    Of several GPUs, that of the one that needed most.
-    """
-    on_device = None
-    if device.kind == "cuda":
-        peaks = [tf.config.experimental.get_memory_info(f"GPU:{number}")["peak"] for number in range(device.count)]
-        on_device = round(max(peaks) / 1e6, 1)
-    return {"host": peak_resident_mb(), "device": on_device}
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that the device's, or the host's, memory was exhausted."""
-    return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or (
-        isinstance(error, tf.errors.OpError) and "out of memory" in str(error).lower()
-    )

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from medseg import atomic
-from medseg.errors import MedsegError
+from medseg.experiments import outcome
+from medseg.experiments.runs import Run
 
 #: Name of the state among the arrays, and the file from which training goes on.
 STATE, LAST = "state", "last.npz"
@@ -22,8 +23,9 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]
         np.savez(temporary, **content)
 
 
-def read_state(path: Path) -> dict[str, Any] | None:
-    """The state of the loop in a checkpoint; None where there is no checkpoint."""
+def read_state(run: Run) -> dict[str, Any] | None:
+    """The state of the loop in the checkpoint from which training goes on; None where there is none."""
+    path = run.checkpoints / LAST
     if not path.is_file():
         return None
     with opened(path) as content:
@@ -32,16 +34,6 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays in ``path``; whatever goes wrong with them in the block becomes one message.
-
-    Raises:
-        MedsegError: the file is missing or damaged, or the block does not accept what it holds.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            yield content
-    except Exception as error:  # a damaged file fails in many ways, each with an exception of its own
-        raise MedsegError(
-            f"The checkpoint {path.name} of the run {path.parent.parent.name} cannot be read ({error}). "
-            "Delete the folder checkpoints/ of the run to train it from the start."
-        ) from error
+    """The arrays in ``path``; a :class:`MedsegError` where it is damaged, or the block does not accept what it has."""
+    with outcome.reading(path), np.load(path, allow_pickle=False) as content:
+        yield content
