@@ -62,8 +62,7 @@ def _replacing(path: Path, temporary: Path) -> Iterator[Path]:
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write ``data`` under a temporary name beside ``path``, then rename.
 
-    Raises:
-        MedsegError: the disk is full, read-only or closed to this user; ``path`` is as it was.
+    A :class:`MedsegError` where the disk is full, read-only or closed to this user; ``path`` is as it was.
     """
     with _replacing(path, path.with_name(f".{path.name}.{os.getpid()}.partial")) as temporary:
         temporary.write_bytes(data)
@@ -82,20 +81,14 @@ def write_json(path: Path, value: Any) -> None:
 def replacing_file(path: Path) -> AbstractContextManager[Path]:
     """Yield a name beside ``path``, with the same ending, for what takes its place when the block ends well.
 
-    For libraries that write files by name. Only one process at a time may replace the same file.
-
-    Raises:
-        MedsegError: as :func:`write_bytes`.
+    For libraries that write files by name. Only one process at a time may replace the same file. Raises what
+    :func:`write_bytes` does.
     """
     return _replacing(path, path.with_name(f".{path.stem}.partial{path.suffix}"))
 
 
 def link(source: Path, target: Path) -> None:
-    """Give a file a second name, ``target``; a copy where the disk cannot do that.
-
-    Raises:
-        MedsegError: as :func:`write_bytes`.
-    """
+    """Give a file a second name, ``target``; a copy where the disk cannot do that. Raises as :func:`write_bytes`."""
     with replacing_file(target) as temporary:
         temporary.unlink(missing_ok=True)
         try:
@@ -108,11 +101,9 @@ def link(source: Path, target: Path) -> None:
 def replacing_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of ``target`` when the block ends well.
 
-    A block that fails, or a process that is killed, leaves ``target`` as it was; what a killed process left
-    behind is removed by the next one. Only one process at a time may replace the same folder.
-
-    Raises:
-        MedsegError: another process is replacing ``target``, or it cannot be written.
+    A block that fails, or a process that is killed, leaves ``target`` as it was; what a killed process left behind is
+    removed by the next one. A :class:`MedsegError` where another process is replacing ``target``, or it cannot be
+    written.
     """
     message = f"Another process is writing {project.display(target)} right now. Wait for it, or end it."
     with explained(target):

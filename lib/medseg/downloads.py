@@ -30,10 +30,8 @@ def answers(url: str) -> bool:
 def fetched_once(path: Path, url: str, fetch: Callable[[], str]) -> Path:
     """``path``, a file in a cache; ``fetch`` downloads or checks it silently and returns where it lies.
 
-    Two processes that want the same file do not fetch it both.
-
-    Raises:
-        ConnectionError: the file is not there, and nobody answers at ``url``.
+    Two processes that want the same file do not fetch it both. ConnectionError: the file is not there, and nobody
+    answers at ``url``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)  # else Keras would take a folder in /tmp instead
     with FileLock(path.with_name(f".{path.name}.lock")):

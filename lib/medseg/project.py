@@ -9,12 +9,9 @@ RUNS_VARIABLE = "MEDSEG_RUNS"
 
 
 def root() -> Path:
-    """Folder that holds ``pyproject.toml`` and ``notebooks/``.
+    """Folder that holds ``pyproject.toml`` and ``notebooks/``; a :class:`MedsegError` if there is none to be found.
 
     Taken from the place of this file (the package is installed editable), else from the working directory upward.
-
-    Raises:
-        MedsegError: neither leads to a checkout.
     """
     for start in (Path(__file__).resolve(), Path.cwd().resolve()):
         for folder in (start, *start.parents):

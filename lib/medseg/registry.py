@@ -17,45 +17,28 @@ LabelKind = Literal["binary", "overlapping", "class_map"]
 
 @dataclass(frozen=True)
 class Training:
-    """A notebook that trains.
+    """A notebook that trains."""
 
-    Attributes:
-        stage: its name without the ending, such as ``2_train``.
-        framework: for a reader, such as ``PyTorch``.
-        checker: module that, run by ``python -m``, says what is wrong with sets of parameters; see
-            :mod:`medseg.experiments.preflight`. Empty: nothing is checked before a sweep starts.
-        predictor: module with ``load_predictor(run, device, **options)``.
-    """
-
-    stage: str
-    framework: str
+    stage: str  # its name without the ending, such as ``2_train``
+    framework: str  # for a reader, such as ``PyTorch``
+    #: Module that, run by ``python -m``, says what is wrong with sets of parameters; see
+    #: :mod:`medseg.experiments.preflight`. Empty: nothing is checked before a sweep starts.
     checker: str
-    predictor: str
+    predictor: str  # module with ``load_predictor(run, device, **options)``
 
 
 @dataclass(frozen=True)
 class Study:
-    """What the generic code has to know of a study.
+    """What the generic code has to know of a study."""
 
-    Attributes:
-        name: of its folders below ``lib/medseg/studies`` and ``notebooks``, and in records.
-        label: kind of its labels: one class, several that overlap, or a map of classes that exclude one another.
-        trainings: its training notebooks, the usual one first.
-        prepare: function ``prepare(source, out)``, as ``module:function``.
-        sample: function that draws its raw sample into a folder, as ``module:function``; empty: there is none.
-        demo: sweep files (without ending) that the demo runs with their profile ``sample``.
-        items: what its pictures are called, in the plural.
-        groups: what its pictures are grouped by, in the plural: no group is in two splits.
-    """
-
-    name: str
-    label: LabelKind
-    trainings: tuple[Training, ...]
-    prepare: str
-    sample: str = ""
-    demo: tuple[str, ...] = ()
-    items: str = "pictures"
-    groups: str = "patients"
+    name: str  # of its folders below ``lib/medseg/studies`` and ``notebooks``, and in records
+    label: LabelKind  # one class, several that overlap, or a map of classes that exclude one another
+    trainings: tuple[Training, ...]  # its training notebooks, the usual one first
+    prepare: str  # function ``prepare(source, out)``, as ``module:function``
+    sample: str = ""  # function that draws its raw sample into a folder, as ``module:function``; empty: there is none
+    demo: tuple[str, ...] = ()  # sweep files (without ending) that the demo runs with their profile ``sample``
+    items: str = "pictures"  # what its pictures are called, in the plural
+    groups: str = "patients"  # what its pictures are grouped by, in the plural: no group is in two splits
 
     def training(self, stage: str) -> Training:
         """The training notebook of this name; a :class:`MedsegError` where the study has none."""

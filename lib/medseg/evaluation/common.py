@@ -46,11 +46,7 @@ def check_trained_on(run: Run, dataset: PreparedDataset) -> None:
 
 
 def test_cases(run: Run, dataset: PreparedDataset) -> pd.DataFrame:
-    """Rows of the test split.
-
-    Raises:
-        MedsegError: there is none, or the dataset is not the one that the run was trained on.
-    """
+    """Rows of the test split; a :class:`MedsegError` where there is none, or the run was trained on another dataset."""
     check_trained_on(run, dataset)
     cases = dataset.split("test")
     if cases.empty:

@@ -20,19 +20,12 @@ from medseg.metrics.saliency import RULE, SaliencySummary
 
 
 class ScoredCase(NamedTuple):
-    """One case, scored.
+    """One case, scored."""
 
-    Attributes:
-        case: its row of the index.
-        mask: see :class:`medseg.evaluation.rules.Segmentation`.
-        rows: of ``cases.csv``, one for everything that is scored.
-        encoded: for each class test_set, image_name, class and rle.
-    """
-
-    case: pd.Series
-    mask: np.ndarray
-    rows: list[dict[str, Any]]
-    encoded: list[dict[str, str]]
+    case: pd.Series  # its row of the index
+    mask: np.ndarray  # see :class:`medseg.evaluation.rules.Segmentation`
+    rows: list[dict[str, Any]]  # of ``cases.csv``, one for everything that is scored
+    encoded: list[dict[str, str]]  # for each class test_set, image_name, class and rle
 
 
 def scored_cases(

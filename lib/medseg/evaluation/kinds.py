@@ -31,19 +31,12 @@ Predictor = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Kind(ABC):
-    """A kind of label, for the classes of a dataset.
-
-    Attributes:
-        classes: names.
-        probability: what is thresholded, in words.
-        name: of the kind; see :data:`medseg.evaluation.measures.KINDS`.
-        grey: whether pictures have one channel.
-    """
+    """A kind of label, for the classes of a dataset."""
 
     classes: Sequence[str]
-    probability: str = "probability"
-    name: ClassVar[str]
-    grey: ClassVar[bool] = False
+    probability: str = "probability"  # what is thresholded, in words
+    name: ClassVar[str]  # of the kind; see :data:`medseg.evaluation.measures.KINDS`
+    grey: ClassVar[bool] = False  # whether pictures have one channel
 
     @property
     def scored(self) -> Sequence[str]:
@@ -52,11 +45,7 @@ class Kind(ABC):
 
     @abstractmethod
     def read(self, dataset: Any, row: Any) -> tuple[np.ndarray, Any]:
-        """Picture and label of a row of the index.
-
-        Raises:
-            MedsegError: a file cannot be read, or the two differ in size.
-        """
+        """Picture and label of a row of the index; a :class:`MedsegError` if one cannot be read, or sizes differ."""
 
     def maps(self, predict: Predictor, pictures: Sequence[np.ndarray]) -> list[Maps]:
         """For each picture the probabilities of what is scored."""

@@ -22,48 +22,29 @@ scored as one foreground."""
 
 @dataclass(frozen=True)
 class ScoredMask:
-    """One class of one picture, at the picture's own size: what a measure may look at.
+    """One class of one picture, at the picture's own size: what a measure may look at."""
 
-    Attributes:
-        predicted: (H, W) bool.
-        truth: (H, W), bool or uint8 with the values 0 and 1.
-        counts: of the two.
-        tolerance: up to which outlines count as the same, pixels.
-        saliency: columns of :data:`medseg.metrics.saliency.MEASURES`, which follow from the probabilities; empty where
-            they are not taken.
-    """
-
-    predicted: np.ndarray
-    truth: np.ndarray
-    counts: Counts
-    tolerance: float
+    predicted: np.ndarray  # (H, W) bool
+    truth: np.ndarray  # (H, W), bool or uint8 with the values 0 and 1
+    counts: Counts  # of the two
+    tolerance: float  # up to which outlines count as the same, pixels
+    #: Columns of :data:`medseg.metrics.saliency.MEASURES`, which follow from the probabilities; empty if not taken.
     saliency: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of one class in one picture.
+    """A measure of one class in one picture."""
 
-    Attributes:
-        name: column of ``cases.csv``.
-        title: for tables, without the unit.
-        of: gives the value, a float; NaN where there is nothing to measure, which means leave out.
-        lower_is_better: of two values.
-        low, high: range, infinity where there is no bound.
-        unit: ``""``, or such as ``px``.
-        tested: whether differences between runs can be tested over the cases.
-        kinds: of label for which it is computed.
-    """
-
-    name: str
-    title: str
-    of: Callable[[ScoredMask], Any]
+    name: str  # column of ``cases.csv``
+    title: str  # for tables, without the unit
+    of: Callable[[ScoredMask], Any]  # the value, a float; NaN where there is nothing to measure: left out
     lower_is_better: bool = False
-    low: float = 0.0
-    high: float = 1.0
-    unit: str = ""
-    tested: bool = True
-    kinds: tuple[str, ...] = KINDS
+    low: float = 0.0  # the range goes from this ...
+    high: float = 1.0  # ... to this, infinity where there is no bound
+    unit: str = ""  # such as ``px``
+    tested: bool = True  # whether differences between runs can be tested over the cases
+    kinds: tuple[str, ...] = KINDS  # of label for which it is computed
 
     @property
     def heading(self) -> str:

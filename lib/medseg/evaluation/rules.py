@@ -27,21 +27,14 @@ _PARAMETERS = ("thresholds", "postprocess", "crf")
 class MaskRules:
     """From the probability of one class to its mask.
 
-    Attributes:
-        thresholds: ``fixed`` (``threshold`` for every class) or ``fitted`` (for each class the one with the best mean
-            Dice over the validation cases; see :mod:`medseg.evaluation.thresholds`).
-        postprocess: ``none``, ``holes`` (filled), ``largest`` (component alone kept) or ``both``.
-        crf: whether a dense CRF moves the probabilities to the picture's edges before the threshold.
-        threshold: where thresholds are fixed; a pixel is set where its probability is above.
-
-    Raises:
-        MedsegError: an unknown rule, a threshold outside [0, 1], or a CRF where its package is missing.
+    A :class:`MedsegError` for an unknown rule, a threshold outside [0, 1], or a CRF where its package is missing.
     """
 
+    #: ``fixed`` (``threshold`` for every class) or ``fitted``, see :mod:`medseg.evaluation.thresholds`.
     thresholds: str = "fixed"
-    postprocess: str = "none"
-    crf: bool = False
-    threshold: float = 0.5
+    postprocess: str = "none"  # or ``holes`` (filled), ``largest`` (component alone kept), ``both``
+    crf: bool = False  # whether a dense CRF moves the probabilities to the picture's edges before the threshold
+    threshold: float = 0.5  # where thresholds are fixed; a pixel is set where its probability is above
 
     def __post_init__(self) -> None:
         if self.thresholds not in ("fixed", "fitted") or self.postprocess not in POSTPROCESSING:
@@ -74,16 +67,11 @@ class MaskRules:
 
 
 class Segmentation(NamedTuple):
-    """A segmented picture.
+    """A segmented picture."""
 
-    Attributes:
-        mask: uint8 (H, W) of {0, 1} for binary labels and of classes (0: none) for class maps, (C, H, W) of {0, 1}
-            where classes overlap.
-        probability: (H, W) in [0, 1] that was thresholded, of the class or of the foreground; None where classes
-            overlap.
-    """
-
+    #: uint8 (H, W) of {0, 1} for binary labels and of classes (0: none) for class maps, (C, H, W) where they overlap.
     mask: np.ndarray
+    #: (H, W) in [0, 1] that was thresholded, of the class or of the foreground; None where classes overlap.
     probability: np.ndarray | None
 
 
@@ -106,8 +94,7 @@ class Segmenter:
     def __call__(self, picture: np.ndarray, name: str = "a picture") -> Segmentation:
         """Masks of a picture (H, W, 3) uint8 RGB, or (H, W) uint8 where the data is grey.
 
-        Raises:
-            MedsegError: the network gives no numbers; the message has ``name``.
+        A :class:`MedsegError` with ``name`` where the network gives no numbers.
         """
         (maps,) = self.kind.maps(self._predict, [picture])
         return self._segment(picture, maps, name)
@@ -117,8 +104,7 @@ class Segmenter:
     ) -> Iterator[tuple[pd.Series, Any, Segmentation]]:
         """Row, label and segmentation of every case, ``batch_size`` pictures through the network at a time.
 
-        Raises:
-            MedsegError: a file cannot be read, or the network gives no numbers.
+        A :class:`MedsegError` where a file cannot be read, or the network gives no numbers.
         """
         for case, picture, label, maps in self._predicted(dataset, cases, batch_size):
             yield case, label, self._segment(picture, maps, case["case_id"])

@@ -63,8 +63,7 @@ def predict_folder(runs: Sequence[Run], predictors: Sequence[kinds.Predictor], p
 def score(path: Path, dataset: PreparedDataset) -> pd.DataFrame:
     """Score a submission on the test split of a dataset: one row per case and class, as ``cases.csv``.
 
-    Raises:
-        MedsegError: a mask of a test picture is missing, or does not fit its picture.
+    A :class:`MedsegError` where a mask of a test picture is missing, or does not fit its picture.
     """
     kind = kinds.of(registry.find(dataset.info["study"]).label, dataset.info["classes"])
     masks = {(row.image_name, row.class_name): row.rle for row in submission.read(path)}

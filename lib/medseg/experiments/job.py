@@ -84,8 +84,7 @@ def _ended(job: Job, run: Run, done: Execution, seconds: float) -> Outcome:
 def default_run(study: str, stage: str) -> Run:
     """The finished run of a training notebook as it stands, on sample data; trained now where it is missing.
 
-    Raises:
-        MedsegError: the training did not end well.
+    A :class:`MedsegError` where the training did not end well.
     """
     notebook = project.root() / "notebooks" / study / f"{stage}.ipynb"
     parameters = read_schema(notebook).complete({}, project.display(notebook))

@@ -40,21 +40,13 @@ _REWORDED: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {"gastric": {"augm
 
 @dataclass(frozen=True)
 class Migration:
-    """What becomes of one run.
+    """What becomes of one run."""
 
-    Attributes:
-        run: as it lies.
-        new_id: what it is called from now on; its own id where nothing has to be done.
-        parameters: in today's words.
-        problem: why it cannot be brought along; empty where it can.
-        checksums: whether its tables, which are whole as far as can be told, lack checksums in the record.
-    """
-
-    run: Run
-    new_id: str
-    parameters: dict[str, Any]
-    problem: str = ""
-    checksums: bool = False
+    run: Run  # as it lies
+    new_id: str  # what it is called from now on; its own id where nothing has to be done
+    parameters: dict[str, Any]  # in today's words
+    problem: str = ""  # why it cannot be brought along; empty where it can
+    checksums: bool = False  # whether its tables, which are whole as far as can be told, lack checksums in the record
 
     @property
     def needed(self) -> bool:

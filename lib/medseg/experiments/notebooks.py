@@ -32,21 +32,13 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Execution:
-    """How one notebook ended.
+    """How one notebook ended."""
 
-    Attributes:
-        outcome: ``done``, ``failed`` (an error in a cell, or no result), ``timeout``, ``stopped`` (by ``stop``).
-        error: one or a few lines for a person; empty when done.
-        attempts: processes started, at most three.
-        seconds: wall time of all attempts.
-        log: papermill's own output.
-    """
-
-    outcome: str
-    error: str
-    attempts: int
-    seconds: float
-    log: Path
+    outcome: str  # ``done``, ``failed`` (an error in a cell, or no result), ``timeout``, ``stopped`` (by ``stop``)
+    error: str  # one or a few lines for a person; empty when done
+    attempts: int  # processes started, at most three
+    seconds: float  # wall time of all attempts
+    log: Path  # papermill's own output
 
 
 def run_notebook(

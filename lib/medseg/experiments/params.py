@@ -25,17 +25,11 @@ _PLAIN = {"int": int, "float": float, "str": str, "bool": bool}
 
 @dataclass(frozen=True)
 class Schema:
-    """What a notebook can be asked.
-
-    Attributes:
-        notebook: its file.
-        model: strict pydantic model, extra keys forbidden.
-        meanings: the comment behind each parameter, by name.
-    """
+    """What a notebook can be asked."""
 
     notebook: Path
-    model: type[BaseModel]
-    meanings: dict[str, str]
+    model: type[BaseModel]  # strict, extra keys forbidden
+    meanings: dict[str, str]  # the comment behind each parameter, by name
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -87,10 +81,8 @@ class Schema:
 def read_schema(notebook: Path) -> Schema:
     """Read the cell tagged ``parameters``: lines ``name: type = value  # meaning, unit``.
 
-    Types are int, float, str, bool, ``list[...]`` of one of them, and ``Literal[...]``.
-
-    Raises:
-        MedsegError: the notebook is missing, has not exactly one such cell, or a line that is none of these.
+    Types are int, float, str, bool, ``list[...]`` of one of them, and ``Literal[...]``. A :class:`MedsegError` where
+    the notebook is missing, has not exactly one such cell, or a line that is none of these.
     """
     source = parameters_source(notebook)
     fields: dict[str, Any] = {}

@@ -21,17 +21,11 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Device:
-    """Where a network computes, and how.
+    """Where a network computes, and how."""
 
-    Attributes:
-        kind: ``cuda``, ``mps`` or ``cpu``.
-        name: what a person would call it, such as "NVIDIA A100".
-        precision: ``fp32``, ``fp16`` or ``bf16`` (the last two mixed: weights stay fp32).
-    """
-
-    kind: str
-    name: str
-    precision: str
+    kind: str  # ``cuda``, ``mps`` or ``cpu``
+    name: str  # what a person would call it, such as "NVIDIA A100"
+    precision: str  # ``fp32``, ``fp16`` or ``bf16`` (the last two mixed: weights stay fp32)
 
     def peak_bytes(self) -> int:
         """Highest memory so far that the framework allocated on CUDA."""

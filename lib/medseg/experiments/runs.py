@@ -37,11 +37,7 @@ class Run:
 
     @property
     def record(self) -> dict[str, Any]:
-        """``run.json`` as it is now, {} before the first write.
-
-        Raises:
-            MedsegError: the file is not JSON.
-        """
+        """``run.json`` as it is now, {} before the first write; a :class:`MedsegError` where it is not JSON."""
         path = self.folder / "run.json"
         try:
             return json.loads(path.read_text("utf-8"))
@@ -152,10 +148,8 @@ def training(
 ) -> Iterator[None]:
     """Hold ``run`` while it is trained; ``run.json`` says what is computed, and the error if one ends the block.
 
-    A finished run is held, but its record is left as it is. A kill or an interrupt leaves an interrupted run.
-
-    Raises:
-        MedsegError: another process holds the run.
+    A finished run is held, but its record is left as it is. A kill or an interrupt leaves an interrupted run. A
+    :class:`MedsegError` where another process holds the run.
     """
     with _holding(run):
         if run.record.get("status") != "finished":
@@ -219,8 +213,7 @@ def example_runs(study: str) -> list[Run]:
 def find_run(study: str, wanted: str) -> Run:
     """The run whose id, or unambiguous start or end of an id, or folder is ``wanted``; ``latest``: last finished.
 
-    Raises:
-        MedsegError: there is none, or more than one.
+    A :class:`MedsegError` where there is none, or more than one.
     """
     runs = all_runs(study)
     if wanted == "latest":
@@ -241,11 +234,7 @@ def find_run(study: str, wanted: str) -> Run:
 
 
 def dataset_of(run: Run) -> PreparedDataset:
-    """The dataset that a run was trained and scored on.
-
-    Raises:
-        MedsegError: it is gone, or was prepared anew since.
-    """
+    """The dataset of a run; a :class:`MedsegError` where it is gone, or was prepared anew since."""
     described = run.record["dataset"]
     dataset = index.load(described["path"])
     if dataset.fingerprint != described["fingerprint"]:

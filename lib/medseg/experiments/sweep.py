@@ -50,33 +50,24 @@ class PlannedRun(Job):
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep that was read and checked.
+    """A sweep that was read and checked."""
 
-    Attributes:
-        name: ``STUDY-FILE`` or ``STUDY-FILE-PROFILE``; names the report.
-        planned: its runs, in the order of the file.
-        terms: seeds and budget of every row in words, see :func:`equal_terms.described`.
-    """
-
-    name: str
+    name: str  # ``STUDY-FILE`` or ``STUDY-FILE-PROFILE``; names the report
     study: str
     title: str
     file: Path
     profile: str
-    planned: list[PlannedRun]
-    terms: str = ""
+    planned: list[PlannedRun]  # in the order of the file
+    terms: str = ""  # seeds and budget of every row in words, see :func:`equal_terms.described`
 
 
 def load(file: Path, profile: str = "") -> Sweep:
     """Read a sweep file. Rows of ``runs`` are each combined with the product of ``grid``, and repeated with ``seeds``.
 
     ``seeds`` and ``budget`` are as :mod:`medseg.experiments.equal_terms` says. A profile's keys override parameters of
-    every row; its ``data``, ``runs``, ``grid``, ``seeds`` and ``budget`` replace those of the file.
-
-    Raises:
-        MedsegError: not YAML, an unknown key, a wrong type, an unknown notebook or profile, missing data, seeds or a
-            budget that cannot be, or two rows that ask the same; the message names the file, the row and the nearest
-            valid key.
+    every row; its ``data``, ``runs``, ``grid``, ``seeds`` and ``budget`` replace those of the file. A
+    :class:`MedsegError` names the file, the row and the nearest valid key: not YAML, an unknown key, a wrong type, an
+    unknown notebook or profile, missing data, seeds or a budget that cannot be, or two rows that ask the same.
     """
     here = project.display(file)
     content = _content(file)

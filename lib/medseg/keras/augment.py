@@ -18,12 +18,9 @@ NOISE = 0.05  # standard deviation, on the same scale
 
 
 def parse(augmentation: str) -> tuple[str, ...]:
-    """The terms that a notebook's ``augmentation`` asks for.
+    """The terms that ``augmentation`` asks for: a preset (``published``, ``none``), or terms joined by ``+``.
 
-    That is a preset (``published``: all terms; ``none``), or terms such as ``flip_left_right + crop``.
-
-    Raises:
-        MedsegError: a name that there is not; the message says the nearest, and those that there are.
+    A :class:`MedsegError` where there is no such name; it says the nearest, and those that there are.
     """
     if augmentation in PRESETS:
         return PRESETS[augmentation]

@@ -18,11 +18,7 @@ _LEAST = {
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Try everything that costs nothing: names, ranges, that files are there. No network is built.
-
-    Raises:
-        MedsegError: what cannot work, and what would.
-    """
+    """Try what costs nothing: names, ranges, that files are there; a :class:`MedsegError` says what cannot work."""
     check_shared(parameters, _LEAST)
     if not parameters["cross_entropy_weight"] + parameters["dice_weight"]:
         raise MedsegError("cross_entropy_weight and dice_weight are both 0: nothing would be learnt. Raise one.")

@@ -41,10 +41,8 @@ def save_last(network: keras.Model, optimizer: Optimizer, state: Mapping[str, An
 def restore(network: keras.Model, path: Path, optimizer: Optimizer | None = None) -> None:
     """Give ``network`` the values that it had when ``path`` was written, those beside it in ``frozen.npz`` included.
 
-    A built ``optimizer`` gets its values back too, if ``path`` is ``last.npz``.
-
-    Raises:
-        MedsegError: a file is missing, damaged, or of another network.
+    A built ``optimizer`` gets its values back too, if ``path`` is ``last.npz``. A :class:`MedsegError` where a file is
+    missing, damaged, or of another network.
     """
     changing, frozen = _variables(network)
     if frozen:

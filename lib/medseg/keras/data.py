@@ -44,17 +44,11 @@ def items(dataset: PreparedDataset, rows: pd.DataFrame, side: int, budget: int =
 
 @dataclass
 class Batches:
-    """What a training is fed with.
+    """What a training is fed with."""
 
-    Attributes:
-        dataset: pictures (B, R, R, 3) float32 in [0, 1] and labels (B, R, R, 1) uint8.
-        steps: batches in an epoch.
-        failure: the exception that kept it from making a batch, of which TensorFlow would only pass on the text.
-    """
-
-    dataset: tf.data.Dataset
-    steps: int
-    failure: Exception | None = None
+    dataset: tf.data.Dataset  # pictures (B, R, R, 3) float32 in [0, 1] and labels (B, R, R, 1) uint8
+    steps: int  # batches in an epoch
+    failure: Exception | None = None  # what kept it from making a batch; TensorFlow would only pass on the text
 
 
 def training_batches(

@@ -40,8 +40,7 @@ def dice(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 def build_loss(cross_entropy_weight: float = 0.5, dice_weight: float = 0.5) -> Loss:
     """The weighted sum of :func:`cross_entropy` and :func:`dice`; a weight of 0 leaves one out.
 
-    Raises:
-        ValueError: a weight is negative, or both are 0.
+    ValueError: a weight is negative, or both are 0.
     """
     if min(cross_entropy_weight, dice_weight) < 0 or not cross_entropy_weight + dice_weight:
         raise ValueError(f"the weights must be 0 or more and not both 0, got {cross_entropy_weight}, {dice_weight}")

@@ -65,8 +65,7 @@ def build_model(
 def weight_files(size: str, variant: str, resnet_weights: str, vit_weights: str) -> tuple[Path | None, Path | None]:
     """The local files that the two parameters name, None where they name none; a relative path is meant from the root.
 
-    Raises:
-        MedsegError: a file is not there or has another ending, or the network has no such half.
+    A :class:`MedsegError` where a file is not there or has another ending, or the network has no such half.
     """
     if resnet_weights != "none" and (size, variant) != ("base", "hybrid"):
         raise MedsegError(

@@ -29,11 +29,9 @@ NOT_OURS = re.compile(r"(cls$|head/|pre_logits/|conv_root/|gn_root/|block\d+/uni
 def load(network: keras.Model, file: Path) -> str:
     """Give the transformer of ``network`` the weights in ``file`` and return its name and sha256.
 
-    The position embedding is resized bilinearly to the network's own grid of patches, without its class token.
-
-    Raises:
-        MedsegError: the file cannot be read, a key is missing, has another shape or is one too many, or a value is not
-            finite; no weight has changed then.
+    The position embedding is resized bilinearly to the network's own grid of patches, without its class token. A
+    :class:`MedsegError`, before any weight has changed, where the file cannot be read, a key is missing, has another
+    shape or is one too many, or a value is not finite.
     """
     content = _read(file)
     wanted = targets(network)

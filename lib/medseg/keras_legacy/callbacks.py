@@ -101,11 +101,7 @@ def save_last(network: tf_keras.Model, state: dict[str, Any], path: Path) -> Non
 
 
 def restore(network: tf_keras.Model, path: Path) -> None:
-    """Give the compiled ``network`` and its optimizer the values that they had in ``path``.
-
-    Raises:
-        MedsegError: the file is damaged, or of another network.
-    """
+    """Give the compiled ``network`` and its optimizer the values in ``path``; a :class:`MedsegError` if damaged."""
     network.optimizer.build(network.trainable_variables)
     with npz.opened(path) as content:
         for kind, variables in _variables(network).items():

@@ -16,11 +16,7 @@ _LEAST = {"resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "p
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Try everything that costs nothing: names, ranges, that files are there. No network is built.
-
-    Raises:
-        MedsegError: what cannot work, and what would.
-    """
+    """Try what costs nothing: names, ranges, that files are there; a :class:`MedsegError` says what cannot work."""
     check_shared(parameters, _LEAST)
     if parameters["loss"] not in LOSSES:
         raise MedsegError(f"There is no loss {parameters['loss']!r} in Keras. Choose one of: {', '.join(LOSSES)}.")

@@ -11,10 +11,8 @@ from medseg.tf_shared.prediction import Predictor, device_of
 def load_predictor(run: Run, device: str = "auto") -> Predictor:
     """The predictor of a finished run: its best checkpoint, in the precision it was trained in; on a CPU in fp32.
 
-    It gives for each picture the probability (H, W) of the structure. ``device`` is ``auto``, ``cuda`` or ``cpu``.
-
-    Raises:
-        MedsegError: the checkpoint is missing, unreadable, or not of the network that the run describes.
+    It gives for each picture the probability (H, W) of the structure. ``device`` is ``auto``, ``cuda`` or ``cpu``. A
+    :class:`MedsegError` where the checkpoint is missing, unreadable, or not of the network that the run describes.
     """
     parameters = run.record["parameters"]
     model = build_model(parameters["backbone"], device_of(parameters, device))

@@ -63,12 +63,10 @@ def masks(truth: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """Train ``model``, or go on from ``checkpoints/last.npz``; call it within :func:`runs.training`.
 
-    Adam (Kingma and Ba, arXiv 1412.6980); with the schedule ``plateau`` its rate is halved when the validation loss
-    has not fallen for 5 epochs. Training stops when validation IoU has not risen for ``patience`` epochs.
-    ``parameters`` are those of the training notebook.
-
-    Raises:
-        MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
+    Adam (Kingma and Ba, arXiv 1412.6980); with the schedule ``plateau`` its rate is halved when the validation loss has
+    not fallen for 5 epochs. Training stops when validation IoU has not risen for ``patience`` epochs. ``parameters``
+    are those of the training notebook. A :class:`MedsegError` where there is no validation data, memory runs out, a
+    loss is not finite, or a checkpoint cannot be read.
     """
     device = devices.choose(parameters["device"], parameters["precision"])
     fit = partial(_fit, run, model, dataset, parameters)

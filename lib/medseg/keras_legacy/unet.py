@@ -58,8 +58,7 @@ class _Utilities:
 def encoder_file(backbone: str, weights: str) -> Path | None:
     """The local file of ``weights``, see :func:`build_model`; None for ``none`` and ``imagenet``.
 
-    Raises:
-        MedsegError: an unknown backbone, or ``weights`` is none of these, or there is no such file.
+    A :class:`MedsegError` where the backbone is unknown, or ``weights`` is none of these, or there is no such file.
     """
     if backbone not in BACKBONES:
         raise MedsegError(

@@ -41,8 +41,7 @@ def normalisation_of(encoder: str) -> Normalisation:
 def from_preprocessing(encoder: str, parameters: Mapping) -> Normalisation:
     """smp's preprocessing parameters, which may be for values up to 255, as they apply to an RGB image in [0, 1].
 
-    Raises:
-        MedsegError: the encoder wants its channels in another order, or a range that does not begin at 0.
+    A :class:`MedsegError` where the encoder wants its channels in another order, or a range that does not begin at 0.
     """
     low, high = parameters["input_range"]
     if parameters["input_space"] != "RGB" or low != 0:
@@ -59,10 +58,8 @@ class PaddedNetwork(nn.Module):
 
     Images (B x 3 x H x W, normalised float) are padded on the right and at the bottom, at least to ``minimum``, by
     repeating their last column and row: that puts no edge where there is none, and unlike reflection works for any
-    size. The logits are cut back to H x W and are float32 under autocast too.
-
-    Raises:
-        MedsegError: the encoder takes images of ``fixed_size`` (height, width) alone, and this is another.
+    size. The logits are cut back to H x W and are float32 under autocast too. A :class:`MedsegError` where the encoder
+    takes images of ``fixed_size`` (height, width) alone, and this is another.
     """
 
     network: Any  # a module, whose own parts have names that no type knows

@@ -90,11 +90,9 @@ class CBAM(nn.Module):
 class ASPP(nn.Module):
     """Atrous spatial pyramid pooling: parallel 3x3 convolutions that differ in dilation, concatenated.
 
-    The idea is DeepLab's (Chen 2017, arXiv 1606.00915); the small rates 1, 2, 3, 4 suit a bottom that is only a
-    few pixels wide. Each of n branches has C/n channels, so C x H x W -> C x H x W with 9 * C^2 + 2 * C parameters.
-
-    Raises:
-        ValueError: ``channels`` cannot be shared out evenly.
+    The idea is DeepLab's (Chen 2017, arXiv 1606.00915); the small rates 1, 2, 3, 4 suit a bottom that is only a few
+    pixels wide. Each of n branches has C/n channels, so C x H x W -> C x H x W with 9 * C^2 + 2 * C parameters.
+    ValueError: C cannot be shared out evenly.
     """
 
     def __init__(self, channels: int, rates: Sequence[int] = (1, 2, 3, 4)) -> None:

@@ -53,11 +53,9 @@ class BinaryItems(Items):
 class OverlappingItems(Items):
     """The same of polygons: grey pictures, the bits of all classes, and facts to be told, see :func:`facts_of`.
 
-    Everything stays small up to the device: 29 masks of 1024 x 1024 are 4 MB as bits and 122 MB as floats. ``drawn``
-    is resolution, augmentation and seed, see :class:`PolygonItems`.
-
-    Raises:
-        MedsegError: a bad augmentation, or one that mirrors although the side is to be told.
+    Everything stays small up to the device: 29 masks of 1024 x 1024 are 4 MB as bits and 122 MB as floats. ``drawn`` is
+    resolution, augmentation and seed, see :class:`PolygonItems`; a :class:`MedsegError` where it mirrors although the
+    side is to be told.
     """
 
     def __init__(self, dataset: PreparedDataset, split: str, *, auxiliary: Sequence[str] = (), **drawn: Any) -> None:
@@ -135,11 +133,7 @@ def batches(items: Items, batch_size: int, *, workers: int = 0, seed: int | None
 
 
 def classes_overlap(dataset: PreparedDataset) -> bool:
-    """Whether a pixel may belong to several classes, as the dataset's study says; else there is one.
-
-    Raises:
-        MedsegError: an unknown study, or labels that no network here learns.
-    """
+    """Whether a pixel may belong to several classes; a :class:`MedsegError` where no network here learns the labels."""
     label = registry.find(dataset.info["study"]).label
     if label == "class_map":
         raise MedsegError(

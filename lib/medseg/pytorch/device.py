@@ -32,10 +32,8 @@ class Device(provenance.Device):
 def choose(device: str = "auto", precision: str = "auto") -> Device:
     """Resolve ``auto``: CUDA, else MPS, else CPU; bf16 where the GPU has it, else fp16 on CUDA, else fp32.
 
-    Also lets CUDA use TF32 for what stays fp32.
-
-    Raises:
-        MedsegError: the named device is not there, or the precision is of no use on it.
+    Also lets CUDA use TF32 for what stays fp32. A :class:`MedsegError` where the named device is not there, or the
+    precision is of no use on it.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     kind = next(k for k in there if there[k]) if device == "auto" else device

@@ -20,10 +20,8 @@ AUXILIARY = {"sex": ("F", "M"), "side": ("L", "R")}
 def use_group_norm(network: nn.Module, name: str) -> None:
     """Replace, in place, every ``BatchNorm2d`` of decoder and head by ``GroupNorm`` (Wu and He, arXiv 1803.08494).
 
-    Never inside an encoder, pretrained or not. It is for batches too small to measure a variance in.
-
-    Raises:
-        MedsegError: there is no batch normalisation outside the encoder, so that nothing would change.
+    Never inside an encoder, pretrained or not. It is for batches too small to measure a variance in. A
+    :class:`MedsegError` where there is no batch normalisation outside the encoder.
     """
     replaced = sum(_replace(child) for part, child in network.named_children() if part not in ENCODERS)
     if not replaced:
@@ -50,14 +48,11 @@ def _replace(module: nn.Module) -> int:
 
 
 def set_upsampling(network: nn.Module, mode: str, name: str) -> None:
-    """Let the last upsampling of an smp network, where it has one, be a ``mode`` of ``UPSAMPLINGS``, with pixel
-    centres in their places. ``name`` is the network's, for the message.
+    """Let the last upsampling of an smp network be a ``mode`` of ``UPSAMPLINGS``, with pixel centres in their places.
 
     smp's own aligns the corner pixels instead, which moves logits by up to half a step of the coarse grid towards the
-    border. Networks whose decoder ends at full size have none and stay as they are.
-
-    Raises:
-        MedsegError: the network's upsampling is not to be changed.
+    border. Networks whose decoder ends at full size have none and stay as they are. ``name`` is the network's, for the
+    :class:`MedsegError` where its upsampling is not to be changed.
     """
     head = network.segmentation_head
     if not isinstance(head, nn.Sequential):

@@ -35,10 +35,7 @@ def views(names: Sequence[str]) -> list[View]:
     """The views that ``names`` ask for, the picture as it is first; their probabilities are averaged with equal weight.
 
     They may hold ``flip`` for a left-right mirrored copy of every view, and magnifications such as ``1.5`` that stand
-    beside 1.
-
-    Raises:
-        MedsegError: a name that is neither.
+    beside 1; a :class:`MedsegError` where a name is neither.
     """
     scales, flipped = [1.0], [False]
     for name in map(str, names):
@@ -139,12 +136,9 @@ class Predictor:
 
 
 def load_predictor(run: Run, device: str = "auto", **options: Any) -> Predictor:
-    """The predictor of a finished run: its best checkpoint, in the precision it was trained in where possible.
+    """The predictor of a finished run: see :func:`best_network`.
 
     ``options`` may hold tta (see :func:`views`), where it is not to be as the run's parameters say.
-
-    Raises:
-        MedsegError: a bad tta, or see :func:`best_network`.
     """
     parameters = {**run.record["parameters"], **options}
     return Predictor(*best_network(run, device), views=views(parameters.get("tta", ())))
@@ -153,10 +147,8 @@ def load_predictor(run: Run, device: str = "auto", **options: Any) -> Predictor:
 def best_network(run: Run, device: str) -> tuple[BuiltModel, int, devices.Device]:
     """The network of a finished run with the weights of its best checkpoint, its resolution, and where it computes.
 
-    That is in the precision it was trained in, or in one that there is here.
-
-    Raises:
-        MedsegError: the checkpoint is missing, unreadable, or not of the network that the run describes.
+    That is in the precision it was trained in, or in one that there is here. A :class:`MedsegError` where the
+    checkpoint is missing, unreadable, or not of the network that the run describes.
     """
     parameters = run.record["parameters"]
     try:

@@ -88,10 +88,8 @@ class WeightedLoss(nn.Module):
 def build_loss(spec: str) -> WeightedLoss:
     """The loss that ``spec`` names: ``"dice"``, ``"bce+dice"``, ``"0.3*bce + 0.7*dice"``.
 
-    Names are those of ``LOSSES``; a name without a weight has weight 1. Case and spaces do not matter.
-
-    Raises:
-        MedsegError: an unknown name, or a weight that is not a positive number.
+    Names are those of ``LOSSES``; a name without a weight has weight 1. Case and spaces do not matter. A
+    :class:`MedsegError` where a name is unknown, or a weight is not a positive number.
     """
     return WeightedLoss([_term(text, spec) for text in re.sub(r"\s", "", spec.lower()).split("+")])
 

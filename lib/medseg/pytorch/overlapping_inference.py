@@ -25,10 +25,8 @@ _WINDOWS_AT_ONCE = 4
 def starts(length: int, window: int, stride: int) -> list[int]:
     """Where windows begin along one axis: every ``stride`` pixels, the last shifted back to end at the border.
 
-    Every pixel is covered. A single window at 0 where it is longer than the axis.
-
-    Raises:
-        ValueError: a stride below 1, or above ``window``, which would leave gaps.
+    Every pixel is covered. A single window at 0 where it is longer than the axis. ValueError: a stride below 1, or
+    above ``window``, which would leave gaps.
     """
     if not 1 <= stride <= window:
         raise ValueError(f"the stride must be 1 to the window's {window} pixels, got {stride}")
@@ -46,17 +44,12 @@ def tent(window: int, device: torch.device | str = "cpu") -> torch.Tensor:
 def slide(
     predict: Callable[[torch.Tensor], torch.Tensor], picture: torch.Tensor, *, window: int, stride: int, batch: int = 1
 ) -> torch.Tensor:
-    """Predict a picture window by window; where windows overlap, their weighted mean.
+    """Predict a picture (K, H, W) window by window; float32 (C, H, W), where windows overlap their weighted mean.
 
     The weights of a window are the product of two tents: its middle counts most, since there the network sees the
-    surroundings of a pixel on all sides.
-
-    ``predict`` takes at most ``batch`` windows (B, K, window, window) and gives (B, C, window, window). The picture
-    (K, H, W) is filled up with 0 on the right and at the bottom where it is smaller than a window. The result is
-    float32 (C, H, W).
-
-    Raises:
-        ValueError: a stride or a batch that is out of range.
+    surroundings of a pixel on all sides. ``predict`` takes at most ``batch`` windows (B, K, window, window) and gives
+    (B, C, window, window). The picture is filled up with 0 on the right and at the bottom where it is smaller than a
+    window. ValueError: a stride or a batch that is out of range.
     """
     if batch < 1:
         raise ValueError(f"the batch must be 1 or more, got {batch}")

@@ -33,10 +33,8 @@ class Weights:
 def from_file(path: str | Path, backbone: str, tags: Sequence[str]) -> Weights:
     """A state dict from ``path``: ``.safetensors``, or else what ``torch.save`` wrote, read with ``weights_only``.
 
-    A relative path is meant from the project root. ``tags`` are what else could have been asked for.
-
-    Raises:
-        MedsegError: no such file, or it holds something other than named tensors.
+    A relative path is meant from the project root. ``tags`` are what else could have been asked for. A
+    :class:`MedsegError` where there is no such file, or it holds something other than named tensors.
     """
     file = resolve(path)
     if not file.is_file():
@@ -109,11 +107,9 @@ def timm_keys(name: str) -> set[str]:
 def adopt(encoder: nn.Module, weights: Weights, backbone: str, dispensable: Collection[str] = ()) -> None:
     """Load ``weights`` into ``encoder``: every key and shape must fit, but for the classifier's.
 
-    timm's encoders say ``stages_0`` where a file says ``stages.0``, and put ``model.`` in front: both are seen
-    through. Keys in ``dispensable`` may be left over.
-
-    Raises:
-        MedsegError: missing or unexpected keys or other shapes, with their names.
+    timm's encoders say ``stages_0`` where a file says ``stages.0``, and put ``model.`` in front: both are seen through.
+    Keys in ``dispensable`` may be left over. A :class:`MedsegError` names keys that are missing or unexpected, and
+    other shapes.
     """
     own = {_plain(key): key for key in encoder.state_dict()}
     droppable = {_plain(key) for key in dispensable}

@@ -45,11 +45,9 @@ def choose(device: str = "auto", precision: str = "auto", count: int = 1) -> Dev
     """Resolve ``auto``: CUDA, else CPU; bf16 where the GPU has it, else fp16, and fp32 on a CPU.
 
     TensorFlow settles its devices at the first operation, so this comes first: GPU memory is taken as it is needed
-    instead of all at once, the CPU's threads follow ``OMP_NUM_THREADS``, and ``cpu`` hides the GPUs.
-
-    Raises:
-        MedsegError: the named device is not there, or fewer of them, or it can no longer be chosen, or the precision is
-            of no use on it.
+    instead of all at once, the CPU's threads follow ``OMP_NUM_THREADS``, and ``cpu`` hides the GPUs. A
+    :class:`MedsegError` where the named device is not there, or fewer of them, or can no longer be chosen, or the
+    precision is of no use on it.
     """
     if keras.backend.backend() != "tensorflow":
         raise MedsegError(

@@ -35,8 +35,7 @@ class BuiltModel:
 def check_multiple(side: int, stride: int, what: str) -> None:
     """Refuse pictures of ``side`` pixels where that is no multiple of ``stride``; ``what`` says what this number is.
 
-    Raises:
-        MedsegError: it is none; the message names the nearest.
+    The :class:`MedsegError` names the nearest.
     """
     if side < stride or side % stride:
         lower = side // stride * stride

@@ -59,11 +59,7 @@ def resized(logits: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
 
 
 def check_tta(names: Sequence[str]) -> None:
-    """Refuse what is not ``flip``, which adds the picture mirrored left to right: networks here have one input size.
-
-    Raises:
-        MedsegError: another name, such as a magnification.
-    """
+    """A :class:`MedsegError` for what is not ``flip`` (mirrored left to right): networks here have one input size."""
     if unknown := [name for name in names if name != FLIP]:
         raise MedsegError(
             f"tta holds {unknown[0]!r}; in Keras, where networks see pictures at one size, it may hold {FLIP!r} alone."
@@ -71,10 +67,6 @@ def check_tta(names: Sequence[str]) -> None:
 
 
 def device_of(parameters: Mapping[str, Any], device: str) -> devices.Device:
-    """Where a trained network predicts: in the precision of its training; on a CPU in fp32.
-
-    Raises:
-        MedsegError: the named device is not there.
-    """
+    """Where a trained network predicts: in the precision of its training; on a CPU in fp32."""
     chosen = devices.choose(device)
     return devices.choose(device, parameters["precision"]) if chosen.kind == "cuda" else chosen
