@@ -18,16 +18,9 @@ from medseg.metrics.overlap import COUNTS, check_complete
 def load_predictor(run: Run, device: str = "auto", **options: Any) -> Callable[..., Any]:
     """The best checkpoint of a finished run as a predictor, whichever framework trained it; only that is imported.
 
-    Args:
-        run: finished; its record says which notebook trained it.
-        device: ``auto``, ``cpu``, or what else the framework has.
-        options: what that framework's ``load_predictor`` takes besides, such as a checkpoint's name.
-
-    Returns:
-        :data:`medseg.evaluation.kinds.Predictor` of the kind of label.
-
-    Raises:
-        MedsegError: a study or training notebook that is not there, or a checkpoint that cannot be used.
+    It is a :data:`medseg.evaluation.kinds.Predictor` of the kind of label. ``device`` is ``auto``, ``cpu``, or what
+    else the framework has, ``options`` what its ``load_predictor`` takes besides, such as a checkpoint's name. A
+    :class:`MedsegError` where the study or its training notebook is not there, or the checkpoint cannot be used.
     """
     record = run.record
     training = registry.find(record.get("study", "")).training(record.get("stage", ""))
@@ -71,15 +64,9 @@ def write(
 ) -> None:
     """Write ``predictions/TEST_SET.csv``, ``cases.csv``, and the record's ``evaluation`` and checksums, in this order.
 
-    Args:
-        table: one row per case and class, with counts and measures.
-        encoded: for each case and class test_set, image_name, class and rle.
-        expected_ids: cases that have to be in ``table``.
-        started: ``time.monotonic()`` at the start of the evaluation.
-        evaluation: further entries of the record: the threshold rule and what else was done to the masks.
-
-    Raises:
-        MedsegError: a case is missing, there twice, or not expected.
+    ``encoded`` has for each case and class test_set, image_name, class and rle; ``started`` is ``time.monotonic()`` at
+    the start, ``evaluation`` further entries of the record: the threshold rule and what else was done to the masks. A
+    :class:`MedsegError` where a case of ``expected_ids`` is missing in ``table``, there twice, or not expected.
     """
     check_complete(table, expected_ids)
     run.forget_evaluation()

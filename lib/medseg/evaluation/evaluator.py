@@ -40,8 +40,7 @@ def scored_cases(
 ) -> Iterator[ScoredCase]:
     """Segment and score cases one after the other; arguments as of :func:`evaluate`.
 
-    Args:
-        saliency: of binary labels, the summary of each test set, which is fed.
+    ``saliency`` is, of binary labels, the summary of each test set, which is fed.
     """
     kind = segment.kind
     for case, label, found in segment.over(dataset, cases, batch_size):
@@ -77,8 +76,7 @@ def evaluate(
     """Score every test case and write ``cases.csv``, ``predictions/TEST_SET.csv`` and the record's ``evaluation``.
 
     Args:
-        run: finished.
-        segment: of its best checkpoint; see :func:`medseg.evaluation.rules.segmenter`.
+        segment: of the best checkpoint of a finished run; see :func:`medseg.evaluation.rules.segmenter`.
         dataset: the one it was trained on, with the fold held out that it was trained without.
         tolerance: of the surface Dice, pixels of the picture.
         batch_size: pictures through the network at a time.

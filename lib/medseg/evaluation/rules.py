@@ -180,18 +180,12 @@ def segmenter(
     batch_size: int = 1,
     kind: kinds.Kind | None = None,
 ) -> Segmenter:
-    """The segmenter of a run by the rules of its own parameters; thresholds are fitted now where these ask for it.
+    """The segmenter of a finished run by the rules of its parameters; thresholds are fitted now where these ask for it.
 
-    Args:
-        run: finished.
-        predict: of one of its checkpoints.
-        dataset: the one it was trained on, with the fold held out that it was trained without.
-        threshold: what ``fixed`` means.
-        batch_size: pictures through the network at a time, where thresholds are fitted.
-        kind: of label; None: that of the run's study.
-
-    Raises:
-        MedsegError: unknown rules, another dataset, no such study, or a network that gives no numbers.
+    ``predict`` is of one of its checkpoints, ``dataset`` the one it was trained on, with the fold held out that it was
+    trained without. ``threshold`` is what ``fixed`` means, ``kind`` None: that of the run's study. A
+    :class:`MedsegError` where rules are unknown, the dataset is another, there is no such study, or the network gives
+    no numbers.
     """
     check_trained_on(run, dataset)
     record = run.record

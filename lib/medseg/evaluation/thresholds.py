@@ -26,14 +26,10 @@ class ThresholdFit:
         self._counts: list[list[np.ndarray]] = [[] for _ in range(num_classes)]
 
     def add(self, class_index: int, probability: np.ndarray, truth: np.ndarray, *, split: str = "validation") -> None:
-        """Count one class of one case.
+        """Count one class of one case of ``split``: ``probability`` (H, W) floating in [0, 1], ``truth`` bool or uint8.
 
-        Args:
-            class_index: below the number of classes.
-            probability: (H, W), floating, in [0, 1]. The thresholds are rounded to its dtype, as numpy does where an
-                array is compared with a number.
-            truth: the same shape, bool or uint8 with the values 0 and 1.
-            split: of the case.
+        The thresholds are rounded to the dtype of the probability, as numpy does where an array is compared with a
+        number. The truth has the same shape and the values 0 and 1.
 
         Raises:
             MedsegError: the case is not of the validation split, or a probability is not in [0, 1], NaN among them.

@@ -18,19 +18,11 @@ Row = dict[str, Any]
 
 
 class History:
-    """One row per epoch (from 1) and split (``train``, ``validation``), the same for all frameworks.
+    """One row per epoch (from 1) and split (``train``, ``validation``), the same for all frameworks, in ``rows``.
 
     The rows travel in the checkpoint from which training goes on (:meth:`state`, :meth:`restore`): after a kill the
-    history is that of the checkpoint's epoch.
-
-    Args:
-        run: whose folder is written.
-        max_epochs: how many epochs there will be at most.
-        shown: column, besides the loss, whose values the line of progress shows: dice, iou or binary_iou.
-        budget: further limits; none if not given.
-
-    Attributes:
-        rows: what :attr:`table` holds, row by row.
+    history is that of the checkpoint's epoch. ``shown`` is the column, besides the loss, whose values the line of
+    progress shows: dice, iou or binary_iou. ``budget`` has further limits than ``max_epochs``.
     """
 
     def __init__(self, run: Run, max_epochs: int, shown: str, budget: Budget | None = None) -> None:
@@ -69,14 +61,9 @@ class History:
         self._show(f"{self._place(self.epoch + 1)} ...")
 
     def add(self, epoch: int, split: str, figures: Mapping[str, float], learning_rate: float, seconds: float) -> None:
-        """Add the figures of a split in a finished epoch; ``train`` comes first.
+        """Add the ``figures`` (``loss`` and others) of a split in an epoch that took ``seconds``; ``train`` first.
 
-        Args:
-            figures: ``loss`` and whatever else was measured.
-            seconds: that the whole epoch took.
-
-        Raises:
-            MedsegError: the loss is not finite.
+        A :class:`MedsegError` where the loss is not finite.
         """
         if not math.isfinite(figures["loss"]):
             name = {"train": "training"}.get(split, split)

@@ -25,8 +25,7 @@ WEIGHTS = ("weights", "resnet_weights", "vit_weights")
 def question(parameters: Mapping[str, Any], files: Mapping[str, tuple[str, str]] | None = None) -> dict[str, Any]:
     """The part of ``parameters`` that decides what is trained and scored; a file of weights counts by its content.
 
-    Args:
-        files: as :func:`weights_files` found them when the run was made; None: as they are now.
+    ``files`` are as :func:`weights_files` found them when the run was made; None: as they are now.
     """
     files = weights_files(parameters) if files is None else files
     asked = {

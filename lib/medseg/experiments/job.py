@@ -41,12 +41,9 @@ class Outcome:
 
 
 def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: Any = None) -> Outcome:
-    """Train (unless finished) and evaluate one run, each in a process of its own.
+    """Train (unless finished) and evaluate one run, each in a process of its own, allowed ``timeout`` seconds.
 
-    Args:
-        slot: environment variables of the slot, such as ``CUDA_VISIBLE_DEVICES``.
-        timeout: seconds allowed for each of the two notebooks.
-        stop: event that ends the job when set.
+    ``slot`` has environment variables, such as ``CUDA_VISIBLE_DEVICES``; the event ``stop`` ends the job when set.
     """
     run = Run(job.folder)
     if run.evaluated:

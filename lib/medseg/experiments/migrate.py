@@ -60,12 +60,9 @@ class Migration:
 
 
 def translated(study: str, parameters: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of an older run in today's words.
+    """Parameters of an older run, as its record has them, in today's words.
 
-    Args:
-        parameters: as its record has them.
-        known: today's parameters of the notebook; what the run lacks of them is added where a value means what was
-            done before.
+    What the run lacks of ``known``, today's, is added where a value means what was done before.
     """
     renamed, reworded = _RENAMED.get(study, {}), _REWORDED.get(study, {})
     found = {renamed.get(name, name): value for name, value in parameters.items()}

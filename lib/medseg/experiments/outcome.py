@@ -77,10 +77,9 @@ def train(
 
     Args:
         run: held by :func:`runs.training`.
-        model, metric, rule: see :func:`finish`.
         read_state: what the last checkpoint of a run holds of :meth:`History.state`; None where there is none.
         fit: begins, or goes on from that state; it leaves the checkpoint of its last epoch.
-        selection: further facts about the choice, from the rows of the history.
+        selection: further facts about the choice, from the rows of the history; for the rest see :func:`finish`.
 
     Raises:
         MedsegError: out of memory, or a checkpoint that cannot be read.
@@ -118,14 +117,11 @@ def finish(
     Args:
         history: one row per epoch and split; ``seconds`` of a ``train`` row are those of the whole epoch.
         model: what was trained, with the ``weights`` it began with, parameters_total and parameters_trainable.
-        metric: column of ``history`` by whose greatest validation value the checkpoint was chosen.
-        rule: how it was chosen, for a person.
+        metric: column of ``history`` by whose greatest validation value the checkpoint was chosen; without any a
+            :class:`MedsegError`.
+        rule: how it was chosen, for a person; ``selection`` has further facts.
         state: of the last checkpoint, see :meth:`medseg.experiments.history.History.state`: how many steps were
             trained, and what ended it. Older ones do not say; the steps stay unknown then.
-        selection: further facts about the choice.
-
-    Raises:
-        MedsegError: no epoch has a validation value.
     """
     batch_size, accumulate = batches(parameters)
     run.finish(

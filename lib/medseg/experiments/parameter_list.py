@@ -12,11 +12,8 @@ from medseg.experiments.params import read_schema
 def describe(name: str) -> str:
     """The parameters of a notebook, or the notebooks of a study, as lines for a terminal.
 
-    Args:
-        name: ``STUDY/NAME`` or a path to a notebook; a study; "" for every study.
-
-    Raises:
-        MedsegError: there is no such study or notebook, or its parameters cell cannot be read.
+    ``name`` is ``STUDY/NAME`` or a path to a notebook; a study; "" for every study. A :class:`MedsegError` where there
+    is none of these, or its parameters cell cannot be read.
     """
     folder = project.root() / "notebooks"
     if not name or (folder / name).is_dir():

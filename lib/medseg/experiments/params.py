@@ -39,11 +39,8 @@ class Schema:
     def complete(self, values: Mapping[str, Any], where: str) -> dict[str, Any]:
         """All parameters: ``values``, and the notebook's defaults for the rest.
 
-        Args:
-            where: what a message names as the place of the values, such as a sweep file and row.
-
-        Raises:
-            MedsegError: an unknown name or a value of the wrong type; every fault is named at once.
+        ``where`` is what a message names as the place of the values, such as a sweep file and row. A
+        :class:`MedsegError` names every unknown name and value of a wrong type at once.
         """
         try:
             return self.model.model_validate(dict(values)).model_dump()
@@ -54,8 +51,7 @@ class Schema:
     def read(self, settings: Iterable[str], where: str) -> dict[str, Any]:
         """Values from texts ``NAME=VALUE`` of a command line, each read as its parameter's type demands.
 
-        Raises:
-            MedsegError: a text without ``=``; the values themselves are for :meth:`complete` to check.
+        A :class:`MedsegError` where there is no ``=``; the values are for :meth:`complete` to check.
         """
         values = {}
         for setting in settings:
@@ -115,12 +111,8 @@ def read_schema(notebook: Path) -> Schema:
 def of_notebook(notebook: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters as they stand in a running notebook, checked.
 
-    Args:
-        notebook: such as ``"polyp/2_train_torch"``, below ``notebooks/``.
-        namespace: the notebook's ``globals()``.
-
-    Raises:
-        MedsegError: a value has the wrong type (``-p amp true`` arrives as the text "true").
+    ``notebook`` is such as ``"polyp/2_train_torch"``, below ``notebooks/``, ``namespace`` its ``globals()``. A
+    :class:`MedsegError` where a value has the wrong type (``-p amp true`` arrives as the text "true").
     """
     schema = read_schema(project.root() / "notebooks" / f"{notebook}.ipynb")
     values = {name: namespace[name] for name in schema.model.model_fields}

@@ -179,11 +179,7 @@ def training(
 
 @contextmanager
 def evaluating(run: Run) -> Iterator[None]:
-    """Hold a finished ``run`` while its cases are scored.
-
-    Raises:
-        MedsegError: the training has not finished, or another process holds the run.
-    """
+    """Hold a finished ``run`` while its cases are scored; a :class:`MedsegError` if it is not, or held elsewhere."""
     if run.record.get("status") != "finished":
         raise MedsegError(f"The run {run.id} is {run.status}: only a finished training is evaluated. Train it first.")
     with _holding(run):

@@ -48,22 +48,15 @@ def item_seed(seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 def augment(
     picture: tf.Tensor, label: tf.Tensor, seed: tf.Tensor, resolution: int, augmentation: Sequence[str]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Change one item.
+    """Change one item: ``picture`` uint8 (S, S, 3) with S of :func:`loaded_side`, ``label`` uint8 (S, S).
+
+    It becomes float32 (R, R, 3) in [0, 1] and uint8 (R, R), whose values all come from ``label``; R is ``resolution``.
 
     ``crop`` cuts out a square of 80 % to 100 % of the picture's side, anywhere within, and brings it to the resolution:
     bilinear for the picture, the nearest pixel for the label. The flips have the probability 1/2 each, ``rotate`` turns
     by 0, 90, 180 or 270 degrees, all the same for both. ``brightness`` adds an amount of up to 0.2 to either side and
     ``noise`` Gaussian noise of standard deviation 0.05, each channel its own, to the picture alone. What is drawn for
-    one does not depend on which of the others are asked for.
-
-    Args:
-        picture: uint8 (S, S, 3) with S of :func:`loaded_side`.
-        label: uint8 (S, S).
-        resolution: side of what comes out, pixels.
-        augmentation: names of :data:`AUGMENTATIONS`, in any order.
-
-    Returns:
-        Picture float32 (R, R, 3) in [0, 1] and label uint8 (R, R), whose values all come from ``label``.
+    one does not depend on which of the others are asked for, nor on their order.
     """
     seeds = tf.random.experimental.stateless_split(seed, 2)
     draws = dict(zip(_DRAWN, tf.unstack(tf.random.stateless_uniform([len(_DRAWN)], seeds[0])), strict=True))

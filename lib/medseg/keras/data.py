@@ -22,11 +22,9 @@ def items(dataset: PreparedDataset, rows: pd.DataFrame, side: int, budget: int =
     """Pictures and class maps of ``rows``, decoded and resized to a square once, and kept while there is room.
 
     Each is a picture (S, S, 3) uint8 RGB, averaged over areas where it shrinks, and a label (S, S) uint8, nearest
-    pixel. To read one raises MedsegError where a file cannot be read, the two differ in size, or a label is no class.
-
-    Args:
-        side: of the square, pixels; the aspect ratio is not kept.
-        budget: bytes kept in memory; what does not fit is decoded at each access.
+    pixel; S is ``side``, the aspect ratio is not kept. What does not fit into ``budget`` bytes is decoded at each
+    access. To read one raises :class:`MedsegError` where a file cannot be read, the two differ in size, or a label is
+    no class.
     """
     last = len(dataset.info["classes"])
 
@@ -63,14 +61,10 @@ def training_batches(
     workers: int = 0,
     replicas: int = 1,
 ) -> Batches:
-    """Shuffled, augmented batches of the split ``train``, of all epochs one after the other.
+    """Shuffled, augmented batches of the split ``train``, from ``first_epoch`` (from 0) to before ``max_epochs``.
 
-    A last batch of less than two items for each device is left out: batch normalisation has too little to measure.
-
-    Args:
-        first_epoch: the epoch (from 0) to begin with; ``max_epochs`` is the one to end before.
-        workers: threads that decode; with more than one, as many batches are made at the same time.
-        replicas: devices that share a batch.
+    ``replicas`` devices share a batch; a last one of less than two items for each is left out: batch normalisation has
+    too little to measure. ``workers`` threads decode; with more than one, as many batches are made at the same time.
     """
     side = loaded_side(resolution, augmentation)
     found = items(dataset, dataset.split("train"), side)

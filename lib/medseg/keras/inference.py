@@ -18,14 +18,9 @@ def load_predictor(
     """The predictor of a run of one epoch or more, in the precision it was trained in; on a CPU in fp32.
 
     It gives for each picture the probabilities (C, H, W) of the classes, background first, which add up to 1.
-
-    Args:
-        device: ``auto``, ``cuda`` or ``cpu``.
-        checkpoint: ``best_loss`` (lowest validation loss), ``best_iou`` (highest validation binary IoU) or ``latest``.
-        tta: views to average over; None: those of the run's parameters.
-
-    Raises:
-        MedsegError: no such checkpoint, or it is missing, unreadable, or not of the network that the run describes.
+    ``device`` is ``auto``, ``cuda`` or ``cpu``; ``checkpoint`` ``best_loss`` (lowest validation loss), ``best_iou``
+    (highest validation binary IoU) or ``latest``; ``tta`` None: the views of the run's parameters. A
+    :class:`MedsegError` where the checkpoint is missing, unreadable, or not of the network that the run describes.
     """
     if checkpoint not in checkpoints.FILES:
         raise MedsegError(f"There is no checkpoint {checkpoint!r}. Choose one of: {', '.join(checkpoints.FILES)}.")

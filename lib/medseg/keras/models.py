@@ -30,9 +30,8 @@ def build_model(
     Args:
         device: whose precision the layers compute in.
         resolution: R, pixels.
-        resnet_weights: of the ResNet: ``none`` (random), ``imagenet``, or a HDF5 file of ResNet50V2.
-        vit_weights: of the transformer: ``none`` (random), or one of Google's ``.npz`` files.
-        seed: of random weights.
+        resnet_weights: of the ResNet: ``none`` (random by ``seed``), ``imagenet``, or a HDF5 file of ResNet50V2.
+        vit_weights: of the transformer: ``none`` (random by ``seed``), or one of Google's ``.npz`` files.
 
     Raises:
         MedsegError: a name that there is not, or weights that cannot be had or do not fit.

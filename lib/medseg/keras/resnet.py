@@ -21,11 +21,8 @@ Pyramid = tuple[KerasTensor, list[KerasTensor]]
 def resnet50v2(pictures: KerasTensor) -> Pyramid:
     """ResNet50V2 of ``keras.applications`` (He et al. 2016, arXiv 1603.05027) up to ``conv4_block6_preact_relu``.
 
-    Args:
-        pictures: (B, H, W, 3) in [-1, 1], for which its ImageNet weights were made; H and W multiples of 16.
-
-    Returns:
-        The map (B, H/16, W/16, 1024), and those at 1/8, 1/4 and 1/2 of 512, 256 and 64 channels.
+    From (B, H, W, 3) in [-1, 1], for which its ImageNet weights were made, H and W multiples of 16, to the map (B,
+    H/16, W/16, 1024), and those at 1/8, 1/4 and 1/2 of 512, 256 and 64 channels.
     """
     whole = keras.applications.ResNet50V2(include_top=False, weights=None, input_tensor=pictures)
     deepest, *skips = (whole.get_layer(name).output for name in TAPS)
@@ -63,11 +60,8 @@ def _preactivated(x: KerasTensor, norm_momentum: float, name: str) -> KerasTenso
 def load(network: keras.Model, file: Path | None) -> str:
     """Give the ResNet of a hybrid ``network`` of the size ``base`` its weights; returns the file's name and sha256.
 
-    Args:
-        file: of a ResNet50V2 without its classifier, as Keras saves it (HDF5); None: ImageNet's, downloaded once.
-
-    Raises:
-        MedsegError: they cannot be had, or do not fit.
+    ``file`` is of a ResNet50V2 without its classifier, as Keras saves it (HDF5); None: ImageNet's, downloaded once. A
+    :class:`MedsegError` where they cannot be had, or do not fit.
     """
     try:
         source = keras.applications.ResNet50V2(include_top=False, weights=str(file or _downloaded()))

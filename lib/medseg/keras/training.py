@@ -36,18 +36,12 @@ SELECTION_RULE = (
 def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """Train ``model``, or go on from ``checkpoints/last.npz``; call it within :func:`runs.training`.
 
-    SGD with momentum 0.9 under :class:`WarmupCosineRestarts`.
+    SGD with momentum 0.9 under :class:`WarmupCosineRestarts`. ``model`` is built on the device that ``parameters``
+    name, those of the training notebook; batch_size is that over all devices.
 
-    Args:
-        model: built on the device that ``parameters`` name.
-        parameters: those of the training notebook; batch_size is that over all devices.
-
-    Returns:
-        The history: epoch, split, loss, dice and iou of the lesion (means over pictures), binary_iou (of the pixels of
-        all pictures), learning_rate (of the first step), seconds.
-
-    Raises:
-        MedsegError: no validation data, out of memory, a loss that is not finite, a checkpoint that cannot be read.
+    The history has epoch, split, loss, dice and iou of the lesion (means over pictures), binary_iou (of the pixels of
+    all pictures), learning_rate (of the first step), seconds. A :class:`MedsegError` where there is no validation data,
+    memory runs out, a loss is not finite, or a checkpoint cannot be read.
     """
     device = devices.choose(parameters["device"], parameters["precision"], parameters["devices"])
     fit = partial(_fit, run, model.network, dataset, parameters, device)

@@ -25,15 +25,9 @@ def encode(
 ) -> KerasTensor:
     """Cut a map into patches, let them attend to each other, and give the patches back as a map.
 
-    Args:
-        features: (B, H, W, C), H and W multiples of ``patch``.
-        patch: side of a patch: 1 over a convolutional encoder's map, 16 on the picture itself.
-        hidden: width of a patch's vector, a multiple of ``heads``.
-        mlp: width of the hidden layer between two attentions.
-        dropout: after the position embedding and within each MLP, in training.
-
-    Returns:
-        (B, H / patch, W / patch, hidden), normalised.
+    From (B, H, W, C), H and W multiples of ``patch`` (1 over a convolutional encoder's map, 16 on the picture itself),
+    to (B, H / patch, W / patch, hidden), normalised. ``hidden`` is a multiple of ``heads``, ``mlp`` the width of the
+    layer between two attentions; ``dropout`` comes after the position embedding and within each MLP, in training.
     """
     x = layers.Conv2D(hidden, patch, strides=patch, name="embedding")(features)
     rows, columns = x.shape[1:3]

@@ -73,15 +73,10 @@ def build_model(
 ) -> BuiltModel:
     """A U-Net with one output channel: encoder ``backbone`` (of ``BACKBONES``), decoder of 256-128-64-32-16 channels.
 
-    Args:
-        device: whose precision the layers compute in.
-        weights: of the encoder: ``none`` (random), ``imagenet``, or a HDF5 file of the backbone without its classifier,
-            as Keras saves it; a relative path is meant from the project root.
-        norm_momentum: of the running means of batch normalisation.
-        seed: of random weights.
-
-    Raises:
-        MedsegError: an unknown backbone, or weights that cannot be had or do not fit.
+    Its layers compute in the precision of ``device``; ``weights`` of the encoder are ``none`` (random by ``seed``),
+    ``imagenet``, or a HDF5 file of the backbone without its classifier, as Keras saves it; a relative path is meant
+    from the project root. ``norm_momentum`` is that of the running means of batch normalisation. A :class:`MedsegError`
+    where the backbone is unknown, or weights cannot be had or do not fit.
     """
     file, utilities = encoder_file(backbone, weights), _Utilities()
     before = tf_keras.mixed_precision.global_policy()

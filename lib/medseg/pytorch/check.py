@@ -36,15 +36,10 @@ _NOT_NEGATIVE = (
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Try everything that costs little: names, ranges, that files are there. The network is built without memory.
+    """Try everything that costs little, the network built without memory; a :class:`MedsegError` says what cannot work.
 
-    Args:
-        parameters: of a training. ``data`` names the prepared dataset, which says how many classes there are and
-            whether they overlap; window, stride, tta, thresholds, postprocess and crf, where they are there, are
-            checked too.
-
-    Raises:
-        MedsegError: what cannot work, and what would.
+    ``data`` names the prepared dataset, which says how many classes there are and whether they overlap; window, stride,
+    tta, thresholds, postprocess and crf are checked where they are there.
     """
     _check_numbers(parameters)
     dataset = sample.load(parameters["data"])

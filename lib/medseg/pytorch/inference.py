@@ -76,12 +76,10 @@ class TrainedNetwork:
 
 
 class ProbabilityMaps:
-    """Probabilities of one picture, brought to its own size one class at a time.
+    """Probabilities of one picture, brought to its own ``size`` (height, width) one class at a time.
 
-    Args:
-        logits: of each view (C, h, w) float32, mirrored back, all of the whole picture; they stay on their device.
-        size: (height, width) of the picture, pixels.
-        upsampling: bilinear or bicubic.
+    ``logits`` of each view are (C, h, w) float32, mirrored back, all of the whole picture; they stay on their device.
+    ``upsampling`` is bilinear or bicubic.
     """
 
     def __init__(self, logits: Sequence[torch.Tensor], size: tuple[int, int], upsampling: str = "bilinear") -> None:

@@ -79,17 +79,11 @@ class OverlappingPredictor:
     picture. Logits are blended over windows; probabilities are averaged over views, each of which has its own windows.
 
     Args:
-        model: with its trained weights.
         resolution: side of the training pictures, pixels.
-        device: where to compute, and how precisely.
         window: side of the windows, pixels of the picture; 0, or at least the picture's longer side: none.
         stride: from one window to the next, pixels of the picture; 0: half a window.
-        views: see :func:`views`.
         upsampling: from the logits to the picture's own size, bilinear or bicubic.
-        batch: windows at once.
-
-    Raises:
-        MedsegError: a window, stride or batch that is out of range.
+        batch: windows at once; out of range it is a :class:`MedsegError`, as are window and stride.
     """
 
     def __init__(
@@ -142,15 +136,10 @@ class OverlappingPredictor:
 
 
 def load_predictor(run: Run, device: str = "auto", **options: Any) -> OverlappingPredictor:
-    """The predictor of a finished run: its best checkpoint, in the precision it was trained in where possible.
+    """The predictor of a finished run: see :func:`best_network`.
 
-    Args:
-        options: window, stride, tta (see :func:`views`), upsampling and batch; what is left out is as the run's
-            parameters say.
-
-    Raises:
-        MedsegError: an option out of range, or a checkpoint that is missing, unreadable, or not of the network that
-            the run describes.
+    ``options`` are window, stride, tta (see :func:`views`), upsampling and batch; what is left out is as the run's
+    parameters say. A :class:`MedsegError` where one is out of range.
     """
     parameters = run.record["parameters"]
     wanted = {name: parameters[name] for name in ("window", "stride", "tta", "upsampling") if name in parameters}

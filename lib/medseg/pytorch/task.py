@@ -185,15 +185,10 @@ class SegmentationTask(lightning.LightningModule):
 class OverlappingTask(SegmentationTask):
     """Training on overlapping classes, and on facts about the patient that are told beside them.
 
-    A batch of ``data.OverlappingItems`` is grey pictures (B, 1, H, W) uint8, the bits of the classes
-    (B, H, W) int32 and facts (B, F) int64 in the order of the network's auxiliary heads. The picture is repeated for
-    the encoder's three channels and normalised as the encoder wants it. The loss is that of the logits plus
-    ``auxiliary_weight`` times the sum of the facts' losses.
-
-    Args:
-        classes: number of classes.
-        auxiliary_weight: of each fact's cross-entropy, which is the mean over the batch's cases that have the fact.
-        options: see :class:`SegmentationTask`.
+    A batch of ``data.OverlappingItems`` is grey pictures (B, 1, H, W) uint8, the bits of the classes (B, H, W) int32
+    and facts (B, F) int64 in the order of the network's auxiliary heads. The loss is that of the logits plus
+    ``auxiliary_weight`` times the sum of the facts' cross-entropies, each the mean over the batch's cases that have the
+    fact. ``options`` are those of :class:`SegmentationTask`.
     """
 
     def __init__(

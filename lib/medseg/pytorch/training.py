@@ -49,13 +49,12 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
             and auxiliary_weight 0.005.
 
     Returns:
-        The history: epoch, split, loss, dice, iou, for each auxiliary head its loss and accuracy, learning_rate,
-        seconds; no row for the validation of an epoch that had none. ``loss`` is the whole loss, that of the auxiliary
-        heads included.
+        The history: epoch, split, loss (that of the auxiliary heads included), dice, iou, for each auxiliary head its
+        loss and accuracy, learning_rate, seconds; no row for the validation of an epoch that had none.
 
     Raises:
-        MedsegError: no validation data, a bad augmentation, out of memory, a loss that is not finite, a checkpoint
-            that cannot be read, batches of one where batch normalisation needs more.
+        MedsegError: no validation data, a bad augmentation, out of memory, a loss that is not finite, a checkpoint that
+            cannot be read, batches of one where batch normalisation needs more.
     """
     device = devices.choose(parameters["device"], parameters["precision"])
     rule, keep = (OVERLAPPING_SELECTION_RULE, KEPT) if classes_overlap(dataset) else (SELECTION_RULE, 1)

@@ -9,13 +9,10 @@ Masks = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 class MeanOverPictures(keras.metrics.Metric):
-    """Mean Dice or IoU of one structure over pictures, each from integer counts of its pixels.
+    """Mean over pictures of Dice, 2 TP / (2 TP + FP + FN), or IoU, TP / (TP + FP + FN), of integer counts of pixels.
 
-    Pictures that are empty in truth and prediction are left out; NaN where none is left.
-
-    Args:
-        name: ``dice``, 2 TP / (2 TP + FP + FN), or ``iou``, TP / (TP + FP + FN).
-        masks: where the structure is, and where it is predicted.
+    Pictures that are empty in truth and prediction are left out; NaN where none is left. ``name`` is ``dice`` or
+    ``iou``.
     """
 
     def __init__(self, name: str, masks: Masks) -> None:

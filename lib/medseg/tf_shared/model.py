@@ -46,11 +46,8 @@ def check_multiple(side: int, stride: int, what: str) -> None:
 def local_file(parameter: str, value: str, choices: Sequence[str], suffixes: Sequence[str]) -> Path | None:
     """The local file that a notebook's ``parameter`` names, None where its value is one of ``choices``.
 
-    Args:
-        value: a choice, or a path with one of ``suffixes``; a relative one is meant from the project root.
-
-    Raises:
-        MedsegError: it is neither, or there is no such file.
+    Else ``value`` is a path with one of ``suffixes``; a relative one is meant from the project root. A
+    :class:`MedsegError` where there is no such file.
     """
     if value in choices:
         return None
