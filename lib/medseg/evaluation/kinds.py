@@ -7,25 +7,19 @@ of labels that overlap, the foreground of a class map. Each has a probability of
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
 from medseg.datasets import frames, polygons
 from medseg.errors import MedsegError
 
-
-class Maps(Protocol):
-    """Probabilities of one picture, made one at a time: 29 maps of 2048 x 2048 would fill half a gigabyte."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int) -> np.ndarray:
-        """Probability (H, W) floating in [0, 1], at the picture's own size."""
-
+#: Probabilities of one picture, each (H, W) floating in [0, 1] at its own size. What has a length and is addressed by
+#: number is enough, so that they are made one at a time: 29 maps of 2048 x 2048 would fill half a gigabyte.
+Maps = Sequence[np.ndarray]
 
 #: Of pictures (H, W, 3) uint8: probability maps (H, W) in [0, 1] for binary labels, (C, H, W), background first, for
-#: class maps, each at its picture's own size. For labels that overlap :class:`Maps` of one picture (H, W) uint8.
+#: class maps, each at its picture's own size. For labels that overlap :data:`Maps` of one picture (H, W) uint8.
 Predictor = Callable[[Any], Any]
 
 
@@ -139,17 +133,12 @@ class ClassMap(Kind):
         return self.pieces(label)
 
 
-class _ForegroundMap:
-    """The probability of all classes together, from those of each (C, H, W), background first."""
+class _ForegroundMap(list[np.ndarray]):
+    """The one probability of all classes together, from those of each (C, H, W), background first."""
 
     def __init__(self, probabilities: np.ndarray) -> None:
         self._classes = probabilities[1:]
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, number: int) -> np.ndarray:
-        return np.minimum([self._classes.sum(0)][number], 1)  # a sum of rounded numbers may end above 1
+        super().__init__([np.minimum(self._classes.sum(0), 1)])  # a sum of rounded numbers may end above 1
 
     @property
     def likeliest(self) -> np.ndarray:

@@ -124,13 +124,7 @@ def score(
     tolerance: float,
     saliency_of: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Counts (tp, fp, fn, tn) and every measure of ``kind``, by column.
-
-    Args:
-        predicted: (H, W), bool.
-        truth: the same shape, bool or uint8 with the values 0 and 1.
-        tolerance: of the surface Dice, pixels.
-        saliency_of: see :attr:`ScoredMask.saliency`; None: NaN.
+    """Counts (tp, fp, fn, tn) and every measure of ``kind``, by column; arguments as of :class:`ScoredMask`.
 
     Raises:
         MedsegError: there is no such kind.

@@ -15,14 +15,9 @@ from medseg.experiments.runs import Run, all_runs
 
 #: Parameters that came later, with the values that mean what was done before there was a choice.
 _ADDED = {
-    "tta": [],
-    "thresholds": "fixed",
-    "postprocess": "none",
-    "crf": False,
-    "restart_epochs": 10,
-    "restart_factor": 1,
+    "tta": [], "thresholds": "fixed", "postprocess": "none", "crf": False, "restart_epochs": 10, "restart_factor": 1,
     **AS_BEFORE,
-}
+}  # fmt: skip
 _PUBLISHED_STEPS = ["flip_left_right", "flip_up_down", "crop", "brightness", "rotate", "noise"]
 
 

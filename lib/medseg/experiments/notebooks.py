@@ -53,14 +53,9 @@ def run_notebook(
 ) -> Execution:
     """Execute ``notebook`` with ``parameters``, writing the executed notebook to ``output`` and beside it the log.
 
-    The working directory is the folder of ``output``. Retried once when the kernel did not start, and once when it or
-    papermill itself died; never after an error that a cell raised.
-
-    Args:
-        result: file that the notebook must have written anew when it ends.
-        environment: variables set on top of this process's own.
-        timeout: seconds allowed for each attempt; None: no limit.
-        stop: when set, the notebook is ended at once.
+    The working directory is the folder of ``output``; the notebook must write ``result`` anew, within ``timeout``
+    seconds (None: no limit), unless ``stop`` ends it at once. Retried once when the kernel did not start, and once when
+    it or papermill itself died; never after an error that a cell raised.
     """
     folder = output.parent
     log = folder / "papermill.log"
@@ -140,17 +135,11 @@ def end_process_tree(pid: int, patience: float = 5.0) -> None:
         family = [*parent.children(recursive=True), parent]
     except psutil.NoSuchProcess:
         return
-    for process in family:
-        _quietly(process.terminate)
-    _, alive = psutil.wait_procs(family, timeout=patience)
-    for process in alive:
-        _quietly(process.kill)
-    psutil.wait_procs(alive, timeout=patience)
-
-
-def _quietly(action: Any) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        action()
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(process)
+        _, family = psutil.wait_procs(family, timeout=patience)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 from keras.optimizers import Optimizer
 
 from medseg.tf_shared import npz
@@ -23,19 +21,18 @@ FILES = {"best_loss": "best_loss.npz", "best_iou": "best_iou.npz", "latest": npz
 
 def save_frozen(network: keras.Model, folder: Path) -> None:
     """Write the part of ``network`` that training leaves as it is, if there is such a part."""
-    arrays = _arrays(_variables(network)[1])
-    if arrays:
-        npz.write(folder / FROZEN, arrays)
+    if frozen := _variables(network)[1]:
+        npz.write(folder / FROZEN, frozen)
 
 
 def save_weights(network: keras.Model, path: Path) -> None:
     """Write the part of ``network`` that training changes."""
-    npz.write(path, _arrays(_variables(network)[0]))
+    npz.write(path, _variables(network)[0])
 
 
 def save_last(network: keras.Model, optimizer: Optimizer, state: Mapping[str, Any], path: Path) -> None:
     """The same with the optimizer that trains it and ``state`` (what JSON can say, NaN and infinity included)."""
-    npz.write(path, _arrays({**_variables(network)[0], **_of_optimizer(optimizer)}), state)
+    npz.write(path, {**_variables(network)[0], **_of_optimizer(optimizer)}, state)
 
 
 def restore(network: keras.Model, path: Path, optimizer: Optimizer | None = None) -> None:
@@ -46,10 +43,10 @@ def restore(network: keras.Model, path: Path, optimizer: Optimizer | None = None
     """
     changing, frozen = _variables(network)
     if frozen:
-        _assign(path.with_name(FROZEN), frozen)
+        npz.assign(path.with_name(FROZEN), frozen)
     if optimizer:
         changing = {**changing, **_of_optimizer(optimizer)}
-    _assign(path, changing)
+    npz.assign(path, changing)
 
 
 def _variables(network: keras.Model) -> tuple[dict[str, keras.Variable], dict[str, keras.Variable]]:
@@ -68,22 +65,4 @@ def _variables(network: keras.Model) -> tuple[dict[str, keras.Variable], dict[st
 
 def _of_optimizer(optimizer: Optimizer) -> dict[str, keras.Variable]:
     # Steps (the place in the schedule), momenta, the scale of the loss; numbered, for their paths change with the name.
-    return {f"optimizer/{number:05d}": variable for number, variable in enumerate(optimizer.variables)}
-
-
-def _arrays(variables: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
-    return {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
-
-
-def _assign(path: Path, variables: Mapping[str, keras.Variable]) -> None:
-    with npz.opened(path) as content:
-        # A plain checkpoint is also read out of last.npz, which holds more.
-        others = {name for name in content if not name.startswith("optimizer/") and name != npz.STATE}
-        expected = {name for name in variables if not name.startswith("optimizer/")}
-        if others != expected:
-            raise ValueError(f"{min(others ^ expected)} is not in both, the file and the network")
-        arrays = {name: content[name] for name in variables}
-        for name, variable in variables.items():
-            if arrays[name].shape != tuple(variable.shape):
-                raise ValueError(f"{name} has the shape {arrays[name].shape}, expected {tuple(variable.shape)}")
-            variable.assign(arrays[name])
+    return npz.numbered("optimizer", optimizer.variables)

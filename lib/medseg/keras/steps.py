@@ -18,18 +18,13 @@ from medseg.keras.losses import Loss, measures
 def rate(
     epochs: KerasTensor | float, *, peak: float, warmup: int, restart_epochs: int, restart_factor: int = 1
 ) -> KerasTensor:
-    """Learning rate after ``epochs``, counted from 0, fractions included.
+    """Learning rate after ``epochs`` (0 or more, fractions included).
 
-    It rises in proportion from 0 to ``peak`` at ``warmup``; then it falls along half a cosine from ``peak`` to 0 and
-    jumps back, again and again: SGDR (Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5) with peaks of one
-    height and a lowest rate of 0 (m_mul 1, alpha 0 in Keras's words).
-
-    Args:
-        epochs: 0 or more.
-        peak: highest rate.
-        warmup: epochs until the peak; 0: it begins there.
-        restart_epochs: epochs from the first peak to the second, 1 or more.
-        restart_factor: by which each period is longer than the one before, 1 or more.
+    It rises in proportion from 0 to ``peak`` at ``warmup`` (0: it begins there); then it falls along half a cosine from
+    ``peak`` to 0 and jumps back, again and again: SGDR (Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5) with
+    peaks of one height and a lowest rate of 0 (m_mul 1, alpha 0 in Keras's words). The second peak comes
+    ``restart_epochs`` after the first; each period is ``restart_factor`` times as long as the one before; both are 1 or
+    more.
     """
     epochs = ops.cast(epochs, "float32")
     if restart_factor == 1:
@@ -57,20 +52,13 @@ class WarmupCosineRestarts(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step: KerasTensor) -> KerasTensor:
         return rate(ops.cast(step, "float32") / self.steps_per_epoch, **self.options)
 
-    def get_config(self) -> dict[str, Any]:
-        return {"steps_per_epoch": self.steps_per_epoch, **self.options}
-
 
 class Steps:
-    """Trains ``network`` batch by batch and keeps the figures of the epoch.
+    """Trains ``network``, built within the scope of its devices, batch by batch and keeps the figures of the epoch.
 
-    Args:
-        network: built within the scope of the devices that are to share its batches.
-        loss: of truth and logits.
-        schedule: the learning rate, or a schedule of it over the changes of the weights, of SGD with momentum 0.9.
-        accumulate: whether gradients are added up over several steps before the weights change.
-        half: whether gradients need the scaled loss of fp16.
-        xla: compile the steps.
+    ``loss`` is of truth and logits, ``schedule`` the learning rate over the changes of the weights, of SGD with
+    momentum 0.9. ``accumulate``: gradients are added up over several steps before the weights change; ``half``: they
+    need the scaled loss of fp16; ``xla``: the steps are compiled.
     """
 
     def __init__(

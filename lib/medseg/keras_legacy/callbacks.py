@@ -92,32 +92,23 @@ def save_best(network: tf_keras.Model, path: Path) -> None:
 
 def save_last(network: tf_keras.Model, state: dict[str, Any], path: Path) -> None:
     """Write the compiled ``network``, its optimizer and ``state`` (what JSON can say, NaN and infinity included)."""
-    arrays = {
-        f"{kind}/{number:05d}": variable.numpy()
-        for kind, variables in _variables(network).items()
-        for number, variable in enumerate(variables)
-    }
-    npz.write(path, arrays, state)
+    npz.write(path, _variables(network), state)
 
 
 def restore(network: tf_keras.Model, path: Path) -> None:
     """Give the compiled ``network`` and its optimizer the values in ``path``; a :class:`MedsegError` if damaged."""
     network.optimizer.build(network.trainable_variables)
-    with npz.opened(path) as content:
-        for kind, variables in _variables(network).items():
-            saved = sorted(name for name in content if name.startswith(f"{kind}/"))
-            for name, variable in zip(saved, variables, strict=True):
-                variable.assign(content[name])
+    npz.assign(path, _variables(network))
 
 
-def _variables(network: tf_keras.Model) -> dict[str, list[tf.Variable]]:
+def _variables(network: tf_keras.Model) -> dict[str, tf.Variable]:
     optimizer = network.optimizer
     # Keras does not count the learning rate among the variables: number of steps, moments.
     optimizer_variables = [*optimizer.variables, optimizer.learning_rate]
     if isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
         scale = optimizer._loss_scale
         optimizer_variables += [scale.current_loss_scale, scale.counter]
-    return {"network": network.weights, "optimizer": optimizer_variables}
+    return {**npz.numbered("network", network.weights), **npz.numbered("optimizer", optimizer_variables)}
 
 
 class ValidationPictures(tf_keras.callbacks.Callback):

@@ -19,10 +19,12 @@ from medseg.pytorch.heads import AUXILIARY
 
 
 class Items(Dataset):
-    """What batches are made of."""
+    """What batches are made of: items of a ``_source``."""
+
+    _source: Any
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        return len(self._source)
 
 
 class BinaryItems(Items):
@@ -34,19 +36,16 @@ class BinaryItems(Items):
     def __init__(
         self, dataset: PreparedDataset, split: str, *, resolution: int, augmentation: str = "none", seed: int = 0
     ) -> None:
-        self._frames = Frames(dataset, dataset.split(split))
+        self._source: Frames = Frames(dataset, dataset.split(split))
         self._augmentation = build_augmentation(augmentation, resolution)
         self._resolution, self._seed = resolution, seed
-
-    def __len__(self) -> int:
-        return len(self._frames)
 
     def __getitem__(self, key: tuple[int, int] | int) -> tuple[torch.Tensor, torch.Tensor]:
         """Picture (3, R, R) uint8 and mask (1, R, R) uint8 of {0, 1}."""
         if isinstance(key, tuple):
-            image, mask = self._augmentation(*self._frames[key[1]], generator(self._seed, *key))
+            image, mask = self._augmentation(*self._source[key[1]], generator(self._seed, *key))
         else:
-            image, mask = plain_resize(*self._frames[key], self._resolution)
+            image, mask = plain_resize(*self._source[key], self._resolution)
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(mask[None].copy())
 
 
@@ -60,18 +59,15 @@ class OverlappingItems(Items):
 
     def __init__(self, dataset: PreparedDataset, split: str, *, auxiliary: Sequence[str] = (), **drawn: Any) -> None:
         rows = dataset.split(split)
-        self._items = PolygonItems(dataset, rows, side_is_predicted="side" in auxiliary, **drawn)
+        self._source = PolygonItems(dataset, rows, side_is_predicted="side" in auxiliary, **drawn)
         self._facts = torch.from_numpy(facts_of(rows, auxiliary))
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     def __getitem__(self, key: tuple[int, int] | int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Picture (1, R, R) uint8, classes (R, R) int32 with bit k for class k, and facts (F,) int64."""
         if isinstance(key, tuple):
-            (picture, bits), number = self._items.training(*key), key[1]
+            (picture, bits), number = self._source.training(*key), key[1]
         else:
-            (picture, bits), number = self._items.plain(key), key
+            (picture, bits), number = self._source.plain(key), key
         return torch.from_numpy(picture[None]), torch.from_numpy(bits), self._facts[number]
 
 

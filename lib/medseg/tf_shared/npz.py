@@ -1,8 +1,7 @@
-"""Checkpoints as ``.npz``: arrays by name and the state of the loop as JSON; whole or not there, and without pickle."""
+"""Checkpoints as ``.npz``: variables by name and the state of the loop as JSON; whole or not there; no pickle."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,22 @@ import numpy as np
 from medseg import atomic
 from medseg.experiments import outcome
 from medseg.experiments.runs import Run
+from medseg.tf_shared import tf
 
 #: Name of the state among the arrays, and the file from which training goes on.
 STATE, LAST = "state", "last.npz"
 
 
-def write(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any] | None = None) -> None:
-    """Write ``arrays`` and, where there is one, ``state`` (what JSON can say, NaN and infinity included)."""
-    content: dict[str, Any] = {**arrays, **({} if state is None else {STATE: np.array(json.dumps(state))})}
+def numbered(kind: str, variables: Iterable[tf.Variable]) -> dict[str, tf.Variable]:
+    """Variables by names such as ``optimizer/00003``, where their own change."""
+    return {f"{kind}/{number:05d}": variable for number, variable in enumerate(variables)}
+
+
+def write(path: Path, variables: Mapping[str, tf.Variable], state: Mapping[str, Any] | None = None) -> None:
+    """Write ``variables`` and, where there is one, ``state`` (what JSON can say, NaN and infinity included)."""
+    content: dict[str, Any] = {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
+    if state is not None:
+        content[STATE] = np.array(json.dumps(state))
     with atomic.replacing_file(path) as temporary:
         np.savez(temporary, **content)
 
@@ -28,12 +35,20 @@ def read_state(run: Run) -> dict[str, Any] | None:
     path = run.checkpoints / LAST
     if not path.is_file():
         return None
-    with opened(path) as content:
+    with outcome.reading(path), np.load(path, allow_pickle=False) as content:
         return json.loads(str(content[STATE]))
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays in ``path``; a :class:`MedsegError` where it is damaged, or the block does not accept what it has."""
+def assign(path: Path, variables: Mapping[str, tf.Variable]) -> None:
+    """Give ``variables`` their values in ``path``; a :class:`MedsegError` where it is damaged or holds others."""
     with outcome.reading(path), np.load(path, allow_pickle=False) as content:
-        yield content
+        # A plain checkpoint is also read out of last.npz, which holds more.
+        others = {name for name in content if not name.startswith("optimizer/") and name != STATE}
+        expected = {name for name in variables if not name.startswith("optimizer/")}
+        if others != expected:
+            raise ValueError(f"{min(others ^ expected)} is not in both, the file and the network")
+        arrays = {name: content[name] for name in variables}
+        for name, variable in variables.items():
+            if arrays[name].shape != tuple(variable.shape):
+                raise ValueError(f"{name} has the shape {arrays[name].shape}, expected {tuple(variable.shape)}")
+            variable.assign(arrays[name])

@@ -14,13 +14,10 @@ FLIP = "flip"
 
 
 class Predictor:
-    """Probabilities of a network that takes square pictures of one size.
+    """Probabilities of a network that takes square pictures of ``resolution`` (R) pixels.
 
-    Args:
-        logits: from pictures (B, R, R, 3) uint8 RGB to logits (B, R, R, C) float32.
-        resolution: R, pixels.
-        activation: from logits (H, W, C) to the probabilities of a picture.
-        tta: see :func:`check_tta`; probabilities of the picture and of its mirror image are averaged.
+    ``logits`` goes from pictures (B, R, R, 3) uint8 RGB to (B, R, R, C) float32, ``activation`` from logits (H, W, C)
+    to the probabilities of a picture; with ``tta`` those of the picture and of its mirror image are averaged.
     """
 
     def __init__(
