@@ -1,7 +1,7 @@
 """Growth of resident memory while Keras trains: predicting and keeping pictures at every step against our two loops.
 
 Straightforward: as the published loop went, with either way to feed: after each training step ``model.predict`` on
-four validation frames, the pictures kept to be shown later. Ours: ``medseg.keras_legacy.feeding`` with validation and
+four validation frames, the pictures kept to be shown later. Ours: ``medseg.keras_legacy.data.feed`` with validation and
 validation pictures once an epoch, drawn and written, nothing kept. Same network, same batches of the sample data. Each
 loop has a process of its own, for memory once taken is seldom given back; the growth is the least-squares slope over
 300 steps after 100 of warm-up, in MB (1e6 bytes) per 100 steps. Below 0.5 it counts as 0.5, so that a ratio says no
@@ -28,9 +28,8 @@ def resident(case: str, ours: bool) -> list[int]:
     """Bytes of this process after each training step."""
     from medseg.datasets import sample
     from medseg.experiments.runs import Run
-    from medseg.keras_legacy import feeding
     from medseg.keras_legacy.callbacks import ValidationPictures
-    from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
+    from medseg.keras_legacy.data import TrainingBatches, ValidationBatches, feed
     from medseg.keras_legacy.network import SegmentationModel
     from medseg.keras_legacy.training import compile_network, tf_keras
     from medseg.tf_shared import device
@@ -64,7 +63,7 @@ def resident(case: str, ours: bool) -> list[int]:
         with tempfile.TemporaryDirectory() as folder:
             drawn = ValidationPictures(Run(Path(folder)), dataset, normalise, RESOLUTION)
             watching = [Watcher(), drawn]
-            feeding.feed(case, network, training, validation, watching, first_epoch=0, max_epochs=epochs)
+            feed(case, network, training, validation, watching, first_epoch=0, max_epochs=epochs)
     elif case == "fit":
         network.fit(training, epochs=epochs, callbacks=[Preview(), Watcher()], shuffle=False, verbose=0)
     else:

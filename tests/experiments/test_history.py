@@ -31,7 +31,7 @@ def test_rows_are_written_and_shown(tmp_path):
         (1, "train"), (1, "validation"), (2, "train"), (2, "validation"),
     ]  # fmt: skip
     assert set(table["seconds"]) == {1.235}
-    pd.testing.assert_frame_equal(table, history.table)
+    pd.testing.assert_frame_equal(table, pd.DataFrame(history.rows))
     text = "epoch 2/9 | loss 0.500 train, 1.000 validation | Dice 0.900 train, 0.750 validation (best 0.750 in epoch 2)"
     assert history.line() == f"{text} | 1.2 s"
     assert progress.read(tmp_path) == {"done": 2, "total": 9, "text": history.line()}
@@ -57,7 +57,7 @@ def test_best_is_the_earlier_of_two_and_never_what_was_not_scored(tmp_path):
     assert [row["epoch"] for row in ranked(history.rows, "dice", "min")] == [2, 3, 5, 1]
     assert history.best("loss", "min")["epoch"] == 5
     assert filled(tmp_path, [math.nan, math.nan]).best("dice")["epoch"] == 1
-    rows = history.table.to_dict("records")
+    rows = pd.DataFrame(history.rows).to_dict("records")
     assert [row["epoch"] for row in ranked(rows, "dice")] == [3, 5, 2, 1]
 
 
@@ -69,7 +69,7 @@ def test_a_state_of_plain_json_brings_everything_back(tmp_path):
     other.restore(None)
     assert other.epoch == 0
     other.restore(state)
-    pd.testing.assert_frame_equal(other.table, history.table)
+    pd.testing.assert_frame_equal(pd.DataFrame(other.rows), pd.DataFrame(history.rows))
     other.add(3, "train", {"loss": 0.1, "dice": 0.2}, 0.01, 1.0)
     assert len(state["rows"]) == 4, "a state stays as it was"
 

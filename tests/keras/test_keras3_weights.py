@@ -8,7 +8,7 @@ import pytest
 from small_network import CPU
 
 from medseg.errors import MedsegError
-from medseg.keras import resnet, vit_weights
+from medseg.keras import resnet, vit
 from medseg.keras.models import build_model, weight_files
 from medseg.keras.transunet import build_transunet
 
@@ -90,7 +90,7 @@ def test_every_array_of_google_lands_where_it_belongs(tmp_path):
 
     # And nothing else has changed.
     untouched = build_model(CPU, size="tiny", resolution=64).network
-    targets = {variable.path for variable in vit_weights.targets(network).values()}
+    targets = {variable.path for variable in vit.targets(network).values()}
     assert len(targets) == 37
     for one, two in zip(network.weights, untouched.weights, strict=True):
         assert np.array_equal(one.numpy(), two.numpy()) == (one.path not in targets), one.path
@@ -105,7 +105,7 @@ def test_the_position_embedding_is_resized_to_the_grid(tmp_path):
     arrays["Transformer/posembed_input/pos_embedding"] = np.concatenate([token, plane.reshape(-1, HIDDEN)])[None]
     np.savez(file, **arrays)
     network = build_transunet((7 * 16, 2 * 16, 3), size="tiny")
-    vit_weights.load(network, file)
+    vit.load(network, file)
     resized = network.get_layer("posembed_input").pos_embedding.numpy().reshape(7, 2, HIDDEN)
     np.testing.assert_allclose(resized[:, 0, 0], np.linspace(0, GRID - 1, 7), atol=1e-6)
     np.testing.assert_allclose(resized[0, :, 1], [0, GRID - 1], atol=1e-6)
@@ -129,7 +129,7 @@ def test_a_file_that_does_not_fit_is_refused_and_changes_nothing(tmp_path, chang
     network = build_transunet((64, 64, 3), size="tiny")
     before = [variable.numpy() for variable in network.weights]
     with pytest.raises(MedsegError, match=expected):
-        vit_weights.load(network, tmp_path / "vit.npz")
+        vit.load(network, tmp_path / "vit.npz")
     assert all(np.array_equal(one, two.numpy()) for one, two in zip(before, network.weights, strict=True))
 
 
@@ -137,12 +137,12 @@ def test_the_plain_transformer_takes_google_s_plain_file(tmp_path):
     arrays = google_arrays(embedding=(16, 16, 3, HIDDEN))
     np.savez(tmp_path / "ViT-B_16.npz", **arrays)
     network = build_transunet((64, 64, 3), size="tiny", variant="plain")
-    vit_weights.load(network, tmp_path / "ViT-B_16.npz")
+    vit.load(network, tmp_path / "ViT-B_16.npz")
     np.testing.assert_array_equal(network.get_layer("embedding").kernel.numpy(), arrays["embedding/kernel"])
 
 
 def test_the_published_network_has_a_place_for_every_key_of_the_published_file(published):
-    targets = vit_weights.targets(published.network)
+    targets = vit.targets(published.network)
     assert len(targets) == 12 * 16 + 5
     assert targets["Transformer/encoderblock_11/MultiHeadDotProductAttention_1/query/kernel"].shape == (768, 12, 64)
     assert targets["embedding/kernel"].shape == (1, 1, 1024, 768)

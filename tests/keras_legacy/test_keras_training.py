@@ -17,8 +17,7 @@ from medseg.datasets.frames import epoch_order
 from medseg.errors import MedsegError
 from medseg.experiments import job, runs
 from medseg.keras_legacy import training
-from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
-from medseg.keras_legacy.feeding import FEEDINGS, feed
+from medseg.keras_legacy.data import FEEDINGS, TrainingBatches, ValidationBatches, feed
 
 STAGE = ("polyp", "2_train_keras")
 FIGURES = ["loss", "dice", "iou", "learning_rate"]

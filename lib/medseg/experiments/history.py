@@ -20,9 +20,10 @@ Row = dict[str, Any]
 class History:
     """One row per epoch (from 1) and split (``train``, ``validation``), the same for all frameworks, in ``rows``.
 
-    The rows travel in the checkpoint from which training goes on (:meth:`state`, :meth:`restore`): after a kill the
-    history is that of the checkpoint's epoch. ``shown`` is the column, besides the loss, whose values the line of
-    progress shows: dice, iou or binary_iou. ``budget`` has further limits than ``max_epochs``.
+    A row has epoch, split, the figures (loss first), learning_rate and seconds (of the whole epoch). The rows travel in
+    the checkpoint from which training goes on (:meth:`state`, :meth:`restore`): after a kill the history is that of the
+    checkpoint's epoch. ``shown`` is the column, besides the loss, whose values the line of progress shows: dice, iou or
+    binary_iou. ``budget`` has further limits than ``max_epochs``.
     """
 
     def __init__(self, run: Run, max_epochs: int, shown: str, budget: Budget | None = None) -> None:
@@ -44,17 +45,10 @@ class History:
     def ending(self, epoch: int | None = None, since: float = 0.0) -> str:
         """Which limit ends the training now: max_steps, max_minutes or max_epochs; nothing if it may go on.
 
-        Args:
-            epoch: that is about to end; None: the last one that has figures.
-            since: seconds that are not in the history yet.
+        ``epoch`` is about to end (None: the last one that has figures); ``since`` are seconds not in the history yet.
         """
         epoch = self.epoch if epoch is None else epoch
         return self._budget.used_up(epoch, self.seconds + since) or ("max_epochs" if epoch >= self._max_epochs else "")
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """epoch, split, the figures (loss first), learning_rate and seconds (of the whole epoch)."""
-        return pd.DataFrame(self.rows)
 
     def begin(self) -> None:
         """Show that the next epoch begins."""
@@ -80,7 +74,7 @@ class History:
 
     def write(self) -> None:
         """Write ``history.csv`` and show the line of the last epoch."""
-        self._run.write_table("history.csv", self.table)
+        self._run.write_table("history.csv", pd.DataFrame(self.rows))
         self._show(self.line())
 
     def line(self) -> str:

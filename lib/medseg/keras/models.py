@@ -5,8 +5,7 @@ from pathlib import Path
 import keras
 
 from medseg.errors import MedsegError
-from medseg.keras import resnet
-from medseg.keras import vit_weights as vit
+from medseg.keras import resnet, vit
 from medseg.keras.transunet import build_transunet
 from medseg.tf_shared.device import Device
 from medseg.tf_shared.model import BuiltModel, local_file

@@ -95,7 +95,8 @@ class Steps:
 
     def distributed(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """``batches`` as the devices share them."""
-        return self._strategy.experimental_distribute_dataset(batches) if self._several else batches
+        several = self._strategy.num_replicas_in_sync > 1
+        return self._strategy.experimental_distribute_dataset(batches) if several else batches
 
     def train(self, batches: Iterator, steps: int, accumulate: int) -> dict[str, float]:
         """Train on ``steps`` batches; the figures are means over them as they were met.
@@ -124,10 +125,6 @@ class Steps:
     def learning_rate(self) -> float:
         """Of the next change; 0.001 and not 0.0010000000475."""
         return float(str(tf.convert_to_tensor(self.optimizer.learning_rate).numpy()))
-
-    @property
-    def _several(self) -> bool:
-        return self._strategy.num_replicas_in_sync > 1
 
     def _compiled(self, step: Callable[..., None], xla: bool) -> Callable[[Iterator | tf.Tensor], None]:
         """``step`` in a graph, on every device; it takes the next of an iterator's batches, or a number."""

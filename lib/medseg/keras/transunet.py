@@ -7,7 +7,7 @@ import keras
 from keras import KerasTensor, layers
 
 from medseg.errors import MedsegError
-from medseg.keras import resnet, vision_transformer
+from medseg.keras import resnet, vit
 from medseg.tf_shared.model import check_multiple
 
 STRIDE = 16
@@ -19,7 +19,7 @@ _NEVER_FROZEN = ("encoder_norm", "decoder", "classes", "logits")
 
 @dataclass(frozen=True)
 class Size:
-    """Widths of a network; the first four are those of :func:`vision_transformer.encode`, the others the decoder's."""
+    """Widths of a network; the first four are those of :func:`vit.encode`, the others the decoder's."""
 
     hidden: int
     blocks: int
@@ -79,7 +79,7 @@ def build_transunet(
         features, skips = resnet.resnet50v2(features)
     elif variant == "hybrid":
         features, skips = resnet.small_resnet(features, norm_momentum)
-    x = vision_transformer.encode(
+    x = vit.encode(
         features,
         patch=1 if variant == "hybrid" else STRIDE,
         hidden=widths.hidden,

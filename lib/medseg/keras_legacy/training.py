@@ -18,8 +18,7 @@ from medseg.experiments.budget import Budget
 from medseg.experiments.history import History
 from medseg.experiments.runs import Run
 from medseg.keras_legacy.callbacks import Bookkeeping, ValidationPictures, restore
-from medseg.keras_legacy.data import TrainingBatches, ValidationBatches
-from medseg.keras_legacy.feeding import feed
+from medseg.keras_legacy.data import TrainingBatches, ValidationBatches, feed
 from medseg.keras_legacy.unet import BuiltModel
 from medseg.tf_shared import device as devices
 from medseg.tf_shared import npz
