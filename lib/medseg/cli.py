@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -259,8 +259,8 @@ def _run(
     seconds = timeout_hours * 3600 if timeout_hours else None
     stop_file = sweeps.record_file(planned.name).with_suffix(".STOP")
     stop_file.unlink(missing_ok=True)
-    with terminal.live(planned) as bars:
-        hooks = {"on_start": bars.on_start, "on_end": bars.on_end, "on_tick": bars.on_tick, "timeout": seconds}
+    with terminal.Bars(len(jobs)) as bars:
+        hooks: Any = {"on_start": bars.on_start, "on_end": bars.on_end, "on_tick": bars.on_tick, "timeout": seconds}
         if scheduler:
             return engine.run_on_cluster(jobs, scheduler, stop_file=stop_file, **hooks)
         return engine.run_local(jobs, engine.local_slots(workers), stop_file=stop_file, **hooks)

@@ -147,8 +147,8 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
         network.get_layer("norm").trainable = False  # its statistics would be those of each part
         network.get_layer("dropout").rate = 0
         batches = tf.data.Dataset.from_tensor_slices((pictures, truth)).batch(batch_size)
-        steps = Steps(network, build_loss(1.0, 0.0), 0.5, accumulate=accumulate > 1)
-        steps.train(iter(batches), 6 // batch_size, accumulate)
+        steps = Steps(network, build_loss(1.0, 0.0), 0.5, accumulate=accumulate)
+        steps.train(iter(batches), 6 // batch_size)
         weights.append(network.get_layer("head").get_weights()[0])
         changes = int(steps.optimizer.iterations)
         # 2 x 3: one change by the mean of three. 2 x 2: one by two, and the epoch's end gives one by the third alone.
@@ -183,7 +183,7 @@ def test_fp16_scales_the_loss_and_its_scale_survives_a_checkpoint(tmp_path):
     batch = rng.random((2, 32, 32, 3), np.float32), rng.integers(0, 5, (2, 32, 32, 1)).astype(np.uint8)
     network = small_model(device).network
     steps = Steps(network, build_loss(), 0.1, half=True)
-    figures = steps.train(iter([tuple(map(tf.constant, batch))]), 1, 1)
+    figures = steps.train(iter([tuple(map(tf.constant, batch))]), 1)
     assert np.isfinite(figures["loss"])
     assert network.compute_dtype == "float16"
     assert all(variable.dtype == "float32" for variable in network.trainable_variables)
@@ -206,7 +206,7 @@ def test_xla_trains_the_same():
         network = small_model().network
         network.get_layer("dropout").rate = 0  # XLA draws otherwise
         steps = Steps(network, build_loss(), 0.5, xla=xla)
-        steps.train(iter(2 * [tuple(map(tf.constant, batch))]), 2, 1)
+        steps.train(iter(2 * [tuple(map(tf.constant, batch))]), 2)
         weights.append(network.get_layer("head").kernel.numpy())
     np.testing.assert_allclose(weights[0], weights[1], atol=1e-4)
     assert np.abs(weights[0] - small_model().network.get_layer("head").kernel.numpy()).max() > 1e-3

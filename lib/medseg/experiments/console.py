@@ -1,7 +1,5 @@
 """What a sweep shows in the terminal: the plan, live progress, the summary."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -51,47 +49,35 @@ def _readable(value: Any) -> str:
     return "+".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
-@contextmanager
-def live(sweep: Sweep) -> Iterator[Any]:
-    """Show bars while a sweep runs; yields the object whose methods the engine calls."""
-    bars = Progress(
-        TextColumn("{task.fields[run]}", style="bold"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.description}", markup=False),
-        TimeElapsedColumn(),
-        console=console,
-    )
-    with bars:
-        yield _Bars(bars, len(sweep.planned))
+class Bars(Progress):
+    """Bars while ``total`` runs are computed; the engine calls the methods."""
 
-
-class _Bars:
-    def __init__(self, bars: Progress, total: int) -> None:
-        self._bars, self._running = bars, dict[str, tuple[Job, TaskID]]()
-        self._all = bars.add_task("", total=total, run="all runs")
+    def __init__(self, total: int) -> None:
+        run, text = TextColumn("{task.fields[run]}", style="bold"), TextColumn("{task.description}", markup=False)
+        super().__init__(run, BarColumn(bar_width=24), text, TimeElapsedColumn(), console=console)
+        self._jobs: dict[str, tuple[Job, TaskID]] = {}
+        self._all = self.add_task("", total=total, run="all runs")
 
     def on_start(self, job: Job) -> None:
         """A slot took the job."""
-        task = self._bars.add_task("starting", total=None, run=job.folder.name)
-        self._running[job.folder.name] = job, task
+        task = self.add_task("starting", total=None, run=job.folder.name)
+        self._jobs[job.folder.name] = job, task
 
     def on_end(self, outcome: Outcome) -> None:
         """The job ended: its line moves up and stays."""
         name = outcome.job.folder.name
-        if name in self._running:
-            self._bars.remove_task(self._running.pop(name)[1])
-        self._bars.advance(self._all)
+        if name in self._jobs:
+            self.remove_task(self._jobs.pop(name)[1])
+        self.advance(self._all)
         minutes = f" in {outcome.seconds / 60:.1f} min" if outcome.seconds else ""
-        self._bars.console.print(
-            f"[{_COLOURS[outcome.outcome]}]{outcome.outcome:>8}[/] {name}{minutes}", highlight=False
-        )
+        self.console.print(f"[{_COLOURS[outcome.outcome]}]{outcome.outcome:>8}[/] {name}{minutes}", highlight=False)
 
     def on_tick(self) -> None:
         """Bring the bars up to what the notebooks wrote."""
-        for job, task in list(self._running.values()):
+        for job, task in list(self._jobs.values()):
             state = progress_file.read(job.folder)
             if state:
-                self._bars.update(task, total=state["total"], completed=state["done"], description=state["text"])
+                self.update(task, total=state["total"], completed=state["done"], description=state["text"])
 
 
 def show_summary(outcomes: list[Outcome]) -> None:

@@ -57,8 +57,8 @@ class Steps:
     """Trains ``network``, built within the scope of its devices, batch by batch and keeps the figures of the epoch.
 
     ``loss`` is of truth and logits, ``schedule`` the learning rate over the changes of the weights, of SGD with
-    momentum 0.9. ``accumulate``: gradients are added up over several steps before the weights change; ``half``: they
-    need the scaled loss of fp16; ``xla``: the steps are compiled.
+    momentum 0.9. These change once every ``accumulate`` steps, and at an epoch's end, by the mean gradient; ``half``:
+    gradients need the scaled loss of fp16; ``xla``: the steps are compiled.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Steps:
         loss: Loss,
         schedule: float | keras.optimizers.schedules.LearningRateSchedule,
         *,
-        accumulate: bool = False,
+        accumulate: int = 1,
         half: bool = False,
         xla: bool = False,
     ) -> None:
-        self.network, self._loss, self._half = network, loss, half
+        self.network, self._loss, self._accumulate, self._half = network, loss, accumulate, half
         self._strategy = network.distribute_strategy
         with self._strategy.scope():
             self.optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
@@ -84,7 +84,7 @@ class Steps:
             own = {"synchronization": tf.VariableSynchronization.ON_READ, "aggregation": tf.VariableAggregation.SUM}
             self._sums = [
                 tf.Variable(tf.zeros(variable.shape), trainable=False, **own)
-                for variable in (network.trainable_variables if accumulate else ())
+                for variable in (network.trainable_variables if accumulate > 1 else ())
             ]
         # Steps whose gradients are in the sums. Python decides when the weights change: a condition within the graph
         # may not hold what devices do together.
@@ -98,19 +98,16 @@ class Steps:
         several = self._strategy.num_replicas_in_sync > 1
         return self._strategy.experimental_distribute_dataset(batches) if several else batches
 
-    def train(self, batches: Iterator, steps: int, accumulate: int) -> dict[str, float]:
-        """Train on ``steps`` batches; the figures are means over them as they were met.
-
-        The weights change once every ``accumulate`` steps, and at the end, by the mean gradient.
-        """
+    def train(self, batches: Iterator, steps: int) -> dict[str, float]:
+        """Train on ``steps`` batches; the figures are means over them as they were met."""
         self._reset()
         for step in range(1, steps + 1):
-            if accumulate == 1:
+            if self._accumulate == 1:
                 self._train(batches)
                 continue
             self._add(batches)
             self._waiting += 1
-            if self._waiting == accumulate or step == steps:
+            if self._waiting == self._accumulate or step == steps:
                 self._apply(tf.constant(1 / self._waiting))
                 self._waiting = 0
         return self._figures()

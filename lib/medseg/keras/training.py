@@ -109,7 +109,7 @@ def _fit(
         network,
         build_loss(parameters["cross_entropy_weight"], parameters["dice_weight"]),
         schedule,
-        accumulate=accumulate > 1,
+        accumulate=accumulate,
         half=device.precision == "fp16",
         xla=parameters["compile"],
     )
@@ -118,19 +118,13 @@ def _fit(
     history = History(run, max_epochs, "binary_iou", Budget.of(parameters, training.steps))
     history.restore(state)
     try:
-        _loop(run, history, steps, training, validation, parameters, accumulate)
+        _loop(run, history, steps, training, validation, parameters)
     except tf.errors.OpError as error:
         raise (training.failure or validation.failure or error) from None
 
 
 def _loop(
-    run: Run,
-    history: History,
-    steps: Steps,
-    training: Batches,
-    validation: Batches,
-    parameters: Mapping[str, Any],
-    accumulate: int,
+    run: Run, history: History, steps: Steps, training: Batches, validation: Batches, parameters: Mapping[str, Any]
 ) -> None:
     """Train epoch after epoch, with the history and the checkpoints in step, to a limit or until patience is lost."""
     if not history.epoch:
@@ -141,7 +135,7 @@ def _loop(
     while not ended:
         epoch, started, learning_rate = history.epoch + 1, time.monotonic(), steps.learning_rate
         figures = {
-            "train": steps.train(batches, training.steps, accumulate),
+            "train": steps.train(batches, training.steps),
             "validation": steps.validate(iter(of_validation), validation.steps),
         }
         seconds = time.monotonic() - started
