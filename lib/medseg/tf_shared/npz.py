@@ -43,10 +43,10 @@ def assign(path: Path, variables: Mapping[str, tf.Variable]) -> None:
     """Give ``variables`` their values in ``path``; a :class:`MedsegError` where it is damaged or holds others."""
     with outcome.reading(path), np.load(path, allow_pickle=False) as content:
         # A plain checkpoint is also read out of last.npz, which holds more.
-        others = {name for name in content if not name.startswith("optimizer/") and name != STATE}
-        expected = {name for name in variables if not name.startswith("optimizer/")}
-        if others != expected:
-            raise ValueError(f"{min(others ^ expected)} is not in both, the file and the network")
+        whole = any(name.startswith("optimizer/") for name in variables)
+        found = {name for name in content if name != STATE and (whole or not name.startswith("optimizer/"))}
+        if different := found ^ set(variables):
+            raise ValueError(f"{min(different)} is not in both, the file and the network")
         arrays = {name: content[name] for name in variables}
         for name, variable in variables.items():
             if arrays[name].shape != tuple(variable.shape):
