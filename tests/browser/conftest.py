@@ -19,8 +19,8 @@ _CELLS = (
     "# Results\n\nWhich model is best?",
     "## Claim",
     "from medseg.experiments.runs import all_runs\n"
-    "from medseg.reporting import comparison, curves, distributions, gallery, ranking, results, statistics\n"
-    "c = comparison.compare(all_runs('polyp'))\nstatistics.claim(c)",
+    "from medseg.reporting import answer, comparison, curves, distributions, gallery, ranking, results, statistics\n"
+    "c = comparison.compare(all_runs('polyp'))\nanswer.claim(c)",
     "## Comparison",
     "results.table(c, 'notebooks/polyp/published.csv')",
     "## Curves",

@@ -10,6 +10,7 @@ from synthetic_runs import bare_run
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.reporting import (
+    answer,
     boundaries,
     curves,
     distributions,
@@ -114,8 +115,8 @@ def test_the_statistics_are_over_the_patients_of_all_folds(whole):
     found = statistics.differences(compare(whole))
     assert list(found["n_groups"]) == [10]
     assert list(found["n"]) == [60]
-    assert "One training each: intervals and verdicts hold for these trained networks" in repr(
-        statistics.claim(compare(whole))
+    assert "One cross-validation each: intervals and verdicts hold for these trained networks" in repr(
+        answer.claim(compare(whole))
     )
 
 
@@ -159,7 +160,7 @@ def test_a_row_that_lacks_a_fold_is_named_and_compared_on_what_all_have(whole, l
     assert list(found["n_groups"]) == [8]
     shared = pd.concat([whole[5 + fold].cases() for fold in (0, 1, 2, 4)])["dice"].mean()
     assert found["difference"].iloc[0] == pytest.approx(shared - mean_dice(lacking[:4]))
-    assert "near lacks fold 3" in repr(statistics.claim(comparison))
+    assert "near lacks fold 3" in repr(answer.claim(comparison))
     assert "near lacks fold 3" in repr(statistics.table(comparison))
     assert "lacks fold 3" in repr(boundaries.measures(comparison))
 
@@ -171,10 +172,10 @@ def test_the_easy_folds_alone_make_nobody_the_best(folder):
     assert mean_dice(poor) > mean_dice(good)
     comparison = compare([*good, *poor])
     shared = good[1].cases()["dice"].mean()
-    assert f"good has the highest mean Dice, {shared:.3f}" in repr(statistics.claim(comparison))
-    assert "; 4 cases with 3 classes each from 2 patients" in repr(statistics.claim(comparison))
+    assert f"good has the highest mean Dice, {shared:.3f}" in repr(answer.claim(comparison))
+    assert "; 4 cases with 3 classes each from 2 patients" in repr(answer.claim(comparison))
     turned = replace(comparison, configurations=comparison.configurations[::-1])  # as a ranking does
-    assert f"good has the highest mean Dice, {shared:.3f}" in repr(statistics.claim(turned))
+    assert f"good has the highest mean Dice, {shared:.3f}" in repr(answer.claim(turned))
     assert statistics.best(comparison, HELD_OUT).name == "good"
     assert patients.errors(comparison).alt.startswith("Error of 10 patients.")  # what it has, not what all have
     text = repr(results.table(comparison))
@@ -207,7 +208,7 @@ def test_a_seed_that_lacks_a_fold_takes_it_from_all_in_the_statistics(folder):
 def test_without_a_fold_in_common_it_is_said_who_lacks_what(folder):
     runs = [class_run(folder / f"lone{fold}", 0.9, architecture=f"n{fold}", fold=fold) for fold in (0, 1)]
     with pytest.raises(MedsegError, match=r"n0: lacks fold 1\n  - n1: lacks fold 0\n.*again for the folds"):
-        statistics.claim(compare(runs))
+        answer.claim(compare(runs))
 
 
 def test_other_cases_in_the_same_folds_are_still_refused(folder, lacking):

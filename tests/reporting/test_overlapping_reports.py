@@ -7,7 +7,7 @@ from class_runs import CLASSES, class_run
 from synthetic_runs import bare_run
 
 from medseg.evaluation import measures
-from medseg.reporting import boundaries, distributions, statistics
+from medseg.reporting import answer, boundaries, distributions, statistics
 from medseg.reporting import overlapping_scores as classes
 from medseg.reporting.comparison import compare
 from medseg.studies.handbone import patients
@@ -86,4 +86,4 @@ def test_unknown_patients_are_said_to_be_unknown(tmp_path):
 
 
 def test_the_claim_counts_cases_and_classes(compared):
-    assert f"16 cases with {len(CLASSES)} classes each from 8 patients" in repr(statistics.claim(compared))
+    assert f"16 cases with {len(CLASSES)} classes each from 8 patients" in repr(answer.claim(compared))

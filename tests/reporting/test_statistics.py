@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from synthetic_runs import bare_run
 
-from medseg.reporting import statistics
+from medseg.reporting import answer, statistics
 from medseg.reporting.comparison import compare
 
 RNG = np.random.default_rng(3)
@@ -23,7 +23,7 @@ def made(tmp_path, *offsets, groups=24, spread=0.004, seeds=(1,), training=0.0, 
 
 
 def words(comparison, **options):
-    return repr(statistics.claim(comparison, **options))
+    return repr(answer.claim(comparison, **options))
 
 
 def test_one_training_beat_another(tmp_path):

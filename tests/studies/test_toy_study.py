@@ -105,9 +105,9 @@ NOTEBOOKS = {
     "4_results": (
         "sweep: str = ''  # name of a started sweep\nout: str = ''  # CSV to write the means to",
         "from medseg import atomic, project\nfrom medseg.experiments import runs\n"
-        "from medseg.reporting import comparison, curves, results, statistics",
+        "from medseg.reporting import answer, comparison, curves, results, statistics",
         "compared = comparison.compare(runs.all_runs('toy'))",
-        "statistics.claim(compared)",
+        "answer.claim(compared)",
         "results.table(compared)",
         "curves.learning(compared)",
         "atomic.write_text(project.resolve(out), results.means(compared).to_csv(index=False))",

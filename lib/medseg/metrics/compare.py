@@ -17,7 +17,7 @@ BETTER, WORSE, EQUIVALENT, UNSETTLED = "better", "worse", "equivalent", "not set
 ENOUGH_TRAININGS = 3  # of each side, for a statement about configurations
 COLUMNS = (
     *("test_set", "run", "reference", "difference", "low", "high", "p", "p_holm", "detectable", "n", "n_groups"),
-    *("trainings", "verdict", "note"),
+    *("trainings", "verdict", "doubt", "note"),
 )
 _MOST_RUNS = 20  # of which every pair is tested
 _DRAWS, _MOST_DRAWS = 9999, 99_999  # the more comparisons, the smaller p values that must be told apart
@@ -80,7 +80,8 @@ def compare_runs(
         One row per test set and run other than the reference: difference (mean of run minus reference over the n
         pairs), low and high (95 % interval), p, p_holm and detectable (see
         :class:`medseg.metrics.cluster_bootstrap.Estimate`), n, n_groups, trainings (of the side that has fewer; from
-        three on, what another training would give is part of interval and p), verdict, and note: what to be wary of.
+        three on, what another training would give is part of interval and p), verdict, doubt (see there), and note:
+        what to be wary of.
 
     Raises:
         MedsegError: an unknown reference, a missing column, a case that is there twice, or runs scored on different

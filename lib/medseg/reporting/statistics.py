@@ -1,11 +1,10 @@
-"""Whether differences are real: the paired statistics as tables, marks and the report's claim in words.
+"""Whether differences are real: the paired statistics as tables and marks.
 
 ``docs/statistics.md`` tells a reader what each word means and how it was measured that the words can be trusted.
 """
 
 from collections.abc import Iterable
 from functools import lru_cache
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -80,31 +79,22 @@ def table(comparison: Comparison, margin: float = MARGIN) -> Fragment:
                     *map(Cell, (entry.run, str(test_set), entry.reference)),
                     *_difference(entry),
                     number(entry.detectable),
-                    number(entry.n, 0, note=f"{entry.n_groups} groups\n{_trainings(entry.trainings)}"),
+                    number(entry.n, 0, note=f"{entry.n_groups} groups\n{trainings(comparison, entry.trainings)}"),
                     Cell(entry.verdict, note=entry.note),
                 ]
             )
     columns = words("Configuration", "Test set", "Best there")
-    columns += numeric("Difference", "95 % interval", "p, Holm", "Could be told from", "Cases") + words("Verdict")
+    columns += numeric("Difference, 95 % interval", "p, Holm", "Could be told from", "Cases") + words("Verdict")
     notes = [
         "Difference in Dice over the same cases. Interval and p: bootstrap of studentised means that draws whole "
         "groups (patients or video sequences); p corrected by Holm for all pairs on the test set.",
         f"Verdict: worse, where the interval excludes 0 and p is below 0.05; equivalent, where the whole interval lies "
         f"within ±{margin:g}; else not settled, which does not mean equal. Could be told from: the smallest true "
         "difference that 80 of 100 such samples of groups would tell.",
-        *_caveats(comparison),
+        *caveats(comparison),
         *lacking(comparison),
     ]
     return Table("Paired differences to the best configuration", columns, rows, notes).fragment()
-
-
-def claim(comparison: Comparison, margin: float = MARGIN) -> Fragment:
-    """What the runs show, in a paragraph per test set, computed from the same numbers as the tables."""
-    found = [_paragraph(comparison, test_set, margin) for test_set in comparison.test_sets]
-    caveats = [*_caveats(comparison), *lacking(comparison)] if len(comparison.configurations) > 1 else []
-    html = "".join(f'<p class="claim">{escape(text)}</p>' for text in found)
-    html += "".join(f'<p class="caveat">{escape(text)}</p>' for text in caveats)
-    return Fragment(html, "\n".join([*found, *caveats]))
 
 
 def by_measure(comparison: Comparison, margin: float = MARGIN) -> Fragment:
@@ -131,7 +121,7 @@ def by_measure(comparison: Comparison, margin: float = MARGIN) -> Fragment:
     if not rows:
         return sentence("No further measure can be compared.")
     columns = words("Measure", "Test set", "Best there") + numeric("Mean", "Better than")
-    columns += words("Next to it") + numeric("Difference", "95 % interval", "p, Holm") + words("Verdict")
+    columns += words("Next to it") + numeric("Difference, 95 % interval", "p, Holm") + words("Verdict")
     notes = [
         "Tested as Dice is, each measure by itself: the more measures, the more of them differ by chance. Better than: "
         "how many of the other configurations; the verdict is on the one next to it."
@@ -200,6 +190,30 @@ def case_differences(one: Configuration, other: Configuration, test_set: str, me
     return (both["one"] - both["other"]).dropna().to_numpy()
 
 
+def caveats(comparison: Comparison) -> list[str]:
+    """What the intervals do not say of configurations that were trained once or twice; [] from three seeds on."""
+    fewest = min(len(c.cases) for c in comparison.configurations)
+    if fewest >= compare.ENOUGH_TRAININGS:
+        return []
+    return [
+        f"{capital(trainings(comparison, fewest))}: intervals and verdicts hold for these trained networks on other "
+        "cases. To know how results vary from one training to the next takes three seeds or more."
+    ]
+
+
+def trainings(comparison: Comparison, count: int) -> str:
+    """How often each configuration was trained, in words such as ``3 trainings each``."""
+    word = "cross-validation" if comparison.folds else "training"
+    return f"{count} {word}s each" if count > 1 else f"one {word} each"
+
+
+def p_value(value: float, equals: str = "") -> str:
+    """A p value to three digits, ``equals`` before it where it is not below 0.001; a dash where there is none."""
+    if value != value:
+        return "\u2013"
+    return "< 0.001" if value < 0.001 else f"{equals}{value:.3f}"
+
+
 def _cases(comparison: Comparison) -> dict[str, tuple[pd.DataFrame, ...]]:
     return {c.label: c.cases for c in comparison.shared}
 
@@ -208,95 +222,9 @@ def _margin(measure: Measure, margin: float) -> float | None:
     return margin if (measure.low, measure.high) == (0, 1) and not measure.lower_is_better else None
 
 
-def _paragraph(comparison: Comparison, test_set: str, margin: float) -> str:
-    average = means(comparison).query("test_set == @test_set").set_index("run")
-    found = differences(comparison, margin=margin)
-    found = found[found["test_set"] == test_set].sort_values("difference", ascending=False, kind="stable")
-    first = best(comparison, test_set)
-    top = next(c for c in comparison.shared if c.number == first.number)
-    mean = average.loc[top.label]
-    classes = top.cases[0]["class"].nunique()
-    in_set = [cases[cases["test_set"] == test_set] for cases in top.cases]
-    size = f"{in_set[0]['case_id'].nunique()} cases" + (f" with {classes} classes each" if classes > 1 else "")
-    size += f" from {in_set[0]['group'].nunique()} patients or sequences"
-    known = f"95 % interval {interval(mean).strip('()')}" if interval(mean) else "no interval"
-    known += (", in doubt" if interval(mean) else "") + f": {mean['doubt']}" if mean["doubt"] else ""
-    given = f"({known}; {size}; {_trainings(int(average['trainings'].min()))}"
-    if found.empty:
-        return f"On {test_set}, {top.label} reaches a mean Dice of {mean['mean']:.3f} {given})."
-    start = f"On {test_set}, {top.label} has the highest mean Dice, {mean['mean']:.3f} {given}; margin {margin:g})."
-    verdicts = {name: part for name, part in found.groupby("verdict", sort=False)}
-    parts = [write(top, verdicts[name], len(found)) for name, write in _WRITERS.items() if name in verdicts]
-    return " ".join([start, *parts])
-
-
-def _worse(top: Configuration, found: pd.DataFrame, others: int) -> str:
-    nearest = found.iloc[0]
-    by = f"{-nearest['difference']:.3f} (95 % interval {-nearest['high']:.3f} to {-nearest['low']:.3f}, "
-    by += f"p {_p(nearest['p_holm'], '= ')})"
-    by = f"by {by}" if len(found) == 1 else f"{nearest['run']} by {by} and the others by more"
-    listed = _listed(found["run"], others)
-    if found["trainings"].min() >= compare.ENOUGH_TRAININGS:
-        return f"{top.label} is better than {listed}, {by}."
-    own, their = ("this training", "this training") if len(top.cases) == 1 else ("these trainings", "these trainings")
-    return f"{capital(own)} of {top.label} beat {their} of {listed}, {by}."
-
-
-def _equivalent(top: Configuration, found: pd.DataFrame, others: int) -> str:
-    widest = found[["low", "high"]].abs().max(axis=None)
-    verb = "is" if len(found) == 1 else "are"
-    return f"{_listed(found['run'], others)} {verb} equivalent to it: at most {widest:.3f} apart."
-
-
-def _unsettled(top: Configuration, found: pd.DataFrame, others: int) -> str:
-    verb = "differs" if len(found) == 1 else "differ"
-    text = f"Whether {_listed(found['run'], others)} {verb} from it is not settled"
-    doubts = found["note"].unique()
-    if len(doubts) == 1 and doubts[0]:
-        return f"{text}: {doubts[0]}."
-    reach = found["detectable"].dropna()
-    if reach.empty:
-        return f"{text}."
-    least, most = (f"{value:.3f}" for value in (reach.min(), reach.max()))
-    reach = least if least == most else f"{least} to {most}"
-    return f"{text}; {found['n_groups'].min()} groups can tell differences of {reach} or more."
-
-
-_WRITERS = {WORSE: _worse, EQUIVALENT: _equivalent, UNSETTLED: _unsettled}
-
-
-def _caveats(comparison: Comparison) -> list[str]:
-    fewest = min(len(c.cases) for c in comparison.configurations)
-    if fewest >= compare.ENOUGH_TRAININGS:
-        return []
-    return [
-        f"{capital(_trainings(fewest))}: intervals and verdicts hold for these trained networks on other cases. To "
-        "know how results vary from one training to the next takes three seeds or more."
-    ]
-
-
-def _trainings(count: int) -> str:
-    return f"{count} trainings each" if count > 1 else "one training each"
-
-
 def _difference(entry: Any) -> list[Cell]:
     """Difference, interval and p value of a row of :func:`differences`."""
     known = np.isfinite([entry.low, entry.high]).all()
-    interval = f"{signed(entry.low)} to {signed(entry.high)}" if known else "none"
-    return [
-        Cell(signed(entry.difference), entry.difference), Cell(interval), Cell(_p(entry.p_holm), entry.p_holm)
-    ]  # fmt: skip
-
-
-def _p(value: float, equals: str = "") -> str:
-    if value != value:
-        return "\u2013"
-    return "< 0.001" if value < 0.001 else f"{equals}{value:.3f}"
-
-
-def _listed(labels: Iterable[str], others: int) -> str:
-    """The labels where they are few, else how many of the ``others`` they are."""
-    names = list(labels)
-    if len(names) > 3:
-        return f"{'all' if len(names) == others else len(names)} of the {others} others"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+    interval = f"{signed(entry.low)} to {signed(entry.high)}" if known else "no interval"
+    difference = Cell(signed(entry.difference), entry.difference, note=interval)
+    return [difference, Cell(p_value(entry.p_holm), entry.p_holm)]

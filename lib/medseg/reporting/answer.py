@@ -1,0 +1,91 @@
+"""The report's answer: what the runs show, in words, computed from the same numbers as the tables.
+
+``docs/statistics.md`` tells a reader what each word means.
+"""
+
+from collections.abc import Iterable
+from html import escape
+
+import pandas as pd
+
+from medseg.metrics import compare
+from medseg.metrics.compare import EQUIVALENT, UNSETTLED, WORSE
+from medseg.reporting import statistics
+from medseg.reporting.comparison import Comparison, Configuration
+from medseg.reporting.fragments import Fragment, capital
+
+
+def claim(comparison: Comparison, margin: float = statistics.MARGIN) -> Fragment:
+    """What the runs show, in a paragraph per test set, computed from the same numbers as the tables."""
+    found = [_paragraph(comparison, test_set, margin) for test_set in comparison.test_sets]
+    caveats = (
+        [*statistics.caveats(comparison), *statistics.lacking(comparison)] if len(comparison.configurations) > 1 else []
+    )
+    html = "".join(f'<p class="claim">{escape(text)}</p>' for text in found)
+    html += "".join(f'<p class="caveat">{escape(text)}</p>' for text in caveats)
+    return Fragment(html, "\n".join([*found, *caveats]))
+
+
+def _paragraph(comparison: Comparison, test_set: str, margin: float) -> str:
+    average = statistics.means(comparison).query("test_set == @test_set").set_index("run")
+    found = statistics.differences(comparison, margin=margin)
+    found = found[found["test_set"] == test_set].sort_values("difference", ascending=False, kind="stable")
+    first = statistics.best(comparison, test_set)
+    top = next(c for c in comparison.shared if c.number == first.number)
+    mean = average.loc[top.label]
+    classes = top.cases[0]["class"].nunique()
+    in_set = [cases[cases["test_set"] == test_set] for cases in top.cases]
+    size = f"{in_set[0]['case_id'].nunique()} cases" + (f" with {classes} classes each" if classes > 1 else "")
+    size += f" from {in_set[0]['group'].nunique()} patients or sequences"
+    known = f"95 % interval {statistics.interval(mean).strip('()')}" if statistics.interval(mean) else "no interval"
+    known += (", in doubt" if statistics.interval(mean) else "") + f": {mean['doubt']}" if mean["doubt"] else ""
+    given = f"({known}; {size}; {statistics.trainings(comparison, int(average['trainings'].min()))}"
+    if found.empty:
+        return f"On {test_set}, {top.label} reaches a mean Dice of {mean['mean']:.3f} {given})."
+    start = f"On {test_set}, {top.label} has the highest mean Dice, {mean['mean']:.3f} {given}; margin {margin:g})."
+    verdicts = {name: part for name, part in found.groupby("verdict", sort=False)}
+    parts = [write(top, verdicts[name], len(found)) for name, write in _WRITERS.items() if name in verdicts]
+    return " ".join([start, *parts])
+
+
+def _worse(top: Configuration, found: pd.DataFrame, others: int) -> str:
+    nearest = found.iloc[0]
+    by = f"{-nearest['difference']:.3f} (95 % interval {-nearest['high']:.3f} to {-nearest['low']:.3f}, "
+    by += f"p {statistics.p_value(nearest['p_holm'], '= ')})"
+    by = f"by {by}" if len(found) == 1 else f"{nearest['run']} by {by} and the others by more"
+    listed = _listed(found["run"], others)
+    if found["trainings"].min() >= compare.ENOUGH_TRAININGS:
+        return f"{top.label} is better than {listed}, {by}."
+    which = "this training" if len(top.runs) == 1 else "these trainings"
+    return f"{capital(which)} of {top.label} beat {which} of {listed}, {by}."
+
+
+def _equivalent(top: Configuration, found: pd.DataFrame, others: int) -> str:
+    widest = found[["low", "high"]].abs().max(axis=None)
+    verb = "is" if len(found) == 1 else "are"
+    return f"{_listed(found['run'], others)} {verb} equivalent to it: at most {widest:.3f} apart."
+
+
+def _unsettled(top: Configuration, found: pd.DataFrame, others: int) -> str:
+    verb = "differs" if len(found) == 1 else "differ"
+    text = f"Whether {_listed(found['run'], others)} {verb} from it is not settled"
+    doubts = found["doubt"].unique()
+    if len(doubts) == 1 and doubts[0]:
+        return f"{text}: {doubts[0]}."
+    reach = found["detectable"].dropna()
+    if reach.empty:
+        return f"{text}."
+    least, most = (f"{value:.3f}" for value in (reach.min(), reach.max()))
+    reach = least if least == most else f"{least} to {most}"
+    return f"{text}; {found['n_groups'].min()} groups can tell differences of {reach} or more."
+
+
+_WRITERS = {WORSE: _worse, EQUIVALENT: _equivalent, UNSETTLED: _unsettled}
+
+
+def _listed(labels: Iterable[str], others: int) -> str:
+    """The labels where they are few, else how many of the ``others`` they are."""
+    names = list(labels)
+    if len(names) > 3:
+        return f"{'all' if len(names) == others else len(names)} of the {others} others"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
