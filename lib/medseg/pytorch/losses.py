@@ -81,6 +81,9 @@ class WeightedLoss(nn.Module):
         logits, targets = logits.float(), targets.float()
         return sum((weight * LOSSES[name](logits, targets) for weight, name in self.terms), logits.new_zeros(()))
 
+    def extra_repr(self) -> str:
+        return " + ".join(f"{weight:g}*{name}" for weight, name in self.terms)
+
 
 def build_loss(spec: str) -> WeightedLoss:
     """The loss that ``spec`` names: ``"dice"``, ``"bce+dice"``, ``"0.3*bce + 0.7*dice"``.
