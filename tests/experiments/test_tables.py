@@ -10,7 +10,8 @@ import pytest
 from medseg import project
 from medseg.errors import MedsegError
 from medseg.evaluation.common import write
-from medseg.experiments import tables
+from medseg.experiments import job, tables
+from medseg.experiments.notebooks import Execution
 from medseg.experiments.runs import Run, predictions_of, prepare_run, training
 from medseg.metrics.overlap import with_overlap
 
@@ -72,6 +73,7 @@ def test_the_record_has_the_checksums_of_what_was_written(run):
         for name in ("ClinicDB.csv", "ETIS.csv")
     ]
     assert sums["predictions"] == {"files": 2, "sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}
+    assert not run.damaged
     assert len(run.cases()) == 36
     assert len(run.history()) == 2
     assert len(predictions_of(run, "ETIS")) == 16
@@ -87,7 +89,24 @@ def test_the_twelve_worst_rows_deleted_are_not_another_mean(run, old):
     assert f"The run {run.id} is not used: cases.csv has 24 rows" in words
     assert ("cases of ETIS, expected 16" if old else "expected 36 rows") in words
     assert "papermill notebooks/polyp/3_evaluate.ipynb out.ipynb -p run_id " in words
-    assert f"{project.display(run.folder)}; or delete its cases.csv and repeat the sweep" in words
+    assert "Score it again: repeat its sweep, or papermill " in words
+    assert words.endswith(f"-p run_id {project.display(run.folder)}.")
+    assert run.damaged
+
+
+def test_a_sweep_scores_a_run_again_whose_tables_were_changed(run, monkeypatch):
+    stages = []
+    monkeypatch.setattr(
+        job,
+        "_stage",
+        lambda job, stage, *rest, **limits: stages.append(stage) or Execution("done", "", 1, 0.0, run.folder),
+    )
+    planned = job.Job(run.folder, "polyp", "2_train_torch", {})
+    assert job.run_job(planned, {}).outcome == "skipped"
+    (run.folder / "predictions" / "ETIS.csv").unlink()
+    assert run.damaged
+    job.run_job(planned, {})
+    assert stages == ["3_evaluate"]
 
 
 def test_one_figure_changed_is_refused(run):

@@ -20,7 +20,7 @@ _COLOURS = {"done": "green", "skipped": "dim", "failed": "red", "timeout": "red"
 def action(planned: PlannedRun) -> str:
     """What the sweep will do about a run."""
     if planned.run.evaluated:
-        return "skip, finished"
+        return "evaluate again, its tables were changed" if planned.run.damaged else "skip, finished"
     return {
         "finished": "evaluate only",
         "interrupted": "resume",

@@ -46,7 +46,7 @@ def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: 
     ``slot`` has environment variables, such as ``CUDA_VISIBLE_DEVICES``; the event ``stop`` ends the job when set.
     """
     run = Run(job.folder)
-    if run.evaluated:
+    if run.evaluated and not run.damaged:
         return Outcome(job, "skipped")
     seconds = 0.0
     environment = {**slot, project.RUNS_VARIABLE: str(job.folder.parent.parent)}

@@ -61,6 +61,18 @@ class Run:
         return record.get("status") == "finished" and "evaluation" in record and (self.folder / "cases.csv").is_file()
 
     @property
+    def damaged(self) -> bool:
+        """Whether what an evaluation wrote is no longer there as it was written, so that it has to be scored again."""
+        if not self.evaluated:
+            return False
+        try:
+            self.cases()
+        except MedsegError:
+            return True
+        noted = {name: entry for name, entry in self.record.get("tables", {}).items() if name in tables.EVALUATED}
+        return tables.checksums(self.folder, tuple(noted)) != noted
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.folder / "checkpoints"

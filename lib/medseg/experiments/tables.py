@@ -130,8 +130,5 @@ def _refused(folder: Path, name: str, record: Mapping[str, Any], fault: str) -> 
         again = f"Train it again: delete the folder {place} and repeat the sweep"
     else:
         notebook = f"notebooks/{record.get('study')}/3_evaluate.ipynb"
-        again = (
-            f"Score it again: papermill {notebook} out.ipynb -p run_id {place}; or delete its cases.csv and repeat the "
-            "sweep"
-        )
+        again = f"Score it again: repeat its sweep, or papermill {notebook} out.ipynb -p run_id {place}"
     return MedsegError(f"The run {folder.name} is not used: {name} {fault}. {again}.")
