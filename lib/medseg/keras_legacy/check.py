@@ -6,7 +6,7 @@ from typing import Any
 from medseg.datasets.augmentation.presets import build_augmentation
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
-from medseg.keras_legacy.training import LOSSES
+from medseg.keras_legacy.training import LOSSES, SCHEDULES
 from medseg.keras_legacy.unet import STRIDE, encoder_file
 from medseg.tf_shared import device as devices
 from medseg.tf_shared.check import check as check_shared
@@ -20,6 +20,8 @@ def check(parameters: Mapping[str, Any]) -> None:
     check_shared(parameters, _LEAST)
     if parameters["loss"] not in LOSSES:
         raise MedsegError(f"There is no loss {parameters['loss']!r} in Keras. Choose one of: {', '.join(LOSSES)}.")
+    if parameters["schedule"] not in SCHEDULES:
+        raise MedsegError(f"There is no schedule {parameters['schedule']!r}. Choose one of: {', '.join(SCHEDULES)}.")
     check_multiple(parameters["resolution"], STRIDE, "by which the encoders of segmentation_models divide pictures")
     build_augmentation(parameters["augmentation"], parameters["resolution"])
     encoder_file(parameters["backbone"], parameters["weights"])

@@ -51,6 +51,7 @@ def bce_dice(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 LOSSES = {"bce+dice": bce_dice, "dice": dice, "bce": bce}
+SCHEDULES = ("plateau", "constant")
 
 
 def masks(truth: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
