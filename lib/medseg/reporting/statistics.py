@@ -77,20 +77,20 @@ def table(comparison: Comparison, margin: float = MARGIN) -> Fragment:
             rows.append(
                 [
                     *map(Cell, (entry.run, str(test_set), entry.reference)),
+                    Cell(entry.verdict, note=entry.note),
                     *_difference(entry),
                     number(entry.detectable),
-                    number(entry.n, 0, note=f"{entry.n_groups} groups\n{trainings(comparison, entry.trainings)}"),
-                    Cell(entry.verdict, note=entry.note),
+                    number(entry.n, 0, note=f"{entry.n_groups} groups"),
                 ]
             )
-    columns = words("Configuration", "Test set", "Best there")
-    columns += numeric("Difference, 95 % interval", "p, Holm", "Could be told from", "Cases") + words("Verdict")
+    columns = words("Configuration", "Test set", "Best there", "Verdict")
+    columns += numeric("Difference", "p, Holm", "Detectable", "Cases")
     notes = [
-        "Difference in Dice over the same cases. Interval and p: bootstrap of studentised means that draws whole "
-        "groups (patients or video sequences); p corrected by Holm for all pairs on the test set.",
+        "Difference in Dice over the same cases, below it the 95 % interval. Interval and p: studentised "
+        "bootstrap of whole groups (patients or video sequences); p corrected by Holm for all pairs on the test set.",
         f"Verdict: worse, where the interval excludes 0 and p is below 0.05; equivalent, where the whole interval lies "
-        f"within ±{margin:g}; else not settled, which does not mean equal. Could be told from: the smallest true "
-        "difference that 80 of 100 such samples of groups would tell.",
+        f"within ±{margin:g}; else not settled, which does not mean equal. Detectable: the smallest true difference "
+        "that 80 of 100 such samples of groups would tell.",
         *caveats(comparison),
         *lacking(comparison),
     ]
@@ -121,7 +121,7 @@ def by_measure(comparison: Comparison, margin: float = MARGIN) -> Fragment:
     if not rows:
         return sentence("No further measure can be compared.")
     columns = words("Measure", "Test set", "Best there") + numeric("Mean", "Better than")
-    columns += words("Next to it") + numeric("Difference, 95 % interval", "p, Holm") + words("Verdict")
+    columns += words("Next to it") + numeric("Difference", "p, Holm") + words("Verdict")
     notes = [
         "Tested as Dice is, each measure by itself: the more measures, the more of them differ by chance. Better than: "
         "how many of the other configurations; the verdict is on the one next to it."
