@@ -157,7 +157,8 @@ def test_from_three_trainings_on_their_noise_is_part_of_interval_and_p():
 
 
 def test_means_have_intervals_of_their_own_inside_the_range_of_the_measure():
-    table = compare.means({"a": [run_cases(BEST)], "b": [run_cases([0.98, 1, 0.4, 1, 1, 1, 1])]})
+    runs = {"a": [run_cases(BEST)], "b": [run_cases([0.98, 1, 0.4, 1, 1, 1, 1])]}
+    table = compare.means(runs, together=False)
     assert table[["run", "mean", "n", "n_groups", "trainings", "doubt"]].iloc[0].tolist() == [
         "a", pytest.approx(BEST.mean()), 30, 30, 1, "",
     ]  # fmt: skip
@@ -175,6 +176,18 @@ def test_empty_truth_left_out_when_both_kept_empty_and_counted_when_one_did_not(
     assert "1 pair(s) with empty truth" in row["note"]
     row = row_of(compare_runs({"careful": careful, "careless": careless}, reference="careless"), "careful")
     assert row["difference"] == pytest.approx(1 / 3)
+
+
+def test_the_best_is_best_over_the_cases_that_are_compared():
+    """A network that finds nothing where nothing is must not lose to one that finds something there."""
+    careful = run_cases([0.5, 0.5, math.nan, math.nan])
+    careless = run_cases([0.9, 0.9, 0, math.nan], truth=[50, 50, 0, 0])
+    row = compare_runs({"careful": careful, "careless": careless}).iloc[0]
+    assert (row["reference"], row["difference"]) == ("careful", pytest.approx(0.6 - 2 / 3))
+    runs = {"careful": [careful], "careless": [careless]}
+    assert compare.means(runs)["mean"].tolist() == pytest.approx([2 / 3, 0.6])
+    assert compare.means(runs, together=False)["mean"].tolist() == pytest.approx([0.5, 0.6])
+    assert compare.means(runs)["n"].tolist() == [3, 3]
 
 
 def test_nothing_to_score_at_all():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from synthetic_runs import bare_run
 
+from medseg.metrics.overlap import with_overlap
 from medseg.reporting import answer, statistics
 from medseg.reporting.comparison import compare
 
@@ -132,3 +133,19 @@ def test_seeds_are_averaged_case_by_case(tmp_path):
     one, two = compare([*seeds, other]).configurations
     assert statistics.case_differences(one, two, "ETIS") == pytest.approx([0.2, 0.6])
     assert statistics.best(compare([*seeds, other]), "ETIS").name == "x"
+
+
+def test_a_case_with_nothing_to_find_is_explained_where_it_counts(tmp_path):
+    comparison = made(tmp_path, 0.1, 0.0)
+    assert "nothing to find" not in words(comparison)
+    run = comparison.runs[0]
+    cases = run.cases()
+    empty = cases.assign(tp=0, fn=0, fp=0, tn=1_000_000).where(cases["case_id"] == "ETIS-00", cases)
+    run.write_table("cases.csv", with_overlap(empty))
+    other = comparison.runs[1]
+    found = other.cases()
+    false = found.assign(tp=0, fn=0, fp=100, tn=999_900).where(found["case_id"] == "ETIS-00", found)
+    other.write_table("cases.csv", with_overlap(false))
+    comparison = compare([run, other])
+    assert "counts here as 1 for a network that rightly found nothing" in words(comparison)
+    assert "counts here as 1" in repr(statistics.table(comparison))

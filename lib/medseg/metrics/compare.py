@@ -129,19 +129,24 @@ def means(
     metric: str = "dice",
     lower_is_better: bool = False,
     bounds: tuple[float, float] = (0.0, 1.0),
+    together: bool = True,
 ) -> pd.DataFrame:
-    """Mean of every run on each test set with its interval; the runs need not share their cases.
+    """Mean of every run on each test set with its interval.
+
+    ``together``: over the same cases for all, those of which any run has a value, as :func:`compare_runs` pairs them;
+    False: over those of which the run itself has one, and the runs need not share their cases.
 
     Returns:
         One row per test set and run: test_set, run, mean, low, high, n, n_groups, trainings, doubt; the interval holds
         other trainings from three on.
     """
     rows = []
-    for run, tables in cases_by_run.items():
-        for test_set, scored in by_test_set({run: tables}, metric, lower_is_better, bounds):
-            found, trainings = scored.estimate(run)
-            low, high = np.clip([found.low, found.high], *bounds)
-            rows.append([test_set, run, found.mean, low, high, found.n, found.n_groups, trainings, found.doubt])
+    for part in [cases_by_run] if together else [{run: tables} for run, tables in cases_by_run.items()]:
+        for test_set, scored in by_test_set(part, metric, lower_is_better, bounds):
+            for run in scored.runs:
+                found, trainings = scored.estimate(run, among=scored.runs)
+                low, high = np.clip([found.low, found.high], *bounds)
+                rows.append([test_set, run, found.mean, low, high, found.n, found.n_groups, trainings, found.doubt])
     columns = ["test_set", "run", "mean", "low", "high", "n", "n_groups", "trainings", "doubt"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -158,11 +163,13 @@ class Scored:
         return list(self.values)
 
     def mean(self, run: str) -> float:
-        return float(self.kept(run)[1][0].mean()) if self.kept(run)[0].any() else float("nan")
+        """Over the cases of which any run has a value; NaN where there is none."""
+        kept, sides = self.kept(run, among=self.runs)
+        return float(sides[0].mean()) if kept.any() else float("nan")
 
-    def estimate(self, *runs: str, draws: int = _DRAWS) -> tuple[Estimate, int]:
+    def estimate(self, *runs: str, among: Sequence[str] = (), draws: int = _DRAWS) -> tuple[Estimate, int]:
         """Of the mean of one run, or of the first one's mean minus the second's; and trainings of the smaller side."""
-        kept, sides = self.kept(*runs)
+        kept, sides = self.kept(*runs, among=among)
         trainings = min(side.shape[1] for side in sides)
         noise = Noise()
         if trainings >= ENOUGH_TRAININGS and kept.any():
@@ -175,9 +182,11 @@ class Scored:
         empty = [self.values[run].isna().all(axis=1).to_numpy() for run in runs]
         return int((empty[0] != empty[1]).sum())
 
-    def kept(self, *runs: str) -> tuple[np.ndarray, list[np.ndarray]]:
-        """(cases,) bool, which of them have a value in any of the runs; of these, (kept, trainings) for each run."""
-        kept = np.logical_or.reduce([self.values[run].notna().any(axis=1).to_numpy() for run in runs])
+    def kept(self, *runs: str, among: Sequence[str] = ()) -> tuple[np.ndarray, list[np.ndarray]]:
+        """(cases,) bool, which of them have a value in any run ``among``, or of ``runs``; of these, (kept, trainings)
+        for each of ``runs``.
+        """
+        kept = np.logical_or.reduce([self.values[run].notna().any(axis=1).to_numpy() for run in among or runs])
         return kept, [self.values[run].fillna(self.perfect).to_numpy()[kept] for run in runs]
 
 

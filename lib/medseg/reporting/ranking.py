@@ -71,9 +71,7 @@ def table(comparison: Comparison, note: str = "") -> Fragment:
             "Consensus: order of the mean rank, by mean Dice, over the test sets. Points: Borda's count, one for every "
             "configuration behind on a test set; it gives the same order."
         ]
-    if any(cases["dice"].isna().any() for c in comparison.configurations for cases in c.cases):
-        notes.append("A case with nothing to find counts as 1 for a network that found nothing where another one did.")
-    notes += statistics.lacking(comparison)
+    notes += [*statistics.empties(comparison), *statistics.lacking(comparison)]
     heading = words("Configuration") + (numeric("Consensus") if several else [])
     ranks, text = Table("Ranks", [*heading, *columns], rows, notes).fragment(), sentence(survives(found))
     return Fragment(text.html + ranks.html, f"{text.text}\n\n{ranks.text}")

@@ -54,10 +54,10 @@ def pairs(
 def means(comparison: Comparison, metric: str = "dice", own: bool = False) -> pd.DataFrame:
     """Mean of every configuration on each test set with its interval; see :func:`medseg.metrics.compare.means`.
 
-    Where one lacks a fold, over the folds that all have, or ``own``: over those of each that its seeds have.
+    Over the same cases for all, as :func:`differences` are; ``own``: over those of each that its seeds have.
     """
     cases = {c.label: c.complete.cases for c in comparison.configurations} if own else _cases(comparison)
-    return compare.means(cases, **named(metric).comparing)
+    return compare.means(cases, **named(metric).comparing, together=not own)
 
 
 @lru_cache(maxsize=128)
@@ -92,6 +92,7 @@ def table(comparison: Comparison, margin: float = MARGIN) -> Fragment:
         f"within ±{margin:g}; else not settled, which does not mean equal. Detectable: the smallest true difference "
         "that 80 of 100 such samples of groups would tell.",
         *caveats(comparison),
+        *empties(comparison),
         *lacking(comparison),
     ]
     return Table("Paired differences to the best configuration", columns, rows, notes).fragment()
@@ -198,6 +199,18 @@ def caveats(comparison: Comparison) -> list[str]:
     return [
         f"{capital(trainings(comparison, fewest))}: intervals and verdicts hold for these trained networks on other "
         "cases. To know how results vary from one training to the next takes three seeds or more."
+    ]
+
+
+def empties(comparison: Comparison) -> list[str]:
+    """How a case counts that is empty in the truth and in some predictions, where there is one; else []."""
+    tables = [table.set_index(compare.KEY)["dice"] for c in comparison.shared for table in c.cases]
+    empty = pd.concat(tables, axis=1).isna()
+    if not (empty.any(axis=1) & ~empty.all(axis=1)).any():
+        return []
+    return [
+        "A case with nothing to find counts here as 1 for a network that rightly found nothing where another one found "
+        "something, so that all are compared over the same cases; in the table of means it is left out."
     ]
 
 
