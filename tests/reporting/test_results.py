@@ -44,7 +44,7 @@ def test_below_a_mean_stands_its_interval(tmp_path):
     made = compare([bare_run(tmp_path / "a", {"ETIS": CLEAR, "few": CLEAR[:5]})])
     mean = statistics.means(made).iloc[0]
     text = repr(results.table(made))
-    assert f"0.850, {mean['low']:.3f} to {mean['high']:.3f} " in text
+    assert f"0.850, {mean['low']:.3f}\u2013{mean['high']:.3f} " in text
     assert "0.860 " in text  # five groups: no interval
 
 

@@ -39,7 +39,7 @@ def _paragraph(comparison: Comparison, test_set: str, margin: float) -> str:
     in_set = [cases[cases["test_set"] == test_set] for cases in top.cases]
     size = f"{in_set[0]['case_id'].nunique()} cases" + (f" with {classes} classes each" if classes > 1 else "")
     size += f" from {in_set[0]['group'].nunique()} patients or sequences"
-    known = f"95 % interval {statistics.interval(mean).strip('()')}" if statistics.interval(mean) else "no interval"
+    known = f"95 % interval {mean['low']:.3f} to {mean['high']:.3f}" if statistics.interval(mean) else "no interval"
     known += (", in doubt" if statistics.interval(mean) else "") + f": {mean['doubt']}" if mean["doubt"] else ""
     given = f"({known}; {size}; {statistics.trainings(comparison, int(average['trainings'].min()))}"
     if found.empty:

@@ -147,7 +147,7 @@ def interval(mean: Any) -> str:
     low, high = mean["low"], mean["high"]
     if not np.isfinite([low, high]).all():
         return ""
-    return f"({low:.3f} to {high:.3f})" if mean["doubt"] else f"{low:.3f} to {high:.3f}"
+    return f"({low:.3f}\u2013{high:.3f})" if mean["doubt"] else f"{low:.3f}\u2013{high:.3f}"
 
 
 def measured(comparison: Comparison, *, besides: Iterable[str] = ()) -> list[Measure]:
