@@ -45,8 +45,8 @@ def test_a_measure_appears_by_itself_in_tables_figures_and_statistics(tmp_path, 
     assert "Wander, mean px" in repr(boundaries.measures(compared))
     assert "Wander, px" in repr(classes.worst(compared))
     row = next(line for line in repr(statistics.by_measure(compared)).splitlines() if line.startswith("Wander, px"))
-    assert [word for word in row.replace(",", "").split() if word in ("one", "two", "1.500")] == ["one", "1.500", "two"]
-    assert "+1.000 to +1.000" in row
+    assert [word for word in row.replace(",", "").split() if word in ("one", "two", "1.5")] == ["one", "1.5", "two"]
+    assert "+1.0 to +1.0" in row
     assert "right of the line the best one does better" in distributions.paired(compared, "wander").caption
     assert "one on fold-0 median 1.50" in distributions.scores(compared, "wander").alt
 

@@ -119,9 +119,10 @@ def test_the_table_holds_every_comparison(runs):
     comparison = compare(runs)
     found, text = statistics.differences(comparison), repr(statistics.table(comparison))
     assert len(found) == 6
+    names = {c.label: (c.name, c.details) for c in comparison.configurations}
     for entry in found.itertuples():
         assert any(
-            entry.run in line and entry.test_set in line and statistics.signed(entry.difference) in line
+            all(text in line for text in (*names[entry.run], entry.test_set, statistics.signed(entry.difference)))
             for line in text.splitlines()
         )
 

@@ -74,17 +74,11 @@ def table(comparison: Comparison, margin: float = MARGIN) -> Fragment:
     rows = []
     for test_set, part in found.groupby("test_set", sort=False):
         for entry in part.sort_values("difference", ascending=False, kind="stable").itertuples():
-            rows.append(
-                [
-                    *map(Cell, (entry.run, str(test_set), entry.reference)),
-                    Cell(entry.verdict, note=entry.note),
-                    *_difference(entry),
-                    number(entry.detectable),
-                    number(entry.n, 0, note=f"{entry.n_groups} groups"),
-                ]
-            )
-    columns = words("Configuration", "Test set", "Best there", "Verdict")
-    columns += numeric("Difference", "p, Holm", "Detectable", "Cases")
+            over = Cell(str(test_set), note=f"{entry.n} cases\n{entry.n_groups} groups")
+            pair = [_named(comparison, entry.run), over, _named(comparison, entry.reference)]
+            rows.append([*pair, _difference(entry), _verdict(entry, entry.note), number(entry.detectable)])
+    columns = words("Configuration", "Test set", "Best there") + numeric("Difference") + words("Verdict")
+    columns += numeric("Detectable")
     notes = [
         "Difference in Dice over the same cases, below it the 95 % interval. Interval and p: studentised "
         "bootstrap of whole groups (patients or video sequences); p corrected by Holm for all pairs on the test set.",
@@ -108,24 +102,24 @@ def by_measure(comparison: Comparison, margin: float = MARGIN) -> Fragment:
         for test_set, part in differences(comparison, measure.name, margin).groupby("test_set", sort=False):
             nearest = part.sort_values("difference", ascending=measure.lower_is_better, kind="stable").iloc[0]
             best = average.loc[(test_set, nearest["reference"])]
-            counts = part["verdict"].value_counts()
+            worse = f"better than {(part['verdict'] == WORSE).sum()} of {len(part)}"
             rows.append(
                 [
-                    *map(Cell, (capital(measure.heading), str(test_set), nearest["reference"])),
-                    number(best["mean"], note=interval(best)),
-                    Cell(f"{counts.get(WORSE, 0)} of {len(part)}"),
-                    Cell(nearest["run"]),
-                    *_difference(nearest),
-                    Cell(nearest["verdict"]),
+                    *map(Cell, (capital(measure.heading), str(test_set))),
+                    _named(comparison, nearest["reference"]),
+                    number(best["mean"], digits := 3 if measure.high < 2 else 1, note=interval(best, digits)),
+                    _named(comparison, nearest["run"]),
+                    _difference(nearest, digits),
+                    _verdict(nearest, worse),
                 ]
             )
     if not rows:
         return sentence("No further measure can be compared.")
-    columns = words("Measure", "Test set", "Best there") + numeric("Mean", "Better than")
-    columns += words("Next to it") + numeric("Difference", "p, Holm") + words("Verdict")
+    columns = words("Measure", "Test set", "Best there") + numeric("Mean") + words("Next to it")
+    columns += numeric("Difference") + words("Verdict")
     notes = [
-        "Tested as Dice is, each measure by itself: the more measures, the more of them differ by chance. Better than: "
-        "how many of the other configurations; the verdict is on the one next to it."
+        "Tested as Dice is, each measure by itself: the more measures, the more of them differ by chance. The verdict "
+        "is on the one next to the best; better than: how many of the others the best is."
     ]
     return Table("The best by other measures", columns, rows, notes).fragment()
 
@@ -142,12 +136,13 @@ def marks(comparison: Comparison, metric: str = "dice", margin: float = MARGIN) 
     return found
 
 
-def interval(mean: Any) -> str:
+def interval(mean: Any, digits: int = 3) -> str:
     """Interval of a row of :func:`means`, in brackets where it is in doubt; empty where there is none."""
     low, high = mean["low"], mean["high"]
     if not np.isfinite([low, high]).all():
         return ""
-    return f"({low:.3f}\u2013{high:.3f})" if mean["doubt"] else f"{low:.3f}\u2013{high:.3f}"
+    text = f"{low:.{digits}f}\u2013{high:.{digits}f}"
+    return f"({text})" if mean["doubt"] else text
 
 
 def measured(comparison: Comparison, *, besides: Iterable[str] = ()) -> list[Measure]:
@@ -235,9 +230,19 @@ def _margin(measure: Measure, margin: float) -> float | None:
     return margin if (measure.low, measure.high) == (0, 1) and not measure.lower_is_better else None
 
 
-def _difference(entry: Any) -> list[Cell]:
-    """Difference, interval and p value of a row of :func:`differences`."""
+def _named(comparison: Comparison, label: str) -> Cell:
+    configuration = next(c for c in comparison.configurations if c.label == label)
+    return Cell(configuration.name, note=configuration.details)
+
+
+def _difference(entry: Any, digits: int = 3) -> Cell:
+    """Difference of a row of :func:`differences`, its interval below."""
     known = np.isfinite([entry.low, entry.high]).all()
-    interval = f"{signed(entry.low)} to {signed(entry.high)}" if known else "no interval"
-    difference = Cell(signed(entry.difference), entry.difference, note=interval)
-    return [difference, Cell(p_value(entry.p_holm), entry.p_holm)]
+    between = f"{signed(entry.low, digits)} to {signed(entry.high, digits)}" if known else "no interval"
+    return Cell(signed(entry.difference, digits), entry.difference, note=between)
+
+
+def _verdict(entry: Any, note: str) -> Cell:
+    """Verdict of a row of :func:`differences`, its p value and a note below."""
+    p = f"p {p_value(entry.p_holm, '= ')}" if entry.p_holm == entry.p_holm else ""
+    return Cell(entry.verdict, note=f"{p}\n{note}".strip())
