@@ -63,7 +63,7 @@ def test_a_refused_preparation_says_why_and_leaves_nothing(medseg, tmp_path):
     ("setting", "expected"),
     [
         ("protocl=pranet", "unknown key 'protocl'. Did you mean 'protocol'?"),
-        ("protocol=paris", "protocol: found 'paris'"),
+        ("allow_empty=paris", "allow_empty: found 'paris'"),
         ("seed", "found 'seed', expected NAME=VALUE"),
         ("seed=one", "seed: found 'one'"),
     ],

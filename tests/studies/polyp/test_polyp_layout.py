@@ -1,7 +1,8 @@
 import pytest
 
 from medseg.errors import MedsegError
-from medseg.studies.polyp.layout import centre_named, discover, read_centre
+from medseg.studies.polyp import places
+from medseg.studies.polyp.layout import centre_named, read_centre
 
 
 @pytest.fixture
@@ -128,23 +129,27 @@ def test_a_folder_without_a_known_layout_says_what_is_expected(tree):
     assert "'images' + 'masks'" in centre.problems[0][1]
 
 
-def test_discovery_names_everything_that_it_leaves_out(tree):
+def test_a_protocol_finds_its_folders_and_names_everything_that_it_leaves_out(tree):
     root = tree(
-        "ColonDB/images/1.png", "ColonDB/masks/1.png", "Kvasir/images/1.png", "other/1.png", "loose.png", "a.txt"
+        *("cvc_colondb/images/1.png", "Kvasir/images/1.png", "other/1.png", "loose.png", "a.txt"),
+        *("Test Data/Test Data/My Set/1.png", "Test Data/b/1.png"),
     )
-    centres, others = discover(root, ["ColonDB", "ETIS"])
-    assert list(centres) == ["ColonDB"]
-    ignored = {path.name: reason for path, reason in others}
-    assert "not recognised by its name" in ignored["other"]
-    assert "not part of this protocol" in ignored["Kvasir"]
+    assert places.locate(root, "ColonDB") == root / "cvc_colondb"
+    assert places.locate(root, "testdata/my set") == root / "Test Data" / "Test Data" / "My Set"
+    assert places.locate(root, ".") == root
+    assert places.locate(root, "ETIS") is None
+    used = [root / "cvc_colondb", root / "Test Data" / "Test Data" / "My Set"]
+    ignored = {path.relative_to(root).as_posix(): reason for path, reason in places.left_over(root, used, "ColonDB")}
+    assert set(ignored) == {"Kvasir", "other", "loose.png", "Test Data/b"}
+    assert "not recognised by its name: this protocol reads ColonDB" in ignored["Kvasir"]
     assert "outside" in ignored["loose.png"]
-    assert set(ignored) == {"other", "Kvasir", "loose.png"}
 
 
-def test_one_centre_twice_is_an_error_that_names_both(tree):
-    root = tree("ColonDB/images/1.png", "CVC-ColonDB/images/1.png")
+def test_a_set_that_is_there_twice_is_refused(tree):
+    root = tree("CVC-ColonDB/1.bmp", "ColonDB/1.bmp", "c1/1.png", "C1/1.png")
     with pytest.raises(MedsegError, match="holds ColonDB twice: CVC-ColonDB and ColonDB"):
-        discover(root, ["ColonDB"])
+        places.locate(root, "ColonDB")
+    assert places.locate(root, "C1") == root / "C1"
 
 
 def test_sequences_table_is_found_in_the_folder_or_beside_the_pictures(tree, tmp_path):

@@ -1,5 +1,6 @@
 import errno
 import filecmp
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 from medseg.datasets import index
 from medseg.errors import MedsegError
 from medseg.studies.polyp import prepare as polyp
-from medseg.studies.polyp import protocols
+from medseg.studies.polyp import protocol_file, protocols
 from medseg.studies.polyp.layout import CENTRES
 
 SIZE = (40, 32)  # width, height
@@ -79,13 +80,18 @@ def test_colondb_protocol(source, tmp_path):
     assert Image.open(data.path(row.label)).mode == "L"
 
 
-def test_pranet_protocol(tmp_path):
+@pytest.fixture
+def pranet(tmp_path):
     root = tmp_path / "pranet"
     fill(root / "TrainDataset", [1, 2, 26, 27, *(f"cju{c}" for c in "abcdef")], "image", "masks")
     for name in ("CVC-300", "CVC-ClinicDB", "CVC-ColonDB", "ETIS-LaribPolypDB", "Kvasir"):
         fill(root / "TestDataset" / name, [3, 28])
     (root / "TestDataset" / "extra").mkdir()
-    data = polyp.prepare(root, tmp_path / "out", protocol="pranet", validation_fraction=0.3)
+    return root
+
+
+def test_pranet_protocol(pranet, tmp_path):
+    data = polyp.prepare(pranet, tmp_path / "out", protocol="pranet", validation_fraction=0.3)
     sets = ("CVC-300", "ClinicDB", "ColonDB", "ETIS", "Kvasir")
     assert data.info["counts"]["test_sets"] == dict.fromkeys(sets, 2)
     assert len(data.split("validation")) == 3
@@ -110,6 +116,22 @@ def test_sequences_table_decides(source, tmp_path):
         polyp.prepare(source, tmp_path / "out", sequences=other.parent)
     with pytest.raises(MedsegError, match="holds no CSV file; expected DATASET.csv, such as ETIS.csv"):
         polyp.prepare(source, tmp_path / "out", sequences=source)
+
+
+#: sha256 of index.csv as it was before protocols were files: splits, groups and cases are still the same.
+INDEX_OF = {
+    "colondb": "9f2f36918feb6ab6f0ba6c5144409d74cb40d8542ddd83b9b4048bbc6c155d6c",
+    "pranet": "941f10ebf5c6d04a5e07bb1cb5bddb52e4b45edfb2832474447800cc59eed4a7",
+}
+
+
+def test_the_published_protocols_give_the_datasets_that_they_gave_before(source, pranet, tmp_path):
+    for root, protocol, fraction in ((source, "colondb", 0.2), (pranet, "pranet", 0.3)):
+        for asked in (protocol, ""):  # nobody has to name it, since all its sets are there
+            data = polyp.prepare(root, tmp_path / "out", protocol=asked, validation_fraction=fraction)
+            assert data.info["name"] == f"polyp-{protocol}"
+            assert hashlib.sha256((data.folder / "index.csv").read_bytes()).hexdigest() == INDEX_OF[protocol]
+            assert any("Nobody named a protocol" in note for note in data.info["notes"]) == (not asked)
 
 
 def test_bad_files_are_left_out_with_their_reason_and_never_stop_the_work(source, tmp_path):
@@ -166,13 +188,18 @@ def prepare_fails(source, out, message, **options):
 
 def test_what_is_missing_is_said_at_once(source, tmp_path):
     out = tmp_path / "out"
-    prepare_fails(tmp_path / "none", out, "does not exist. Expected one subfolder per dataset: CVC-ColonDB")
+    prepare_fails(
+        tmp_path / "none", out, "does not exist. Expected one subfolder per dataset: CVC-ColonDB", protocol="colondb"
+    )
+    prepare_fails(tmp_path / "none", out, "does not exist. Expected a folder with 'images' . 'masks'")
     (tmp_path / "hollow").mkdir()
     prepare_fails(tmp_path / "hollow", out, "is empty")
-    prepare_fails(source, out, "no protocol 'colon'. There are: colondb, pranet", protocol="colon")
+    prepare_fails(
+        source, out, "no protocol 'colon'. There are: colondb, pranet.* Did you mean 'colondb'", protocol="colon"
+    )
     prepare_fails(source, out, "between 0 and 1", validation_fraction=1.5)
     prepare_fails(source, out, "Found: none of them; TrainDataset, CVC-300.* missing", protocol="pranet")
-    prepare_fails(source / "CVC-ColonDB", out, "looks like one dataset; give the folder that holds them all")
+    prepare_fails(source / "CVC-ColonDB", out, "looks like one dataset; give the folder", protocol="colondb")
     shutil.rmtree(source / "ETIS-LaribPolypDB")
     shutil.rmtree(source / "CVC-ClinicDB" / "Ground Truth")
     (source / "Etiss").mkdir()
@@ -180,7 +207,8 @@ def test_what_is_missing_is_said_at_once(source, tmp_path):
         source,
         out,
         r"needs ColonDB, ClinicDB, ETIS in .*Found: ColonDB \(20 images\); ETIS missing; no image with its mask in "
-        r"CVC-ClinicDB .*Not used: Etiss\. Expected",
+        r"CVC-ClinicDB .*Not used: Etiss\. Expected one subfolder per dataset",
+        protocol="colondb",
     )
     assert not out.exists()
 
@@ -249,6 +277,8 @@ def test_names_survive_whole(tmp_path):
 
 
 def test_every_protocol_names_known_datasets():
-    for protocol in protocols.PROTOCOLS.values():
-        assert set(protocol.tests) <= set(CENTRES)
-        assert protocol.train not in protocol.tests
+    assert set(protocols.built_in()) == {"colondb", "pranet"}
+    for file in protocols.built_in().values():
+        rules = protocol_file.read(file)
+        assert set(rules.folders("test")) <= set(CENTRES)
+        assert set(rules.train).isdisjoint(rules.folders("test"))

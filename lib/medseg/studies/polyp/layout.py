@@ -1,12 +1,9 @@
 """The layouts in which polyp datasets are distributed: which folder is which, and which mask belongs to which image."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medseg import project
 from medseg.datasets.folders import Problem, composed, entries, is_picture, only_once, plain_name
-from medseg.errors import MedsegError
 
 CENTRES = {
     "ColonDB": ("colondb", "cvccolondb"),
@@ -35,7 +32,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Centre:
-    """One dataset as found in its folder; its name is a key of :data:`CENTRES`, or ``TrainDataset``.
+    """One dataset as found in its folder; its name is the one that its cases and its test set bear.
 
     ``table`` is its ``sequences.csv``, in its folder or beside the pictures, or None; ``layout`` says in words how
     images and masks are told apart; ``pairs`` are in natural order of their names (2 before 10); ``problems`` are files
@@ -50,43 +47,18 @@ class Centre:
     problems: list[Problem]
 
 
-def discover(folder: Path, wanted: Sequence[str]) -> tuple[dict[str, Centre], list[Problem]]:
-    """Find the ``wanted`` centres among the subfolders of ``folder``, by name, whatever its case and punctuation.
-
-    Gives centres by name, and what else lies in the folder with the reason why it is not read. Raises MedsegError: two
-    subfolders are the same centre.
-    """
-    centres: dict[str, Centre] = {}
-    ignored: list[Problem] = []
-    for entry in entries(folder):
-        if not entry.is_dir():
-            if is_picture(entry):
-                ignored.append((entry, "lies outside the folders of the centres"))
-            continue
-        name = centre_named(entry.name)
-        if name is None:
-            ignored.append((entry, f"folder not recognised by its name; known centres: {', '.join(CENTRES)}"))
-        elif name not in wanted:
-            ignored.append((entry, f"{name} is not part of this protocol, which reads {', '.join(wanted)}"))
-        elif name in centres:
-            raise MedsegError(
-                f"{project.display(folder)} holds {name} twice: {centres[name].folder.name} and {entry.name}. "
-                "Move one of them out of this folder."
-            )
-        else:
-            centres[name] = read_centre(name, entry)
-    return centres, ignored
-
-
 def centre_named(folder_name: str) -> str | None:
     """Key of :data:`CENTRES` that a folder name stands for, or None."""
     plain = plain_name(folder_name)
     return next((centre for centre, names in CENTRES.items() if plain in names), None)
 
 
-def read_centre(name: str, folder: Path) -> Centre:
-    """List the pairs of one centre; a folder without a known layout gives a centre without pairs."""
-    places = _picture_folders(folder, _DEPTH)
+def read_centre(name: str, folder: Path, depth: int = _DEPTH) -> Centre:
+    """List the pairs of one centre; a folder without a known layout gives a centre without pairs.
+
+    The pictures lie at most ``depth`` folders deeper; with 0, or with their masks in two subfolders, in ``folder``.
+    """
+    places = _picture_folders(folder, depth)
     if not places:
         return Centre(name, folder, None, "", [], [(folder, f"no images and masks found; expected {EXPECTED}")])
     (images, masks), others = places[0], places[1:]

@@ -1,29 +1,23 @@
-"""Preparation of the polyp study: public datasets in, one prepared dataset out, split without leakage."""
+"""Preparation of the polyp study: pictures and masks in, one prepared dataset out, split without leakage."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medseg import project
-from medseg.datasets import images, index, splits
+from medseg.datasets import images, index
 from medseg.datasets.folders import BadFile, Problem, check_source, entries, relative
 from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.errors import MedsegError
-from medseg.studies.polyp import protocols, sequences
+from medseg.studies.polyp import assign, grouping, protocols
 from medseg.studies.polyp.layout import Centre, Pair
-from medseg.studies.polyp.protocols import TRAIN_DATASET
 
-_GUESS_NOTE = (
-    "The videos of {centres} are not known, so frames were grouped by their numbers: neighbours may lie in two groups, "
-    "and where that is the training set its validation scores may flatter. A sequences.csv (columns file,sequence) "
-    "in the dataset's folder fixes that."
-)
-_PRANET_NOTE = (
-    "By this protocol's own making, test frames of ClinicDB come from videos that are in TrainDataset too, and the "
-    "patients of Kvasir are not known: both test sets flatter. CVC-300, ColonDB and ETIS come from other videos."
+_EMPTY_NOTE = (
+    "{count} frames without a finding were kept ({where}). Where truth is empty, a prediction of nothing is not scored "
+    "and left out of means; any predicted pixel counts as a false positive, Dice 0."
 )
 
 
@@ -31,14 +25,16 @@ def prepare(
     source: str | Path,
     out: str | Path,
     *,
-    protocol: str = "colondb",
+    protocol: str = "",
+    hold_out: str = "",
     validation_fraction: float = 0.2,
+    test_fraction: float = 0.2,
     seed: int = 0,
     sequences: str | Path = "",
     allow_empty: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PreparedDataset:
-    """Read public polyp datasets, clean and check them, and write a prepared dataset.
+    """Read polyp frames with their masks, clean and check them, and write a prepared dataset.
 
     Pictures become 8-bit RGB PNG, masks 8-bit grey PNG with 0 and 255 (:data:`images.CLEANING_RULE`). What cannot be
     used is left out and listed in ``rejected.csv`` with its reason. The same input gives the same bytes. Beside the
@@ -47,89 +43,102 @@ def prepare(
     ``source``).
 
     Args:
-        source: folder with one subfolder per dataset; see ``data/README.md`` for the layouts.
+        source: folder with pictures and masks, or with one subfolder per dataset; see ``data/README.md``.
         out: the prepared dataset; replaced as a whole, or left as it was.
-        protocol: a key of :data:`protocols.PROTOCOLS`.
-        validation_fraction: share of the training images to validate on, in (0, 1), taken by whole groups.
-        seed: of the choice of validation groups.
+        protocol: a built-in one, a protocol file, or empty; see :func:`protocols.plan`.
+        hold_out: the set that is tested on while all others train; see :func:`protocols.plan`.
+        validation_fraction: share of the training images to validate on, in (0, 1), taken by whole groups; used where
+            the protocol says nothing of validation.
+        test_fraction: share of all images to test on, in (0, 1), taken by whole groups; used where no folder, list or
+            share of the protocol says what is tested on.
+        seed: of the choice of groups.
         sequences: folder with a CSV file ``DATASET.csv`` (columns ``file,sequence``), such as ``ETIS.csv``, for each
             dataset whose own folder holds no ``sequences.csv``; empty for none.
-        allow_empty: keep masks without a polyp; else they are rejected, as every public frame shows a polyp.
+        allow_empty: keep masks without a polyp, else they are rejected; used where the protocol does not say.
         progress: called with (images done, images in all).
 
     Raises:
-        MedsegError: an unknown protocol, a missing or empty source, a dataset of the protocol that is not there or
-            has no usable image, no second group to validate on, or a disk that refuses; nothing is written then.
+        MedsegError: an unknown protocol or faults in its file, a missing or empty source, a dataset of the protocol
+            that is not there or has no usable image, too few groups to divide, a split without an image, lists that
+            tear a group, or a disk that refuses; nothing is written then.
     """
     source, out = project.resolve(source), project.resolve(out)
-    chosen = protocols.named(protocol)
-    check_source(source, out, chosen.layout)
+    check_source(source, out, _expected(protocol))
     if not entries(source):
-        raise MedsegError(f"The source folder {project.display(source)} is empty. Expected {chosen.layout}.")
-    centres, ignored = protocols.find_centres(source, chosen)
-    groupings = _group(centres, _tables(sequences), clinicdb_numbers=protocol == "pranet")
-    guessed = [name for name, grouping in groupings.items() if grouping.guessed]
-    notes = [_GUESS_NOTE.format(centres=", ".join(guessed))] if guessed else []
-    if groups := [*groupings[chosen.train].group.values()]:
-        splits.split_groups(groups, validation_fraction, seed)  # refuses here already, before the work
+        raise MedsegError(f"The source folder {project.display(source)} is empty. Expected {_expected(protocol)}.")
+    plan = protocols.plan(source, protocol, hold_out)
+    rules, centres = plan.rules, plan.centres
+    keep_empty = allow_empty if rules.allow_empty is None else rules.allow_empty
+    groupings = grouping.group(plan, sequences)
+    listed, problems = assign.listed_splits(plan) if rules.files else ({}, [])
+
+    def placed(rows: list[dict[str, Any]]) -> None:
+        assign.place(rows, plan, listed, validation_fraction, test_fraction, seed)
+        assign.refuse_torn(rows)
+
+    read = {
+        centre.name: {
+            pair.name: _place(centre, pair, groupings[centre.name].group)
+            for pair in centre.pairs
+            if pair.name in groupings[centre.name].group and not assign.unread(plan, centre, pair.name, listed)
+        }
+        for centre in centres
+    }
+    placed([dict(row) for rows in read.values() for row in rows.values()])  # refuses here already, before the work
     done, total = itertools.count(1), sum(len(centre.pairs) for centre in centres)
     with index.writing(
         out,
         study="polyp",
-        name=f"polyp-{protocol}",
-        protocol=protocol,
+        name=f"polyp-{plan.name}",
+        protocol=plan.name,
+        protocol_rules=rules.model_dump(exclude_unset=True, exclude={"notes", "expected"}),
         classes=["polyp"],
         channels=["red", "green", "blue"],
         source={c.name: {"folder": relative(c.folder, source), "layout": c.layout} for c in centres},
-        grouping={name: grouping.method for name, grouping in groupings.items()},
+        grouping={name: found.method for name, found in groupings.items()},
         cleaning=images.CLEANING_RULE,
-        allow_empty=allow_empty,
-        validation_fraction=validation_fraction,
+        allow_empty=keep_empty,
+        validation_fraction=rules.share("validation") or validation_fraction,
         seed=seed,
-        notes=notes + ([_PRANET_NOTE] if protocol == "pranet" else []),
+        notes=[*grouping.notes(plan, groupings), *rules.notes, *([plan.chosen] if plan.chosen else [])],
+        **({"folds": rules.folds} if rules.folds else {}),
     ) as draft:
-        _reject(draft, ignored, source)
+        _reject(draft, [*plan.ignored, *problems], source)
         for centre in centres:
-            split, test_set = ("train", "") if centre.name == chosen.train else ("test", centre.name)
-            grouping, before = groupings[centre.name], len(draft.rows)
-            _reject(draft, [*centre.problems, *grouping.problems], source)
+            before = len(draft.rows)
+            _reject(draft, [*centre.problems, *groupings[centre.name].problems], source)
             for pair in centre.pairs:
-                row = _convert(draft, centre.name, pair, source, allow_empty) if pair.name in grouping.group else None
-                if row:
-                    place = {"group": grouping.group[pair.name], "split": split, "fold": -1, "test_set": test_set}
+                place = read[centre.name].get(pair.name)
+                row = _convert(draft, centre.name, pair, source, keep_empty) if place else None
+                if place and row:
                     draft.rows.append(row | place)
                 if progress:
                     progress(next(done), total)
             if len(draft.rows) == before:
                 raise _nothing_usable(centre, draft, source)
-        training = [row for row in draft.rows if row["split"] == "train"]
-        validation = splits.split_groups([row["group"] for row in training], validation_fraction, seed)
-        for row in training:
-            row["split"] = "validation" if row["group"] in validation else "train"
+        placed(draft.rows)
+        for row in draft.rows:
+            del row["centre"]
+        draft.info["notes"] += _of_empty(draft.rows)
     return index.load(out)
 
 
-def _group(
-    centres: list[Centre], tables: Mapping[str, Path], *, clinicdb_numbers: bool
-) -> dict[str, sequences.Grouping]:
-    names = [centre.name for centre in centres]
-    if unknown := sorted(set(tables) - set(names)):
-        raise MedsegError(f"Sequences are given for {unknown[0]!r}; this protocol reads {', '.join(names)}.")
-    known = (TRAIN_DATASET, "ClinicDB") if clinicdb_numbers else ()
-    return {
-        c.name: sequences.group_frames(c, c.table or tables.get(c.name), clinicdb_numbers=c.name in known)
-        for c in centres
-    }
+def _place(centre: Centre, pair: Pair, group: dict[str, str]) -> dict[str, Any]:
+    """What decides the split of a frame, with the columns that :func:`assign.place` fills."""
+    case = f"{centre.name}/{pair.name}"
+    columns = {"case_id": case, "group": group[pair.name], "split": "", "fold": -1, "test_set": ""}
+    return {**columns, "centre": centre.name}
 
 
-def _tables(folder: str | Path) -> dict[str, Path]:
-    if not folder:
-        return {}
-    folder = project.resolve(folder)
-    tables = {entry.stem: entry for entry in entries(folder) if entry.suffix.casefold() == ".csv"}
-    if not tables:
-        raise MedsegError(f"{project.display(folder)} holds no CSV file; expected DATASET.csv, such as ETIS.csv.")
-    return tables
+def _expected(protocol: str) -> str:
+    file = protocols.built_in().get(protocol)
+    return (protocols.protocol_file.read(file).expected if file else "") or protocols.ANY
+
+
+def _of_empty(rows: list[dict[str, Any]]) -> list[str]:
+    empty = [row["split"] for row in rows if row["polyp_fraction"] == 0]
+    where = ", ".join(f"{split} {empty.count(split)}" for split in index.SPLITS if split in empty)
+    return [_EMPTY_NOTE.format(count=len(empty), where=where)] if empty else []
 
 
 def _convert(draft: DatasetDraft, centre: str, pair: Pair, source: Path, allow_empty: bool) -> dict[str, Any] | None:
