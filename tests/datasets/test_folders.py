@@ -52,3 +52,15 @@ def test_paths_in_tables_are_relative_and_can_always_be_written(tmp_path):
     assert relative(tmp_path / "a" / "b", tmp_path) == "a/b"
     assert relative(Path("/elsewhere/b"), tmp_path) == "b"
     assert relative(tmp_path / "\udcb0", tmp_path) == "\\udcb0"
+
+
+def test_names_that_differ_in_case_alone_are_refused_with_both_names():
+    upper, lower, other = Path("d/A.png"), Path("d/a.png"), Path("d/b.png")
+    problems = []
+    assert only_once({"A": [upper], "a": [lower], "b": [other]}, problems) == {"b": other}
+    assert [path for path, _ in problems] == [upper, lower]
+    assert all("A.png and a.png have the same name, but for upper and lower case" in reason for _, reason in problems)
+    problems.clear()
+    patients = {("P1", "a"): [Path("P1/a.png")], ("p1", "a"): [Path("p1/a.png")], ("P2", "A"): [Path("P2/A.png")]}
+    assert only_once(patients, problems) == {("P2", "A"): Path("P2/A.png")}
+    assert problems[0][1].startswith("P1/a.png and p1/a.png have the same name")

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from medseg.datasets.folders import BadFile
-from medseg.datasets.images import before_after, clean_mask, encode_png, read_mask, read_picture
+from medseg.datasets.images import before_after, clean_mask, encode_png, read_mask, read_pair, read_picture
 
 
 @pytest.fixture
@@ -61,6 +63,13 @@ def test_16_bit_is_scaled_unless_it_holds_8_bit_values(tmp_path):
     assert read_mask(saved(tmp_path / "b.png", wide // 257))[0].tolist() == [0, 1, 1, 128, 255]
 
 
+def test_12_bits_in_a_16_bit_file_are_scaled_from_their_own_range(tmp_path):
+    wide = np.array([[0, 8, 16, 2048, 4095]], np.uint16)
+    assert read_picture(saved(tmp_path / "a.png", wide))[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    assert read_mask(saved(tmp_path / "b.tif", wide))[0].tolist() == [0, 0, 1, 128, 255]
+    assert read_mask(saved(tmp_path / "d.png", np.array([[0, 4096]], np.uint16)))[0].tolist() == [0, 16]
+
+
 def test_orientation_tag_is_applied_once_in_every_format(tmp_path, rgb):
     turned = np.rot90(rgb, -1)  # orientation 6: to be shown turned by 90 degrees clockwise
     exif = Image.Exif()
@@ -68,6 +77,71 @@ def test_orientation_tag_is_applied_once_in_every_format(tmp_path, rgb):
     for suffix in ("png", "tif"):
         np.testing.assert_array_equal(read_picture(saved(tmp_path / f"a.{suffix}", rgb, exif=exif)), turned)
     assert read_picture(saved(tmp_path / "a.jpg", rgb, exif=exif)).shape == turned.shape
+
+
+def tagged(path, pixels, tag):
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    return saved(path, pixels, **({"exif": exif} if tag != 1 else {}))
+
+
+SHOWN = {  # how a viewer shows what is stored, by the EXIF standard (CIPA DC-008, 4.6.4)
+    1: lambda p: p,
+    2: np.fliplr,
+    3: lambda p: np.rot90(p, 2),
+    4: np.flipud,
+    5: lambda p: np.swapaxes(p, 0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: np.swapaxes(np.rot90(p, 2), 0, 1),
+    8: lambda p: np.rot90(p, 1),
+}
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.sampled_from(sorted(SHOWN)),
+    st.sampled_from(sorted(SHOWN)),
+    st.sampled_from(["png", "tif"]),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_an_accepted_mask_overlays_its_picture_or_the_tag_is_named(
+    tmp_path, height, width, tag, mask_tag, suffix, on_shown, seed
+):
+    """The annotator saw the picture as stored, or as shown; the mask is stored so that it is shown as it was drawn."""
+    assume(on_shown or tag != mask_tag or tag == 1)  # both tagged alike are turned together
+    stored = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    shown = SHOWN[tag](stored)
+    seen = shown if on_shown else stored
+    back = {6: 8, 8: 6}.get(mask_tag, mask_tag)
+    mask = np.ascontiguousarray(SHOWN[back](seen[..., 0]))
+    image = tagged(tmp_path / f"a.{suffix}", stored, tag)
+    label = tagged(tmp_path / f"m.{suffix}", mask, mask_tag)
+    if tag != mask_tag and (1 not in (tag, mask_tag) or mask.shape == stored.shape[:2]):
+        with pytest.raises(BadFile, match="orientation tag") as refused:
+            read_pair(image, label)
+        assert refused.value.path == label
+        return
+    picture, values = read_pair(image, label)
+    np.testing.assert_array_equal(picture, shown)
+    np.testing.assert_array_equal(values, picture[..., 0])
+
+
+@pytest.mark.parametrize("tag", range(2, 9))
+def test_orientation_of_the_picture_alone(tmp_path, rgb, tag):
+    image = tagged(tmp_path / "a.png", rgb, tag)
+    with pytest.raises(BadFile, match=f"orientation tag .EXIF. of the image is {tag}, that of its mask 1"):
+        read_pair(image, saved(tmp_path / "stored.png", rgb[..., 0]))
+    both = tagged(tmp_path / "both.png", rgb[..., 0], tag)
+    picture, values = read_pair(image, both)
+    np.testing.assert_array_equal(values, picture[..., 0])
+    if tag >= 5:  # a mask whose size fits the turned picture only
+        picture, values = read_pair(image, saved(tmp_path / "shown.png", SHOWN[tag](rgb[..., 0])))
+        np.testing.assert_array_equal(values, picture[..., 0])
+    with pytest.raises(BadFile, match=f"orientation tag .EXIF. of the image is 1, that of its mask {tag}"):
+        read_pair(saved(tmp_path / "plain.png", rgb), both)
 
 
 def png_claiming(width, height):

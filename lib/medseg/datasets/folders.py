@@ -23,11 +23,12 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class BadFile(MedsegError):
-    """A source file that cannot be used; ``reason`` says why, for a person, without the file's name."""
+    """A source file that cannot be used; ``reason`` says why, for a person, without the name of its ``path``."""
 
     def __init__(self, reason: str, path: Path | None = None) -> None:
         super().__init__(f"{project.display(path)}: {reason}" if path else reason)
         self.reason = reason
+        self.path = path
 
 
 def check_source(source: Path, out: Path, expected: str) -> None:
@@ -99,13 +100,28 @@ def files_by_patient(
 
 
 def only_once(found: Mapping[Key, list[Path]], problems: list[Problem]) -> dict[Key, Path]:
-    """The files that alone have their name; the others go to ``problems``."""
-    for same in found.values():
+    """The files that alone have their name; the others go to ``problems``.
+
+    Names that differ in upper and lower case alone are the same: what is written for them would be one file on disks
+    that ignore case.
+    """
+    alike: dict[Hashable, list[Key]] = {}
+    for key in found:
+        alike.setdefault(_without_case(key), []).append(key)
+    for keys in alike.values():
+        same = [path for key in keys for path in found[key]]
         if len(same) > 1:
             common = os.path.commonpath([path.parent for path in same])
             names = " and ".join(path.relative_to(common).as_posix() for path in same)
-            problems += [(path, f"{names} have the same name; keep the right one") for path in same]
-    return {key: same[0] for key, same in found.items() if len(same) == 1}
+            but = ", but for upper and lower case" if len(keys) > 1 else ""
+            problems += [(path, f"{names} have the same name{but}; keep the right one") for path in same]
+    return {keys[0]: found[keys[0]][0] for keys in alike.values() if sum(len(found[key]) for key in keys) == 1}
+
+
+def _without_case(key: Hashable) -> Hashable:
+    if isinstance(key, tuple):
+        return tuple(_without_case(part) for part in key)
+    return key.casefold() if isinstance(key, str) else key
 
 
 class CaseNames:

@@ -1,13 +1,15 @@
 """Pictures and masks from files that may be broken, odd or impure, and PNG for what comes out.
 
-Everything is brought to 8 bits: 16-bit values are divided by 257, unless none exceeds 255 (then they are 8-bit values
-in a wide file). An alpha channel, or any channel after the third, is dropped. An orientation tag (EXIF) is applied,
-to pictures and to masks, each by its own tag: what an annotator saw is what is kept.
+Everything is brought to 8 bits: wider grey values are scaled from the range of 8, 12 or 16 bits, the smallest that
+holds them; of colours of 16 bits the upper 8 are kept. An alpha channel, or any channel after the third, is dropped.
+An orientation tag (EXIF) is applied, to pictures and to masks, each by its own tag; a pair of which it does not say how
+the two lie on one another is refused.
 """
 
 import io
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,8 @@ THRESHOLD = 127
 CLEANING_RULE = f"polyp where the 8-bit value > {THRESHOLD}; a mask without a value above 1: polyp where 1"
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_DEPTHS = (255, 4095, 65535)  # full scale of 8, 12 and 16 bits
+_ORIENTATION = 0x0112  # EXIF, and the same number in TIFF
 _MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 _PNG_LEVEL = 3  # 12 % larger files than the default level 6, written three times as fast
 
@@ -59,6 +63,34 @@ def read_mask(path: Path) -> np.ndarray:
     return pixels if pixels.ndim == 2 else pixels.max(axis=2)
 
 
+def read_pair(image: Path, mask: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a picture, uint8 (height, width, 3), and its mask before cleaning, uint8 (height, width), that overlays it.
+
+    Each is turned by its own orientation tag (EXIF). Where one of them alone is tagged, the sizes must tell that the
+    mask was drawn on the turned picture: files of the same size may lie on one another as stored or as shown.
+
+    Raises BadFile with its ``path``: as :func:`read_picture`, the tags leave that open, or the sizes differ.
+    """
+    picture, values = _of_file(read_picture, image), _of_file(read_mask, mask)
+    tags = _orientation(image), _orientation(mask)
+    size, mask_size = picture.shape[1::-1], values.shape[::-1]
+    same_size = _as_stored(size, tags[0]) == _as_stored(mask_size, tags[1])
+    if tags[0] != tags[1] and (same_size or 1 not in tags):
+        raise BadFile(
+            f"the orientation tag (EXIF) of the image is {tags[0]}, that of its mask {tags[1]} (1: none): whether the "
+            "mask was drawn on the picture as stored or as turned cannot be known. Save both without the tag, turned "
+            "alike",
+            mask,
+        )
+    if size != mask_size:
+        raise BadFile(
+            f"the mask is {mask_size[0]} x {mask_size[1]} pixels, its image {size[0]} x {size[1]}"
+            + (f" (orientation tags {tags[0]} of the image, {tags[1]} of the mask)" if tags != (1, 1) else ""),
+            mask,
+        )
+    return picture, values
+
+
 def clean_mask(values: np.ndarray) -> np.ndarray:
     """Apply :data:`CLEANING_RULE` to uint8 (height, width), giving 0 or 255."""
     polyp = values > (THRESHOLD if values.max(initial=0) > 1 else 0)
@@ -76,6 +108,29 @@ def encode_png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=_PNG_LEVEL)
     return buffer.getvalue()
+
+
+def _of_file(read: Callable[[Path], np.ndarray], path: Path) -> np.ndarray:
+    try:
+        return read(path)
+    except BadFile as error:
+        raise BadFile(error.reason, path) from error
+
+
+def _orientation(path: Path) -> int:
+    """The EXIF orientation of a file that could be read, 1 to 8; 1 where there is none, or none that is valid."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                tag = image.getexif().get(_ORIENTATION, 1)
+    except UnidentifiedImageError:  # an unusual TIFF, which is refused unless its tag is 1
+        return 1
+    return tag if tag in range(1, 9) else 1
+
+
+def _as_stored(shown: tuple[int, ...], tag: int) -> tuple[int, ...]:
+    return shown[::-1] if tag >= 5 else shown  # 5 to 8 change width and height
 
 
 def _read_pixels(path: Path) -> np.ndarray:
@@ -122,9 +177,10 @@ def _to_8_bit(image: Image.Image) -> np.ndarray:
 
 def _from_wide_integers(values: np.ndarray) -> np.ndarray:
     lowest, highest = int(values.min()), int(values.max())
-    if lowest < 0 or highest > 65535:
+    if lowest < 0 or highest > _DEPTHS[-1]:
         raise BadFile(f"has values from {lowest} to {highest}, expected 8 or 16 bits")
-    return (values if highest <= 255 else (values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    full = next(limit for limit in _DEPTHS if highest <= limit)
+    return ((values.astype(np.uint32) * 255 + full // 2) // full).astype(np.uint8)
 
 
 def _read_unusual_tiff(data: bytes) -> np.ndarray:

@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from medseg.datasets import images
 from medseg.datasets.polygons import PolygonSet, rasterise
 
-_DEPTHS = (255, 4095, 65535)  # full scale of 8, 12 and 16 bits
 _ORIENTATION = 0x0112  # EXIF
 CONVERSION_RULE = (
     "8-bit grey as it is; wider values scaled from the range of 8, 12 or 16 bits, the smallest that holds them; "
@@ -38,9 +37,7 @@ def read(path: Path) -> Picture:
         mode, turned = image.mode, image.getexif().get(_ORIENTATION, 1) != 1
         if image.format == "PNG" and mode == "L" and not turned:
             return Picture(pixels, path.read_bytes(), False)
-        if mode.startswith("I"):
-            pixels = _from_wide(np.asarray(ImageOps.exif_transpose(image)))
-        elif mode not in ("1", "L", "LA"):
+        if mode not in ("1", "L", "LA") and not mode.startswith("I"):
             pixels = cv2.cvtColor(images.read_picture(path), cv2.COLOR_RGB2GRAY)
     return Picture(pixels, images.encode_png(pixels), True)
 
@@ -79,11 +76,6 @@ def cropped(polygons: PolygonSet, window: Window) -> PolygonSet:
         if len(clipped) >= 3 and rasterise(PolygonSet.of([(0, clipped)], size), 1).any():
             shapes.append((index, clipped))
     return PolygonSet.of(shapes, size)
-
-
-def _from_wide(values: np.ndarray) -> np.ndarray:
-    full = next(limit for limit in _DEPTHS if values.max(initial=0) <= limit)
-    return ((values.astype(np.uint32) * 255 + full // 2) // full).astype(np.uint8)
 
 
 def _clipped(points: np.ndarray, side: int) -> np.ndarray:

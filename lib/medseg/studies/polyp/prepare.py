@@ -143,19 +143,14 @@ def _of_empty(rows: list[dict[str, Any]]) -> list[str]:
 
 def _convert(draft: DatasetDraft, centre: str, pair: Pair, source: Path, allow_empty: bool) -> dict[str, Any] | None:
     """Write one picture and its mask; None, and a line in the list of rejected files, where they cannot be used."""
-    at_fault = pair.image
     try:
-        picture = images.read_picture(pair.image)
-        at_fault = pair.mask
-        values = images.read_mask(pair.mask)
-        height, width = picture.shape[:2]
-        if values.shape != (height, width):
-            raise BadFile(f"the mask is {values.shape[1]} x {values.shape[0]} pixels, its image {width} x {height}")
+        picture, values = images.read_pair(pair.image, pair.mask)
+        height, width = values.shape
         mask = images.clean_mask(values)
         if not (allow_empty or mask.any()):
             raise BadFile(f"the mask is empty: its highest value is {values.max()}")
     except BadFile as error:
-        draft.reject(relative(at_fault, source), str(error))
+        draft.reject(relative(error.path or pair.mask, source), error.reason)
         return None
     stem = f"{centre}/{pair.name}"
     draft.write_file(f"images/{stem}.png", images.encode_png(picture))
