@@ -1,4 +1,4 @@
-from medseg.names import did_you_mean, listed, nearest
+from medseg.names import did_you_mean, joined, listed, nearest
 
 
 def test_the_nearest_name_is_found_whatever_the_case():
@@ -11,3 +11,7 @@ def test_the_nearest_name_is_found_whatever_the_case():
 def test_many_names_are_cut_short():
     assert listed(["a", 1, "b"]) == "a, 1, b"
     assert listed("abcd", most=2) == "a, b and 2 more"
+
+
+def test_a_few_names_are_joined_as_a_sentence_has_them():
+    assert [joined(names) for names in ([], "a", "ab", (1, 2, 3))] == ["", "a", "a and b", "1, 2 and 3"]

@@ -1,4 +1,4 @@
-"""Names in messages: the known ones that a misspelt one comes nearest to, and the first of many."""
+"""Names in messages: the known ones that a misspelt one comes nearest to, the first of many, and all of a few."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -19,3 +19,9 @@ def listed(names: Iterable[object], most: int = 10) -> str:
     """The first ``most`` names, and how many more there are."""
     texts = [str(name) for name in names]
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def joined(names: Iterable[object]) -> str:
+    """All names as a sentence has them: ``A``, ``A and B``, ``A, B and C``; empty for none."""
+    texts = [str(name) for name in names]
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if texts[1:] else texts)

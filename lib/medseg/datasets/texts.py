@@ -1,6 +1,6 @@
-"""Texts that people wrote: their encoding, lists for the preparation (CSV), and tables (CSV and Excel) of any headings.
+"""Texts that people wrote: their encoding, keys (YAML), lists for the preparation (CSV), tables of any headings.
 
-A list is in UTF-8 or EUC-KR, and its first line names the columns. The cells of a table come as text.
+A list is in UTF-8 or EUC-KR, and its first line names the columns. The cells of a table, CSV or Excel, come as text.
 """
 
 import codecs
@@ -11,9 +11,11 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import openpyxl
+import yaml
 from openpyxl.utils.escape import unescape
 from openpyxl.utils.exceptions import InvalidFileException
 
@@ -64,6 +66,18 @@ def file_bytes(path: Path, what: str = "", expected: str = "") -> bytes:
     except OSError as error:
         what = what or project.display(path)
         raise MedsegError(f"{what} cannot be read: {error.strerror or error}{expected}.") from error
+
+
+def read_keys(path: Path, expected: str) -> dict[str, Any]:
+    """Keys and values of a YAML file; a MedsegError, with the keys that are ``expected``, where it holds none."""
+    here = project.display(path)
+    try:
+        raw = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise MedsegError(f"{here} cannot be read as YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(raw, dict):
+        raise MedsegError(f"{here}: found {type(raw).__name__}, expected keys such as {expected}.")
+    return raw
 
 
 def read_list(path: Path, columns: Sequence[str], what: str) -> list[tuple[int, dict[str, str]]]:

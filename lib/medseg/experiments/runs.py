@@ -65,12 +65,14 @@ class Run:
         """Whether what an evaluation wrote is no longer there as it was written, so that it has to be scored again."""
         if not self.evaluated:
             return False
+        noted = {name: entry for name, entry in self.record.get("tables", {}).items() if name in tables.EVALUATED}
+        if "cases.csv" in noted:
+            return tables.checksums(self.folder, tuple(noted)) != noted
         try:
             self.cases()
         except MedsegError:
             return True
-        noted = {name: entry for name, entry in self.record.get("tables", {}).items() if name in tables.EVALUATED}
-        return tables.checksums(self.folder, tuple(noted)) != noted
+        return False
 
     @property
     def checkpoints(self) -> Path:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medseg import atomic, project
 from medseg.datasets import sample
 from medseg.datasets.index import PreparedDataset
+from medseg.datasets.texts import read_keys
 from medseg.errors import MedsegError
 from medseg.experiments import equal_terms, params
 from medseg.experiments.job import Job
@@ -137,18 +137,12 @@ def read_record(name: str) -> dict[str, Any]:
 
 def _content(file: Path) -> _SweepFile:
     here = project.display(file)
-    try:
-        raw = yaml.safe_load(file.read_text("utf-8"))
-    except FileNotFoundError:
+    if not file.exists():
         known = ", ".join(
             project.display(path) for path in sorted((project.root() / "notebooks").glob("*/sweeps/*.yaml"))
         )
-        raise MedsegError(f"No sweep file {here}. The project has: {known or 'none'}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MedsegError(f"{here} cannot be read as YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(raw, dict):
-        raise MedsegError(f"{here}: found {type(raw).__name__}, expected keys such as study, train, data and runs.")
-    return _parse(raw, here)
+        raise MedsegError(f"No sweep file {here}. The project has: {known or 'none'}.")
+    return _parse(read_keys(file, "study, train, data and runs"), here)
 
 
 def _parse(raw: Mapping[str, Any], where: str) -> _SweepFile:

@@ -136,10 +136,19 @@ def estimate(
     )  # fmt: skip
 
 
+def group_draws(rng: np.random.Generator, size: int, draws: int) -> np.ndarray:
+    """(draws, size) float64: how often each group is in a draw of ``size - 1`` groups with replacement.
+
+    Fewer draws where there are very many groups.
+    """
+    number = min(draws, max(_MOST_NUMBERS // size, 999))
+    return rng.multinomial(size - 1, np.full(size, 1 / size), number).astype(float)
+
+
 def _pivots(rest: np.ndarray, counts: np.ndarray, draws: int) -> np.ndarray:
     """(draws,) studentised means of drawn groups; infinite where the drawn ones do not differ among themselves."""
     size = len(rest)
-    drawn = _draws(size, min(draws, max(_MOST_NUMBERS // size, 999)))
+    drawn = _draws(size, draws)
     total = drawn @ counts
     means = drawn @ rest / total
     squares = drawn @ rest**2 - 2 * means * (drawn @ (rest * counts)) + means**2 * (drawn @ counts**2)
@@ -150,9 +159,8 @@ def _pivots(rest: np.ndarray, counts: np.ndarray, draws: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=4)
-def _draws(size: int, number: int) -> np.ndarray:
-    """(number, size) float64: how often each group is in a draw of ``size - 1`` groups with replacement."""
-    return np.random.default_rng(0).multinomial(size - 1, np.full(size, 1 / size), number).astype(float)
+def _draws(size: int, draws: int) -> np.ndarray:
+    return group_draws(np.random.default_rng(0), size, draws)
 
 
 def _least_tail(mean: float, reach: Callable[[float], tuple[float, float]], least: float) -> float:

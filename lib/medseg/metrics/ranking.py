@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from medseg.metrics.cluster_bootstrap import FEW_GROUPS
+from medseg.metrics.cluster_bootstrap import FEW_GROUPS, group_draws
 from medseg.metrics.compare import Scored, Trainings, by_test_set
 
 #: Rules of order: mean of the cases, their median, and mean of the ranks within each case (rank then aggregate).
 RULES = ("mean", "median", "cases")
 EVERYWHERE, FIRST_ONLY, CHANGES = "everywhere", "first only", "changes"
-_MOST_NUMBERS = 20_000_000  # in the matrix of draws
 _DIGITS = 10  # beyond which a difference is one of rounding
 
 
@@ -116,9 +115,10 @@ def _ranking(test_set: str, scored: Scored, groups: np.ndarray, sides: list[np.n
     rules["cases"] = _ranks(_ranks(sign * values).mean(axis=0))
     codes, names = pd.factorize(groups)
     size, runs = len(names), scored.runs
-    shares, draws = np.full((len(runs), len(runs)), np.nan), min(draws, max(_MOST_NUMBERS // size, 999))
+    shares = np.full((len(runs), len(runs)), np.nan)
     if size >= FEW_GROUPS:
-        shares = _shares(sign * _drawn_means(sides, codes, size, draws))
+        means = _drawn_means(sides, codes, size, draws)
+        shares, draws = _shares(sign * means), len(means)
     table = pd.DataFrame(shares, index=runs, columns=range(1, len(runs) + 1))
     return Ranking(test_set, pd.DataFrame(rules, index=runs)[list(RULES)], table, draws, size)
 
@@ -126,13 +126,13 @@ def _ranking(test_set: str, scored: Scored, groups: np.ndarray, sides: list[np.n
 def _drawn_means(sides: list[np.ndarray], codes: np.ndarray, size: int, draws: int) -> np.ndarray:
     """(draws, runs): the mean of every run in each draw of groups and trainings."""
     rng = np.random.default_rng(0)
-    drawn = rng.multinomial(size - 1, np.full(size, 1 / size), draws).astype(float)
+    drawn = group_draws(rng, size, draws)
     total = drawn @ np.bincount(codes, minlength=size)
     means = []
     for side in sides:
         sums = np.column_stack([np.bincount(codes, values, size) for values in side.T])  # (groups, trainings)
         trainings = side.shape[1]
-        taken = rng.multinomial(trainings - 1, np.full(trainings, 1 / trainings), draws) if trainings > 1 else 1
+        taken = rng.multinomial(trainings - 1, np.full(trainings, 1 / trainings), len(drawn)) if trainings > 1 else 1
         means.append((drawn @ sums * taken).sum(axis=1) / total / max(trainings - 1, 1))
     return np.column_stack(means)
 

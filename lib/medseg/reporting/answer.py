@@ -10,6 +10,7 @@ import pandas as pd
 
 from medseg.metrics import compare
 from medseg.metrics.compare import EQUIVALENT, UNSETTLED, WORSE
+from medseg.names import joined
 from medseg.reporting import statistics
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment, capital
@@ -39,8 +40,10 @@ def _paragraph(comparison: Comparison, test_set: str, margin: float) -> str:
     in_set = [cases[cases["test_set"] == test_set] for cases in top.cases]
     size = f"{in_set[0]['case_id'].nunique()} cases" + (f" with {classes} classes each" if classes > 1 else "")
     size += f" from {in_set[0]['group'].nunique()} patients or sequences"
-    known = f"95 % interval {mean['low']:.3f} to {mean['high']:.3f}" if statistics.interval(mean) else "no interval"
-    known += (", in doubt" if statistics.interval(mean) else "") + f": {mean['doubt']}" if mean["doubt"] else ""
+    known, doubt = "no interval", f": {mean['doubt']}"
+    if statistics.interval(mean):
+        known, doubt = f"95 % interval {mean['low']:.3f} to {mean['high']:.3f}", f", in doubt{doubt}"
+    known += doubt if mean["doubt"] else ""
     given = f"({known}; {size}; {statistics.trainings(comparison, int(average['trainings'].min()))}"
     if found.empty:
         return f"On {test_set}, {top.label} reaches a mean Dice of {mean['mean']:.3f} {given})."
@@ -90,4 +93,4 @@ def _listed(labels: Iterable[str], others: int) -> str:
     names = list(labels)
     if len(names) > 3:
         return f"{'all' if len(names) == others else len(names)} of the {others} others"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+    return joined(names)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run, predictions_of
+from medseg.names import joined
 
 #: The test set of a configuration over folds: what each of its networks held out, together.
 HELD_OUT = "held-out folds"
@@ -81,9 +82,8 @@ def predictions(runs: Sequence[Run], cases: pd.DataFrame) -> dict[str, Predicted
 
 def named(folds: Iterable[int]) -> str:
     """``fold 3``, ``folds 1 and 3``, ``folds 0, 1 and 2``."""
-    numbers = [str(fold) for fold in folds]
-    listed = " and ".join([*([", ".join(numbers[:-1])] if numbers[1:] else []), *numbers[-1:]])
-    return f"fold{'s' if numbers[1:] else ''} {listed}"
+    numbers = list(folds)
+    return f"fold{'s' if numbers[1:] else ''} {joined(numbers)}"
 
 
 def lacks(lacking: Iterable[tuple[Any, int]], seeds: Sequence[Any]) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from medseg import project
 from medseg.datasets.index import SPLITS
+from medseg.datasets.texts import read_keys
 from medseg.errors import MedsegError
 from medseg.experiments.params import unknown_key
 
@@ -110,14 +110,7 @@ def read(file: Path) -> Protocol:
     A MedsegError names the file and every fault: not YAML, an unknown key and the nearest one, a wrong type, a folder
     in two splits, keys that contradict one another.
     """
-    here = project.display(file)
-    try:
-        raw = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MedsegError(f"{here} cannot be read as YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(raw, dict):
-        raise MedsegError(f"{here}: found {type(raw).__name__}, expected keys such as train and test.")
-    return checked(raw, here)
+    return checked(read_keys(file, "train and test"), project.display(file))
 
 
 def checked(raw: Mapping[str, Any], where: str) -> Protocol:

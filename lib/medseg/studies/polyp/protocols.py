@@ -1,12 +1,12 @@
 """From a protocol, or what a folder holds, to the sets that train, validate and test, each with its frames."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medseg import project
 from medseg.datasets.folders import Problem, composed
+from medseg.datasets.index import SPLITS
 from medseg.errors import MedsegError
 from medseg.names import did_you_mean, listed
 from medseg.studies.polyp import places, protocol_file
@@ -97,7 +97,7 @@ def _chosen(source: Path) -> Plan:
         if all(_centre(source, shown, folder).pairs for shown, folder in _named(rules).items()):
             chosen = f"Nobody named a protocol; {name} was taken, as all its sets are there."
             found = _found(source, name, rules, file.parent)
-            return Plan(name, rules, file.parent, found.centres, found.role, found.ignored, chosen)
+            return replace(found, chosen=chosen)
     inner = places.centres_in(source)
     if not inner:
         raise MedsegError(
@@ -123,22 +123,21 @@ def _one_folder(source: Path, centre: Centre) -> Plan:
 
 def _found(source: Path, name: str, rules: Protocol, folder: Path) -> Plan:
     """The plan of ``rules``, or one message of all that is missing."""
-    splits = ("train", "validation", "test")
-    centres = {split: [_centre(source, *pair) for pair in rules.folders(split).items()] for split in splits}
+    centres = {split: [_centre(source, *pair) for pair in rules.folders(split).items()] for split in SPLITS}
     if not rules.train:
-        elsewhere = {centre.folder for split in splits for centre in centres[split]}
+        elsewhere = {centre.folder for split in SPLITS for centre in centres[split]}
         here = read_centre(_name_of(source), source, depth=0)
         found = [here] if here.pairs else places.centres_in(source)
         centres["train"] = [centre for centre in found if centre.folder not in elsewhere]
-    every = [centre for split in splits for centre in centres[split]]
+    every = [centre for split in SPLITS for centre in centres[split]]
     _refuse_missing(source, name, rules, every)
     _refuse_overlap(source, every)
     if rules.hold_out:
         held = _held_out(source, rules.hold_out, centres["train"])
         centres["train"].remove(held)
         centres["test"].insert(0, held)
-    role = {centre.name: split for split in splits for centre in centres[split]}
-    every = [centre for split in splits for centre in centres[split]]
+    role = {centre.name: split for split in SPLITS for centre in centres[split]}
+    every = [centre for split in SPLITS for centre in centres[split]]
     ignored = places.left_over(source, [centre.folder for centre in every], ", ".join(role))
     return Plan(name, rules, folder, every, role, ignored)
 
@@ -191,7 +190,7 @@ def _refuse_missing(source: Path, name: str, rules: Protocol, every: list[Centre
 
 
 def _refuse_overlap(source: Path, every: list[Centre]) -> None:
-    seen: Mapping[Path, str] = {}
+    seen: dict[Path, str] = {}
     for centre in every:
         place = centre.folder.resolve()
         for other, name in seen.items():
@@ -200,7 +199,7 @@ def _refuse_overlap(source: Path, every: list[Centre]) -> None:
                     f"{name} and {centre.name} are the same folder in {project.display(source)}, or one lies in the "
                     "other: the same frames would be in two sets. Leave it in one."
                 )
-        seen = {**seen, place: centre.name}
+        seen[place] = centre.name
 
 
 def _name_of(source: Path) -> str:
