@@ -83,12 +83,14 @@ def test_another_fold_is_held_out_without_touching_the_dataset(polygon_dataset):
     pd.testing.assert_frame_equal(polygon_dataset.index, before)
     pd.testing.assert_frame_equal(hold_out(turned, 0).index, before)
     index.check_index(turned.index)
-    for fold in (3, -1):
+    for fold in (3, -2):
         with pytest.raises(MedsegError, match=f"has no fold {fold}; there are 0, 1, 2"):
             hold_out(polygon_dataset, fold)
+    assert hold_out(turned, -1) is turned
 
 
 def test_a_dataset_with_a_fixed_split_has_no_fold_to_hold_out(polygon_dataset):
     polygon_dataset.index["fold"] = -1
     with pytest.raises(MedsegError, match="not divided into folds"):
         hold_out(polygon_dataset, 0)
+    assert hold_out(polygon_dataset, -1) is polygon_dataset

@@ -29,6 +29,7 @@ from medseg.keras_legacy import unet
         ({"workers": -1}, "workers is -1"),
         ({"learning_rate": 0.0}, "expected more than 0"),
         ({"norm_momentum": 1.0}, "less than 1"),
+        ({"fold": 1}, "not divided into folds"),
         ({"tta": ["2"]}, "tta holds '2'.*may hold 'flip' alone"),
         ({"thresholds": "best"}, "thresholds is 'best'"),
         ({"postprocess": "smooth"}, "postprocess 'smooth'"),

@@ -267,6 +267,7 @@ def test_a_predictor_takes_its_options_from_the_run(bone_parameters, bones):
         ({"learning_rate": 0.0}, "expected a learning rate above 0"),
         ({"weights": "none.pth"}, "does not exist"),
         ({"window": 64, "stride": 100}, "pixels would be left out"),
+        ({"fold": 9}, "has no fold 9; there are 0, 1"),
         ({"tta": ["flipped"]}, "tta holds 'flipped'"),
         ({"precision": "fp16"}, "of no use on a CPU"),
     ],

@@ -180,6 +180,7 @@ def test_batches_repeat_by_seed_and_epoch_and_validation_is_untouched(discs):
         ({"tta": ["mirror"]}, "tta holds 'mirror'"),
         ({"thresholds": "guessed"}, "thresholds is 'guessed'"),
         ({"postprocess": "all"}, "postprocess 'all'"),
+        ({"fold": 1}, "not divided into folds"),
         ({"data": "data/nowhere"}, "No prepared dataset at data/nowhere"),
         ({"precision": "fp16"}, "of no use on a CPU"),
         ({"device": "mps"}, "not available here"),

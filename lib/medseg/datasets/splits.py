@@ -89,9 +89,13 @@ def fold_split(fold: int, held_out: int, folds: int) -> tuple[str, str]:
 def hold_out(dataset: PreparedDataset, fold: int) -> PreparedDataset:
     """The same dataset, split for another test ``fold``, from 0; validation is the fold after it, training the others.
 
+    With ``fold`` -1 it is returned as it was prepared.
+
     Only ``split``, ``test_set`` and the counts change; files and fingerprint are those of ``dataset``. Raises
     MedsegError: the dataset has no folds, or not this one.
     """
+    if fold == -1:
+        return dataset
     present = sorted(set(map(int, dataset.index["fold"])))
     name = project.display(dataset.folder)
     if present[0] < 0:

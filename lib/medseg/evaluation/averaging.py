@@ -12,7 +12,7 @@ from medseg.datasets.frames import read_grey, read_rgb
 from medseg.errors import MedsegError
 from medseg.evaluation import kinds
 from medseg.evaluation.rules import MaskRules, Segmentation, Segmenter
-from medseg.experiments.identity import question
+from medseg.experiments.identity import fold_of, question
 from medseg.experiments.runs import Run, all_runs, dataset_of
 
 
@@ -24,7 +24,7 @@ def all_folds(run: Run) -> list[Run]:
     """
     wanted = _but_for_the_fold(run.record)
     found = [other for other in all_runs(run.record["study"]) if _but_for_the_fold(other.record) == wanted]
-    done = sorted((r for r in found if r.record.get("status") == "finished"), key=lambda r: _fold(r) or 0)
+    done = sorted((r for r in found if r.record.get("status") == "finished"), key=lambda r: fold_of(r.record) or 0)
     if len(done) < 2:
         raise MedsegError(
             f"The run {run.id} has no finished other fold. Train them with a sweep whose grid has fold: [0, 1, 2, 3, "
@@ -61,7 +61,7 @@ class Average:
         self.own: list[str] = []
         self.unchecked = ""
         self._fold_of: dict[str, int] = {}
-        if len({_fold(run) for run in self._runs}) > 1:
+        if len({fold_of(run.record) for run in self._runs}) > 1:
             try:
                 self._fold_of = self._known_pictures()
             except MedsegError as error:
@@ -75,7 +75,7 @@ class Average:
             MedsegError: a network gives no numbers, or the picture is of the runs' own data and none held it out.
         """
         fold = self._fold_of.get(_digest(picture)) if self._fold_of else None
-        chosen = [number for number, run in enumerate(self._runs) if fold is None or _fold(run) == fold]
+        chosen = [number for number, run in enumerate(self._runs) if fold is None or fold_of(run.record) == fold]
         if not chosen:
             raise MedsegError(
                 f"{name} is a picture of the data that the runs were trained on, of fold {fold}, and no run that was "
@@ -148,10 +148,6 @@ def _but_for_the_fold(record: dict[str, Any]) -> tuple[Any, ...]:
     asked = question(record.get("parameters", {}), record.get("weights_files", {}))
     asked.pop("fold", None)
     return record.get("stage"), record.get("dataset", {}).get("fingerprint"), asked
-
-
-def _fold(run: Run) -> int | None:
-    return run.record.get("parameters", {}).get("fold")
 
 
 def _digest(picture: np.ndarray) -> str:

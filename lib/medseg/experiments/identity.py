@@ -15,7 +15,7 @@ from medseg import project
 NOT_PART_OF_THE_QUESTION = frozenset({"data", "device", "workers"})
 #: Parameters that came when there were runs already, with the values that mean what was done before: with these they
 #: are not part of the question, so that finished runs keep their ids.
-AS_BEFORE: Mapping[str, Any] = {"max_minutes": 0, "max_steps": 0}
+AS_BEFORE: Mapping[str, Any] = {"max_minutes": 0, "max_steps": 0, "fold": -1}
 #: Parameters that a run id shows.
 IN_SLUG = ("architecture", "size", "variant", "backbone", "resolution", "seed")
 #: Parameters that name pretrained weights, which may be a file.
@@ -49,6 +49,12 @@ def run_id(
     words = [f"s{asked[k]}" if k == "seed" else str(asked[k]) for k in IN_SLUG if k in asked]
     slug = re.sub(r"[^a-z0-9.]+", "-", "-".join(w for w in words if w not in ("", "none")).lower()).strip("-.")
     return f"{slug or 'run'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def fold_of(record: Mapping[str, Any]) -> int | None:
+    """The fold that a run held out, from its record; None where it took the split as it was prepared."""
+    fold = record.get("parameters", {}).get("fold", AS_BEFORE["fold"])
+    return None if fold == AS_BEFORE["fold"] else fold
 
 
 def weights_files(parameters: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from medseg.datasets import sample, splits
 from medseg.datasets.augmentation.presets import build_augmentation
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
@@ -18,6 +19,7 @@ _LEAST = {"resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "p
 def check(parameters: Mapping[str, Any]) -> None:
     """Try what costs nothing: names, ranges, that files are there; a :class:`MedsegError` says what cannot work."""
     check_shared(parameters, _LEAST)
+    splits.hold_out(sample.load(parameters["data"]), parameters.get("fold", -1))
     if parameters["loss"] not in LOSSES:
         raise MedsegError(f"There is no loss {parameters['loss']!r} in Keras. Choose one of: {', '.join(LOSSES)}.")
     if parameters["schedule"] not in SCHEDULES:

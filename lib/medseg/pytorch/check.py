@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from medseg import project
-from medseg.datasets import sample
+from medseg.datasets import sample, splits
 from medseg.datasets.augmentation.presets import build_augmentation, parse_augmentation
 from medseg.errors import MedsegError
 from medseg.evaluation.rules import MaskRules
@@ -25,7 +25,6 @@ _AT_LEAST_ONE = (
     "restart_factor",
 )  # fmt: skip
 _NOT_NEGATIVE = (
-    "fold",
     "weight_decay",
     "backbone_learning_rate",
     "auxiliary_weight",
@@ -42,7 +41,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     tta, thresholds, postprocess and crf are checked where they are there.
     """
     _check_numbers(parameters)
-    dataset = sample.load(parameters["data"])
+    dataset = splits.hold_out(sample.load(parameters["data"]), parameters.get("fold", -1))
     if classes_overlap(dataset):
         parse_augmentation(parameters["augmentation"], side_is_predicted="side" in parameters["auxiliary"])
     else:

@@ -8,9 +8,8 @@ from typing import Any
 
 from medseg import registry
 from medseg.errors import MedsegError
-from medseg.experiments.identity import AS_BEFORE, NOT_PART_OF_THE_QUESTION, readable_weights
+from medseg.experiments.identity import AS_BEFORE, NOT_PART_OF_THE_QUESTION, fold_of, readable_weights
 from medseg.experiments.runs import Run
-from medseg.reporting import cross_validation
 from medseg.reporting.configuration import Configuration, shared_cases
 
 #: Parameters that name a run by their value alone, in this order; the others follow with their own name.
@@ -91,7 +90,7 @@ def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
     if not compared:
         found = "".join(f"\n  - {name}: {reason}" for name, reason in left_out) or " no run was given."
         raise MedsegError(f"There is no run to compare:{found}\nRun a sweep first: 'medseg sweep FILE'.")
-    folds = sorted({fold for _, record in compared if (fold := cross_validation.fold_of(record)) is not None})
+    folds = sorted({fold for _, record in compared if (fold := fold_of(record)) is not None})
     apart = ("seed", "fold") if len(folds) > 1 else ("seed",)
     questions = [_question(record, apart) for _, record in compared]
     keys = list(dict.fromkeys(key for question in questions for key in question))
@@ -106,7 +105,7 @@ def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
     for number, members in enumerate(grouped.values()):
         members.sort(key=_by_seed_and_fold)
         name, details = _describe(_question(members[0].record, apart), varying, usual)
-        pairs = [(run.record.get("seed"), cross_validation.fold_of(run.record)) for run in members]
+        pairs = [(run.record.get("seed"), fold_of(run.record)) for run in members]
         own = tuple(fold for fold in folds if fold in {held for _, held in pairs}) if "fold" in apart else ()
         wanted = [(seed, fold) for seed in dict.fromkeys(seed for seed, _ in pairs) for fold in folds if own]
         lacking = tuple(pair for pair in wanted if pair not in pairs)
@@ -157,7 +156,7 @@ def _fingerprint(record: Mapping[str, Any]) -> str:
 
 
 def _by_seed_and_fold(run: Run) -> tuple[bool, int, int, str]:
-    seed, fold = run.record.get("seed"), cross_validation.fold_of(run.record)
+    seed, fold = run.record.get("seed"), fold_of(run.record)
     return seed is None, seed or 0, fold or 0, run.id
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from medseg.errors import MedsegError
+from medseg.experiments.identity import fold_of
 from medseg.experiments.runs import Run
 from medseg.reporting import cross_validation, style
 
@@ -86,7 +87,7 @@ class Configuration:
     def over(self, folds: Sequence[int]) -> "Configuration":
         """The configuration with the runs and cases of some of its folds alone; a seed without any is left out."""
         tables = [table[table["fold"].isin(folds)] for table in self.cases]
-        runs = tuple(run for run in self.runs if cross_validation.fold_of(run.record) in folds)
+        runs = tuple(run for run in self.runs if fold_of(run.record) in folds)
         kept = tuple(table for table in tables if len(table))
         return replace(self, runs=runs, folds=tuple(folds), lacking=(), tables=kept)
 

@@ -1,11 +1,12 @@
 """Cross-validation: the folds of a configuration are one, every case scored by the network that did not see it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from medseg.errors import MedsegError
+from medseg.experiments.identity import fold_of
 from medseg.experiments.runs import Run, predictions_of
 from medseg.names import joined
 
@@ -15,11 +16,6 @@ HELD_OUT = "held-out folds"
 Predicted = dict[tuple[str, str], str]
 _KEY = ["test_set", "case_id", "class"]
 _NAMED = 10  # cases that an error lists
-
-
-def fold_of(record: Mapping[str, Any]) -> int | None:
-    """The fold that a run held out, None where its training notebook knows of no folds."""
-    return record.get("parameters", {}).get("fold")
 
 
 def by_seed(runs: Iterable[Run]) -> tuple[tuple[Run, ...], ...]:

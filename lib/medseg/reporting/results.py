@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from medseg.evaluation.measures import named
+from medseg.experiments.identity import fold_of
 from medseg.metrics.overlap import summarise
 from medseg.reporting import measure_table, published_figures, statistics
 from medseg.reporting.comparison import Comparison, Configuration, readable
-from medseg.reporting.cross_validation import fold_of
 from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, number, numeric, sentence, words
 
 METRICS = {name: named(name).title for name in ("dice", "iou")}

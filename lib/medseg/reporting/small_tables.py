@@ -7,11 +7,10 @@ import pandas as pd
 
 from medseg import project, registry
 from medseg.datasets.index import PreparedDataset
-from medseg.experiments.identity import readable_weights
+from medseg.experiments.identity import fold_of, readable_weights
 from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run
 from medseg.reporting.comparison import Comparison, readable
-from medseg.reporting.cross_validation import fold_of
 from medseg.reporting.fragments import Cell, Fragment, Table, numeric, words
 
 _REJECTED_SHOWN = 30

@@ -141,7 +141,8 @@ def test_a_protocol_finds_its_folders_and_names_everything_that_it_leaves_out(tr
     used = [root / "cvc_colondb", root / "Test Data" / "Test Data" / "My Set"]
     ignored = {path.relative_to(root).as_posix(): reason for path, reason in places.left_over(root, used, "ColonDB")}
     assert set(ignored) == {"Kvasir", "other", "loose.png", "Test Data/b"}
-    assert "not recognised by its name: this protocol reads ColonDB" in ignored["Kvasir"]
+    assert ignored["Kvasir"] == "Kvasir is not part of this protocol, which reads ColonDB"
+    assert ignored["other"] == "folder not recognised by its name: this protocol reads ColonDB"
     assert "outside" in ignored["loose.png"]
 
 

@@ -238,3 +238,13 @@ def test_all_faults_are_named_at_once_and_what_is_no_mapping_is_refused(tmp_path
         file.write_text(text)
         with pytest.raises(MedsegError, match=match):
             protocol_file.read(file)
+
+
+def test_what_is_said_of_groups_that_are_a_guess_fits_how_they_were_guessed(tmp_path):
+    names = ("anna", "bert", "cleo", "dora", "emil", "fritz")
+    fill(tmp_path / "alone", names)
+    fill(tmp_path / "series", [f"{name}{number:02d}" for name in names for number in range(1, 13)])
+    alone = polyp.prepare(tmp_path / "alone", tmp_path / "out").info["notes"]
+    assert alone[0].startswith("The videos and patients of alone are not known, so every frame stands for itself")
+    series = polyp.prepare(tmp_path / "series", tmp_path / "out").info["notes"]
+    assert series[0].startswith("The videos of series are not known, so frames were grouped by their numbers")

@@ -18,6 +18,11 @@ _GUESS = (
     "and where that is the training set its validation scores{test} may flatter. A sequences.csv (columns "
     "file,sequence) in the dataset's folder fixes that."
 )
+_ALONE = (
+    "The videos and patients of {centres} are not known, so every frame stands for itself: frames of one patient may "
+    "lie in two splits, and where that is the training set its validation scores{test} may flatter. A sequences.csv "
+    "(columns file,sequence) in the dataset's folder, or groups in a protocol file, fixes that."
+)
 _LISTED = (
     "Lists of files decide the splits of {centres}. Its videos and patients are not known: nobody can say whether "
     "frames of one are in two splits."
@@ -58,7 +63,9 @@ def notes(plan: Plan, groupings: Mapping[str, Grouping]) -> list[str]:
     said = []
     if guessed:
         test = " and its test scores" if from_training else ""
-        said.append(_GUESS.format(centres=", ".join(guessed), test=test))
+        apart = [name for name in guessed if len(set(groupings[name].group.values())) == len(groupings[name].group)]
+        for note, named in ((_GUESS, [name for name in guessed if name not in apart]), (_ALONE, apart)):
+            said += [note.format(centres=", ".join(named), test=test)] if named else []
     return said + ([_LISTED.format(centres=", ".join(listed))] if listed else [])
 
 

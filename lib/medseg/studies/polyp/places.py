@@ -50,10 +50,16 @@ def left_over(source: Path, used: Iterable[Path], read: str) -> list[Problem]:
             if any(place.is_relative_to(entry) for place in places):
                 problems += left_over(entry, places, read)
             else:
-                problems.append((entry, f"folder not recognised by its name: this protocol reads {read}"))
+                problems.append((entry, _not_read(entry, read)))
         elif is_picture(entry):
             problems.append((entry, "lies outside the folders of the sets"))
     return problems
+
+
+def _not_read(folder: Path, read: str) -> str:
+    if known := centre_named(folder.name):
+        return f"{known} is not part of this protocol, which reads {read}"
+    return f"folder not recognised by its name: this protocol reads {read}"
 
 
 def _child(folder: Path, name: str) -> Path | None:
