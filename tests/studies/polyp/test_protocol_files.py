@@ -4,6 +4,7 @@ import pytest
 import yaml
 from test_polyp_prepare import draw_mask, fill, prepare_fails, rejected
 
+from medseg.datasets.splits import hold_out
 from medseg.errors import MedsegError
 from medseg.studies.polyp import prepare as polyp
 from medseg.studies.polyp import protocol_file
@@ -173,6 +174,28 @@ def test_folds_hold_every_patient_once(hospital, tmp_path):
     assert set(other.split("test")["case_id"]) == set(data.index["case_id"][data.index["fold"] == 3])
 
 
+def test_each_folder_may_be_a_fold_so_that_a_sweep_leaves_out_one_after_the_other(centres, tmp_path):
+    data = polyp.prepare(centres, tmp_path / "out", protocol=str(write(tmp_path, folds="folders", groups="^(.)_")))
+    sets = data.index["case_id"].str.partition("/")[0]
+    assert {name: set(part["fold"]) for name, part in data.index.groupby(sets)} == {
+        "Lyon": {0},
+        "Oslo": {1},
+        "서울": {2},
+    }
+    assert {name: set(part["split"]) for name, part in data.index.groupby(sets)} == {
+        "Lyon": {"test"}, "Oslo": {"validation"}, "서울": {"train"}
+    }  # fmt: skip
+    assert data.info["folds"] == 3
+    assert any(note.startswith("Each set is a fold: 0 Lyon, 1 Oslo, 2 서울.") for note in data.info["notes"])
+    turned = hold_out(data, 2)
+    assert set(turned.split("test")["test_set"]) == {"fold-2"}
+    assert set(sets[turned.index["split"] == "test"]) == {"서울"}
+    few = write(tmp_path, train=["Lyon", "Oslo"], folds="folders")
+    prepare_fails(centres, tmp_path / "few", r"has 2 \(Lyon, Oslo\). At least 3 are needed", protocol=str(few))
+    far = write(tmp_path, folds="folders", test_fold=3)
+    prepare_fails(centres, tmp_path / "far", "a test_fold below their number", protocol=str(far))
+
+
 def test_frames_without_a_finding_are_kept_where_the_protocol_says_so(hospital, tmp_path):
     for name in frames("a"):
         draw_mask(hospital / "masks" / f"{name}.png", 0, values=(0,))
@@ -214,7 +237,8 @@ def test_missing_folders_are_named_before_anything_is_written(centres, tmp_path)
         ({"files": {"train": [1, 2]}}, "a list of names in quotes"),
         ({"files": {"test": ["a"]}}, "files has no list for train"),
         ({"files": {"train": ["a"], "test": ["b"]}, "test": "c"}, "test is given beside a list of files"),
-        ({"folds": 2}, "greater than or equal to 3"),
+        ({"folds": 2}, "folds: found 2 .*expected a whole number from 3, or folders"),
+        ({"folds": True}, "folds: found True"),
         ({"folds": 5, "hold_out": "a"}, "hold_out contradicts that"),
         ({"folds": 5, "test_fold": 5}, "test_fold is 5"),
         ({"hold_out": "a", "test": 0.2}, "a share for test contradicts that"),

@@ -12,6 +12,7 @@ from medseg.datasets.texts import decoded, file_bytes
 from medseg.errors import MedsegError
 from medseg.names import listed
 from medseg.studies.polyp.layout import Centre
+from medseg.studies.polyp.protocol_file import FOLDERS
 from medseg.studies.polyp.protocols import Plan
 
 
@@ -61,10 +62,10 @@ def place(
     for row in rows:
         row["split"], row["fold"] = split_of.get(row["case_id"], plan.role[row["centre"]]), -1
     if rules.folds:
-        folds = splits.group_folds([row["group"] for row in rows], rules.folds, seed)
+        folds = _folds(rows, plan, seed)
         for row, fold in zip(rows, folds, strict=True):
             row["fold"] = fold
-            row["split"], row["test_set"] = splits.fold_split(fold, rules.test_fold, rules.folds)
+            row["split"], row["test_set"] = splits.fold_split(fold, rules.test_fold, number_of_folds(plan))
     else:
         if "test" not in {*plan.role.values(), *rules.files}:
             _draw(rows, "test", rules.share("test") or test, seed)
@@ -81,11 +82,36 @@ def place(
         )
 
 
+def number_of_folds(plan: Plan) -> int:
+    """Of a cross-validation: as the protocol says, or one a set; 0 where there is none."""
+    return len(plan.centres) if plan.rules.folds == FOLDERS else int(plan.rules.folds or 0)
+
+
+def _folds(rows: list[dict[str, Any]], plan: Plan, seed: int) -> list[int]:
+    folds, sets = number_of_folds(plan), [centre.name for centre in plan.centres]
+    if plan.rules.folds != FOLDERS:
+        return splits.group_folds([row["group"] for row in rows], folds, seed)
+    if not plan.rules.test_fold + 1 <= folds >= 3:
+        raise MedsegError(
+            f"folds: {FOLDERS} makes a fold of each set; the protocol {plan.name!r} has {folds} ({listed(sets)}). "
+            "At least 3 are needed, to train, to validate and to test on, and a test_fold below their number."
+        )
+    return [sets.index(row["centre"]) for row in rows]
+
+
 def _draw(rows: list[dict[str, Any]], split: str, share: float, seed: int) -> None:
     training = [row for row in rows if row["split"] == "train"]
     chosen = splits.split_groups([row["group"] for row in training], share, seed)
     for row in training:
         row["split"] = split if row["group"] in chosen else "train"
+
+
+def notes(plan: Plan) -> list[str]:
+    """Sentences for the report: which set each fold is."""
+    if plan.rules.folds != FOLDERS:
+        return []
+    named = ", ".join(f"{fold} {centre.name}" for fold, centre in enumerate(plan.centres))
+    return [f"Each set is a fold: {named}. Tested on is one that nothing was trained or chosen by."]
 
 
 def refuse_torn(rows: Iterable[Mapping[str, Any]]) -> None:

@@ -100,8 +100,8 @@ def prepare(
         allow_empty=keep_empty,
         validation_fraction=rules.share("validation") or validation_fraction,
         seed=seed,
-        notes=[*grouping.notes(plan, groupings), *rules.notes, *([plan.chosen] if plan.chosen else [])],
-        **({"folds": rules.folds} if rules.folds else {}),
+        notes=[*grouping.notes(plan, groupings), *assign.notes(plan), *rules.notes, *filter(None, [plan.chosen])],
+        **({"folds": assign.number_of_folds(plan)} if rules.folds else {}),
     ) as draft:
         _reject(draft, [*plan.ignored, *problems], source)
         for centre in centres:

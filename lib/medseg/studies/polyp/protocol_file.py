@@ -15,6 +15,7 @@ from medseg.errors import MedsegError
 from medseg.experiments.params import unknown_key
 
 NO_SEQUENCES = "none"
+FOLDERS = "folders"
 _UNFIT = re.compile(r'[\\/:*?"<>|\x00-\x1f]|^\.|[. ]$')
 
 
@@ -63,6 +64,12 @@ def _lists(value: Any) -> dict[str, str | list[str]]:
     return value
 
 
+def _folds(value: Any) -> int | str:
+    if value == FOLDERS or (type(value) is int and value >= 3):
+        return value
+    raise ValueError(f"expected a whole number from 3, or {FOLDERS}: a fold for each set")
+
+
 Share = Annotated[dict[str, str] | float, BeforeValidator(_folders_or_share)]
 
 
@@ -74,8 +81,9 @@ class Protocol(BaseModel):
     None leaves the share to the parameters of the preparation. ``groups``: regular expression, searched in the name
     without extension; its group names the patient or video. ``sequences``: CSV file, ``none`` where every frame stands
     alone, or empty. ``files``: names per split, or a text file of them. ``folds``: cross-validation, of which
-    ``test_fold`` is tested on. ``hold_out``: the training folder that becomes the test set. ``clinicdb_numbers``: sets
-    whose numbers are those of CVC-ClinicDB's frames. ``expected``: the layout, in words.
+    ``test_fold`` is tested on; ``folders`` for a fold a set. ``hold_out``: the training folder that becomes the test
+    set. ``clinicdb_numbers``: sets whose numbers are those of CVC-ClinicDB's frames. ``expected``: the layout, in
+    words.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -85,7 +93,7 @@ class Protocol(BaseModel):
     groups: Annotated[str, BeforeValidator(_pattern)] | None = None
     sequences: str = ""
     files: Annotated[dict[str, str | list[str]], BeforeValidator(_lists)] = Field(default_factory=dict)
-    folds: Annotated[int, Field(ge=3)] | None = None
+    folds: Annotated[int | str, BeforeValidator(_folds)] | None = None
     test_fold: Annotated[int, Field(ge=0)] = 0
     hold_out: str = ""
     allow_empty: bool | None = None
@@ -138,7 +146,7 @@ def contradictions(protocol: Protocol) -> list[str]:
     if protocol.folds:
         given = [key for key in ("test", "validation", "files", "hold_out") if getattr(protocol, key)]
         faults += [f"folds test and validate on every frame in turn; {key} contradicts that." for key in given]
-        if protocol.test_fold >= protocol.folds:
+        if isinstance(protocol.folds, int) and protocol.test_fold >= protocol.folds:
             faults.append(f"test_fold is {protocol.test_fold}; of {protocol.folds} folds the last is the next lower.")
     elif protocol.test_fold:
         faults.append("test_fold is given, but no folds.")
