@@ -44,7 +44,7 @@ def augmented(
     ]
     shown = "the outline is the mask, warped with its picture"
     if len(classes) > 1:
-        shown = f"every class has its colour and moves with its picture{_legend(classes)}"
+        shown = f"every class has its colour and moves with its picture{named_colours(classes)}"
     return grid(
         rows,
         titles or [""] * len(rows),
@@ -93,8 +93,8 @@ def predictions(
         [list(row.values()) for row in rows],
         names,
         list(rows[0]),
-        f"Predictions at each picture's own size{_legend(kind.classes)}. Dice of these cases alone; the means are in "
-        "the tables.",
+        f"Predictions at each picture's own size{named_colours(kind.classes)}. Dice of these cases alone; the means "
+        "are in the tables.",
         f"{len(rows)} pictures with truth and prediction.",
     )
 
@@ -154,7 +154,7 @@ def shrunk(pixels: np.ndarray, longest: int = 420) -> np.ndarray:
     return cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
-def _legend(classes: Sequence[str]) -> str:
+def named_colours(classes: Sequence[str]) -> str:
     """The colours of a few classes in words, after a semicolon; empty for one class and for many."""
     if not 1 < len(classes) <= len(outlines.FEW):
         return ""

@@ -37,8 +37,9 @@ def splits(dataset: PreparedDataset) -> Fragment:
     """Pictures, groups and picture sizes of every split and test set, in the study's words."""
     study, rows = registry.find(dataset.info["study"]), []
     for (split, test_set), part in dataset.index.groupby(["split", "test_set"], sort=False):
-        sizes = part[["width_px", "height_px"]].drop_duplicates()
-        size = " x ".join(map(str, sizes.iloc[0])) if len(sizes) == 1 else f"{len(sizes)} sizes"
+        sizes = sorted(set(zip(part["width_px"], part["height_px"], strict=True)), key=lambda size: size[0] * size[1])
+        size = " to ".join(f"{width} x {height}" for width, height in dict.fromkeys([sizes[0], sizes[-1]]))
+        size += f", {len(sizes)} sizes" if len(sizes) > 2 else ""
         name = f"{split}: {test_set}" if test_set else split
         rows.append([Cell(name), _count(len(part)), _count(part["group"].nunique()), Cell(size)])
     columns = words("split") + numeric(study.items, study.groups) + words("pixels")
