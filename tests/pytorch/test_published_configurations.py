@@ -18,7 +18,7 @@ PUBLISHED = [
     ("smp-upernet", "efficientnet-b7"),
     ("smp-unetplusplus", "tu-res2net50_26w_4s"),
     ("smp-unetplusplus", "efficientnet-b7"),
-    ("smp-unetplusplus", "tu-tf_efficientnetv2_m"),
+    ("smp-unetplusplus", "tu-efficientnetv2_rw_m"),
     ("smp-unetplusplus", "tu-hrnet_w64"),
     ("smp-unetplusplus", "tu-hrnet_w40"),
 ]

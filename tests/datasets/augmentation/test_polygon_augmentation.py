@@ -170,8 +170,9 @@ def test_tones_are_rounded_once():
 def test_parameters_and_defaults_are_those_of_albumentations(name):
     needed = {"RandomResizedCrop": {"size": (8, 8)}, "RandomCrop": {"height": 8, "width": 8}}
     needed["CenterCrop"] = needed["RandomCrop"]
+    needed["Resize"] = needed["RandomCrop"]
     theirs = getattr(albumentations, name)(**needed.get(name, {}))
-    ours = (AFFINE | TONE)[name](**{k: v for k, v in needed.get(name, {}).items() if k != "size"})
+    ours = (AFFINE | TONE)[name](**{k: v for k, v in needed.get(name, {}).items() if k != "size" and name != "Resize"})
     for parameter, value in vars(ours).items():
         if name == "ShiftScaleRotate" and parameter != "p":
             continue  # it keeps its limits under the names of Affine
@@ -245,6 +246,16 @@ def test_presets_hold_what_they_say():
         ("RandomCrop(height=4)", "needs more parameters"),
         ("RandomCrop(height=4, width=0.5)", "whole number of pixels"),
         ("RandomScale(p=1)", "changes nothing"),
+        ("Resize(height=4)", "resolution is a parameter of its own"),
+        ("OneOf([Blur(), CLAHE()], q=1)", "OneOf takes a list of transforms and p"),
+        ("OneOf(Blur(), CLAHE())", "by name"),
+        ("OneOf([Blur()])", "at least two transforms, got 1"),
+        ("OneOf([Blur, CLAHE()])", "'Blur' stands without parentheses"),
+        ("OneOf([Blur(p=0), CLAHE(p=0)])", "all of them have 0"),
+        ("OneOf([Blur(), Rotate()])", "mixes Rotate, which moves pixels, with Blur"),
+        ("OneOf([Blurr(), CLAHE()])", "Did you mean 'Blur'"),
+        ("OneOf([RandomScale(), Rotate()])", "changes nothing"),
+        ("oneOf([Blur(), CLAHE()])", "by name"),
         ("Rotate() - VerticalFlip()", "is not a transform"),
         ("Rotate() Rotate()", "cannot be read"),
         ("(", "cannot be read"),
@@ -256,6 +267,46 @@ def test_presets_hold_what_they_say():
 def test_a_bad_specification_is_refused_with_what_to_write_instead(specification, message):
     with pytest.raises(MedsegError, match=f"(?s){message}"):
         parse_augmentation(specification)
+
+
+def test_one_of_several_happens_as_often_as_its_weight_says():
+    written = (
+        "OneOf([Resize(p=0.6), RandomResizedCrop(scale=(0.5, 0.5), ratio=(1, 1), p=0.2)], p=0.8)"
+        " + OneOf([InvertImg(p=1), RandomGamma(gamma_limit=(200, 200), p=1)], p=1)"
+    )
+    augmentation = parse_augmentation(written)
+    count = 2000
+    drawn = [augmentation.matrix(generator(0, 0, number), (64, 64), 64) for number in range(count)]
+    cropped = np.mean([matrix[0, 0] > 1.1 for matrix in drawn])
+    assert abs(cropped - 0.8 * 0.25) < 3 * np.sqrt(0.16 / count)
+    tones = [augmentation.tone(RAMP, generator(0, 0, number)) for number in range(300)]
+    inverted = [np.array_equal(tone, 255 - RAMP) for tone in tones]
+    gamma = np.rint(255 * (RAMP / 255.0) ** 2)
+    assert all(inverse or np.abs(tone - gamma).max() <= 1 for inverse, tone in zip(inverted, tones, strict=True))
+    assert abs(np.mean(inverted) - 0.5) < 3 * np.sqrt(0.25 / 300)
+    assert augmentation.zoom((64, 64)) == pytest.approx(np.sqrt(2))
+
+
+def test_one_of_does_as_albumentations_does():
+    theirs = albumentations.OneOf([albumentations.Blur((3, 3), p=0.2), albumentations.InvertImg(p=0.6)], p=0.5)
+    ours = parse_augmentation("OneOf([Blur(blur_limit=(3, 3), p=0.2), InvertImg(p=0.6)], p=0.5)")
+    theirs.set_random_seed(0)
+    count, picture = 1000, np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8)
+    blurred, inverse = cv2.blur(picture, (3, 3)), 255 - picture
+
+    def shares(pictures):
+        return np.array([np.mean([np.array_equal(p, wanted) for p in pictures]) for wanted in (blurred, inverse)])
+
+    other = shares([theirs(image=picture)["image"] for _ in range(count)])
+    own = shares([ours.tone(picture, generator(0, 0, number)) for number in range(count)])
+    assert np.abs(own - [0.125, 0.375]).max() < 0.05
+    assert np.abs(own - other).max() < 0.06
+
+
+def test_one_of_mirrors_where_a_member_does():
+    with pytest.raises(MedsegError, match="OneOfAffine would turn left hands"):
+        parse_augmentation("OneOf([Rotate(limit=3), HorizontalFlip()])", side_is_predicted=True)
+    parse_augmentation("OneOf([Rotate(limit=3), HorizontalFlip(p=0)])", side_is_predicted=True)
 
 
 @pytest.mark.parametrize("name", ["HorizontalFlip", "VerticalFlip", "Transpose", "D4"])

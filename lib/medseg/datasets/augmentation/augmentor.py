@@ -1,4 +1,9 @@
-"""The published augmentation of the polyp study, on the PIL library Augmentor."""
+"""The published augmentation of the polyp study, on the PIL library Augmentor.
+
+As published it moves a few pictures, by little, and its brightness and contrast only darken and flatten. The preset
+``warp`` is another one and stronger: every picture is turned, sheared, scaled and shifted, and grows lighter as often
+as darker.
+"""
 
 import random
 from dataclasses import KW_ONLY, dataclass
@@ -15,24 +20,27 @@ _DRAWING = Lock()
 
 @dataclass
 class AugmentorPipeline:
-    """Resize, rotation without crop, shear and flips of picture and mask; contrast and brightness of the picture.
+    """Resize, rotation without crop, shear and a flip of picture and mask; contrast and brightness of the picture.
 
-    Each quantity but the flips (probability 1/2) changes every time; the angles are whole degrees. What rotation
-    brings in from outside is 0 in both arrays; Augmentor crops what shear brings in and resizes the rest. Only one
-    thread of a process augments at a time; parallel work belongs into worker processes.
+    Each but the resize happens by chance; the angles are whole degrees; a flip is left-right or up-down, equally
+    likely. What rotation brings in from outside is 0 in both arrays; Augmentor crops what shear brings in and resizes
+    the rest. Only one thread of a process augments at a time; parallel work belongs into worker processes.
 
     Args:
         resolution: side of the square, or (height, width), in pixels.
-        rotation, shear: greatest angles to either side, degrees; published runs rotated by 10 or 25.
-        brightness, contrast: factors within 1 +- this; contrast is about the picture's mean grey.
+        rotation, shear: greatest angles to either side, degrees; Augmentor adds a degree to most shears.
+        brightness, contrast: least and greatest factor; contrast is about the picture's mean grey.
+        probability: of each, as published; the chance is that of ``Augmentor.DataPipeline``, which rounds the number
+            that it draws to one decimal, so that 0.3 happens in 35 % of the pictures.
     """
 
     resolution: Resolution
     _: KW_ONLY
-    rotation: int = 25
-    shear: int = 10
-    brightness: float = 0.2
-    contrast: float = 0.2
+    rotation: int = 10
+    shear: int = 1
+    brightness: tuple[float, float] = (0.2, 1.0)
+    contrast: tuple[float, float] = (0.2, 1.0)
+    probability: float = 0.3
 
     def __post_init__(self) -> None:
         self.size = size_of(self.resolution)
@@ -63,17 +71,18 @@ class AugmentorPipeline:
         geometry, tone = Pipeline(), Pipeline()
         height, width = self.size
         geometry.resize(probability=1, width=width, height=height)
-        geometry.rotate_without_crop(probability=1, max_left_rotation=self.rotation, max_right_rotation=self.rotation)
-        geometry.shear(probability=1, max_shear_left=self.shear, max_shear_right=self.shear)
-        geometry.flip_left_right(probability=0.5)
-        geometry.flip_top_bottom(probability=0.5)
-        tone.random_contrast(probability=1, min_factor=1 - self.contrast, max_factor=1 + self.contrast)
-        tone.random_brightness(probability=1, min_factor=1 - self.brightness, max_factor=1 + self.brightness)
+        geometry.rotate_without_crop(
+            self.probability, max_left_rotation=self.rotation, max_right_rotation=self.rotation
+        )
+        geometry.shear(self.probability, max_shear_left=self.shear, max_shear_right=self.shear)
+        geometry.flip_random(self.probability)
+        tone.random_contrast(self.probability, *self.contrast)
+        tone.random_brightness(self.probability, *self.brightness)
         return geometry.operations, tone.operations
 
 
 def _apply(operations: list, pictures: list[Image.Image]) -> list[Image.Image]:
     for operation in operations:
-        if random.random() < operation.probability:
+        if round(random.random(), 1) <= operation.probability:
             pictures = operation.perform_operation(pictures)
     return pictures

@@ -3,6 +3,7 @@
 A specification is a preset's name, or transforms joined by `` + ``, each a call with literal keyword arguments::
 
     RandomResizedCrop(scale=(0.8, 1.0)) + Rotate(limit=10, p=0.5) + RandomGamma(gamma_limit=(80, 120))
+    OneOf([Resize(p=0.5), RandomResizedCrop(p=0.5)], p=1.0) + OneOf([Blur(), CLAHE()], p=0.3)
 
 All geometric transforms become one matrix, in their order; the grey values change after that, in theirs. Pictures are
 interpolated linearly within a constant black border: reflected structures would need labels of their own.
@@ -19,13 +20,16 @@ import numpy as np
 
 from medseg.datasets.augmentation import affine, crops, tone
 from medseg.datasets.augmentation.affine import AffineTransform, Frame
+from medseg.datasets.augmentation.choices import Resize, one_of
 from medseg.datasets.augmentation.crops import CenterCrop, RandomScale
+from medseg.datasets.augmentation.ranges import number
 from medseg.datasets.augmentation.tone import PictureTransform, TableTransform, ToneTransform
 from medseg.errors import MedsegError
 from medseg.names import did_you_mean
 
-AFFINE = {kind.__name__: kind for kind in (*affine.TRANSFORMS, *crops.TRANSFORMS)}
+AFFINE = {kind.__name__: kind for kind in (*affine.TRANSFORMS, *crops.TRANSFORMS, Resize)}
 TONE = {kind.__name__: kind for kind in tone.TRANSFORMS}
+ONE_OF = "OneOf"
 
 _NO_AFFINE_FORM = (
     "ElasticTransform", "GridDistortion", "OpticalDistortion", "ThinPlateSpline", "PiecewiseAffine", "Perspective",
@@ -41,7 +45,7 @@ _SETTLED = {
     "rotate_method": "there are no boxes",
     "crop_border": "the frame stays as it is",
     "fit_output": "the frame stays as it is",
-    "size": "the training resolution is a parameter of its own",
+    **dict.fromkeys(("size", "height", "width"), "the training resolution is a parameter of its own"),
     "pad_if_needed": "a crop must fit",
     "brightness_by_max": "brightness is relative to 255",
     "ensure_safe_range": "values are clipped to 0 to 255",
@@ -106,12 +110,13 @@ def read_transforms(specification: str, presets: Mapping[str, str]) -> list[Affi
         if arguments is None:
             raise MedsegError(
                 f"There is no augmentation {specification!r}: {name!r} is neither a preset nor a transform with "
-                f"its parentheses.{did_you_mean(name, [*presets, *AFFINE, *TONE])} {how}"
+                f"its parentheses.{did_you_mean(name, [*presets, *AFFINE, *TONE, ONE_OF])} {how}"
             )
         transforms.append(_transform(name, arguments))
     for position, transform in enumerate(transforms):
         crops_follow = any(isinstance(later, CenterCrop) for later in transforms[position:])
-        if isinstance(transform, RandomScale) and not crops_follow:
+        members = getattr(transform, "transforms", (transform,))
+        if any(isinstance(one, RandomScale) for one in members) and not crops_follow:
             raise MedsegError(
                 "RandomScale changes nothing unless RandomCrop or CenterCrop follows: the picture is resized to the "
                 "training resolution in the end. To vary the size of what is shown write "
@@ -145,9 +150,12 @@ def _term(term: ast.expr, specification: str, how: str) -> tuple[str, dict[str, 
         return term.id, None
     if not (isinstance(term, ast.Call) and isinstance(term.func, ast.Name)):
         raise MedsegError(f"{ast.unparse(term)!r} in the augmentation {specification!r} is not a transform. {how}")
-    name = term.func.id
+    name, positional = term.func.id, term.args
     values: dict[str, Any] = {}
-    for keyword in (*term.args, *term.keywords):
+    if name == ONE_OF and len(positional) == 1 and isinstance(positional[0], ast.List | ast.Tuple):
+        values["transforms"] = [_term(member, specification, how) for member in positional[0].elts]
+        positional = []
+    for keyword in (*positional, *term.keywords):
         if not isinstance(keyword, ast.keyword) or keyword.arg is None:
             raise MedsegError(f"{name} takes its parameters by name, as in Rotate(limit=10, p=0.5).")
         if keyword.arg in values:
@@ -162,15 +170,22 @@ def _term(term: ast.expr, specification: str, how: str) -> tuple[str, dict[str, 
     return name, values
 
 
-def _transform(name: str, arguments: dict[str, Any]) -> AffineTransform | ToneTransform:
+def _transform(name: str, arguments: dict[str, Any] | None) -> AffineTransform | ToneTransform:
+    if arguments is None:
+        raise MedsegError(f"{name!r} stands without parentheses; write {name}().")
+    if name == ONE_OF:
+        if set(arguments) - {"transforms", "p"} or not isinstance(arguments.get("transforms"), list):
+            raise MedsegError("OneOf takes a list of transforms and p, as in OneOf([Blur(), CLAHE()], p=0.5).")
+        p = number(arguments.get("p", 0.5), "OneOf(p=...)", 0, 1)
+        return one_of([_transform(*member) for member in arguments["transforms"]], p)
     kind = AFFINE.get(name) or TONE.get(name)
     if kind is None:
         offered = f"Those that have one: {', '.join(AFFINE)}. On grey values: {', '.join(TONE)}."
         if name in _NO_AFFINE_FORM:
             raise MedsegError(f"{name} has no affine form and cannot move labels exactly. {offered}")
         raise MedsegError(
-            f"There is no transform {name!r} here.{did_you_mean(name, [*AFFINE, *TONE])} Transforms must have an "
-            f"affine form or change grey values alone. {offered}"
+            f"There is no transform {name!r} here.{did_you_mean(name, [*AFFINE, *TONE, ONE_OF])} Transforms must have "
+            f"an affine form or change grey values alone. {offered}"
         )
     known = [field.name for field in fields(kind)]
     for parameter in arguments:
