@@ -78,3 +78,19 @@ def test_what_could_not_be_scored_is_a_dash(tmp_path, values):
     shown = field.measures(compare([run]))
     assert cells(shown, "ClinicDB")[-2] == "\u2013"
     assert "left out of these columns: ClinicDB 1, ETIS 1." in repr(shown)
+
+
+def test_folds_are_weighted_by_their_cases(tmp_path):
+    made = []
+    for fold, (count, mae) in enumerate([(10, 0.1), (30, 0.2), (20, None)]):
+        run = bare_run(tmp_path / str(fold), {f"fold-{fold}": [0.5] * count}, fold=fold, groups=5)
+        names = dict.fromkeys(MEASURES, 0.4) | {"mae": mae, "n_scored": count - fold}
+        cases = run.cases().assign(**dict.fromkeys(MEASURES, 0.4))
+        run.write_table("cases.csv", cases)
+        saliency = {"rule": RULE, "test_sets": {f"fold-{fold}": names}}
+        run.update(evaluation={**run.record["evaluation"], "saliency": saliency})
+        made.append(run)
+    text = repr(field.measures(compare(made)))
+    assert f"{(10 * 0.1 + 29 * 0.2) / 39:.3f}, " in text
+    assert "the mean of each fold's own figure, weighted by its cases" in text
+    assert "left out of these columns: held-out folds 3." in text

@@ -2,9 +2,11 @@
 
 import math
 
+import pandas as pd
+
 from medseg.evaluation.measures import named
 from medseg.metrics.saliency import MEASURES
-from medseg.reporting import measure_table, statistics
+from medseg.reporting import cross_validation, measure_table, statistics
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment, sentence
 from medseg.reporting.measure_table import Shown
@@ -34,14 +36,28 @@ def _recorded(record: dict) -> dict[str, dict[str, float | None]]:
     return record.get("evaluation", {}).get("saliency", {}).get("test_sets", {})
 
 
+def _figures(configuration: Configuration) -> list[dict[str, dict[str, float]]]:
+    """Figures by test set of each table of cases; those of folds are the folds' own, weighted by their cases."""
+    found = []
+    for runs in configuration.by_seed:
+        recorded = [_recorded(run.record) for run in runs]
+        own = {
+            name: {k: math.nan if v is None else v for k, v in values.items()} for name, values in recorded[0].items()
+        }
+        if configuration.folds:
+            table = pd.DataFrame([values for sets in recorded for values in sets.values()]).astype(float)
+            weights = table.pop("n_scored")
+            total = (table.mul(weights, axis=0).sum() / table.notna().mul(weights, axis=0).sum()).to_dict()
+            own = {cross_validation.HELD_OUT: {**total, "n_scored": weights.sum()}}
+        found.append(own)
+    return found
+
+
 def _column(name: str) -> Shown:
-    measure = named(name)
-
     def of(configuration: Configuration, test_set: str) -> list[float]:
-        found = (_recorded(record)[test_set][name] for record in configuration.records)
-        return [math.nan if value is None else value for value in found]
+        return [figures[test_set][name] for figures in _figures(configuration)]
 
-    return Shown(measure.title, of, name)
+    return Shown(named(name).title, of, name)
 
 
 def _notes(shown: list[Configuration]) -> list[str]:
@@ -55,9 +71,13 @@ def _notes(shown: list[Configuration]) -> list[str]:
         f"Rules of the columns after Dice: {measure_table.distinct(evaluations, 'saliency', 'rule')}. Threshold 0 "
         "takes every pixel, so that no mDice, mIoU or mean E reaches 1."
     )
+    if any(c.folds for c in shown):
+        notes.append("Of folds these columns are the mean of each fold's own figure, weighted by its cases.")
     first = shown[0].cases[0].groupby("test_set", sort=False).size()
-    scored = _recorded(shown[0].records[0])
-    left_out = [f"{name} {n - scored[name]['n_scored']}" for name, n in first.items() if scored[name]["n_scored"] < n]
+    scored = _figures(shown[0])[0]
+    left_out = [
+        f"{name} {n - scored[name]['n_scored']:.0f}" for name, n in first.items() if scored[name]["n_scored"] < n
+    ]
     if left_out:
         notes.append(f"Cases with nothing to find are left out of these columns: {', '.join(left_out)}.")
     return notes
