@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medseg.datasets.folders import BadFile
-from medseg.datasets.images import before_after, clean_mask, encode_png, read_mask, read_pair, read_picture
+from medseg.datasets.foreground import before_after, clean_mask, cleaned
+from medseg.datasets.images import encode_png, read_grey, read_mask, read_pair, read_picture
 
 
 @pytest.fixture
@@ -60,14 +61,14 @@ def test_tiff_that_describes_three_channels_as_grey_keeps_its_colours(tmp_path, 
 def test_16_bit_is_scaled_unless_it_holds_8_bit_values(tmp_path):
     wide = np.array([[0, 257, 400, 32896, 65535]], np.uint16)
     assert read_picture(saved(tmp_path / "a.png", wide))[0, :, 0].tolist() == [0, 1, 2, 128, 255]
-    assert read_mask(saved(tmp_path / "b.png", wide // 257))[0].tolist() == [0, 1, 1, 128, 255]
+    assert read_grey(saved(tmp_path / "b.png", wide // 257))[0].tolist() == [0, 1, 1, 128, 255]
 
 
 def test_12_bits_in_a_16_bit_file_are_scaled_from_their_own_range(tmp_path):
     wide = np.array([[0, 8, 16, 2048, 4095]], np.uint16)
     assert read_picture(saved(tmp_path / "a.png", wide))[0, :, 0].tolist() == [0, 0, 1, 128, 255]
-    assert read_mask(saved(tmp_path / "b.tif", wide))[0].tolist() == [0, 0, 1, 128, 255]
-    assert read_mask(saved(tmp_path / "d.png", np.array([[0, 4096]], np.uint16)))[0].tolist() == [0, 16]
+    assert read_grey(saved(tmp_path / "b.tif", wide))[0].tolist() == [0, 0, 1, 128, 255]
+    assert read_grey(saved(tmp_path / "d.png", np.array([[0, 4096]], np.uint16)))[0].tolist() == [0, 16]
 
 
 def test_orientation_tag_is_applied_once_in_every_format(tmp_path, rgb):
@@ -77,6 +78,10 @@ def test_orientation_tag_is_applied_once_in_every_format(tmp_path, rgb):
     for suffix in ("png", "tif"):
         np.testing.assert_array_equal(read_picture(saved(tmp_path / f"a.{suffix}", rgb, exif=exif)), turned)
     assert read_picture(saved(tmp_path / "a.jpg", rgb, exif=exif)).shape == turned.shape
+
+
+def pixels_of(pair):
+    return pair.picture, pair.mask.values
 
 
 def tagged(path, pixels, tag):
@@ -124,7 +129,7 @@ def test_an_accepted_mask_overlays_its_picture_or_the_tag_is_named(
             read_pair(image, label)
         assert refused.value.path == label
         return
-    picture, values = read_pair(image, label)
+    picture, values = pixels_of(read_pair(image, label))
     np.testing.assert_array_equal(picture, shown)
     np.testing.assert_array_equal(values, picture[..., 0])
 
@@ -135,10 +140,10 @@ def test_orientation_of_the_picture_alone(tmp_path, rgb, tag):
     with pytest.raises(BadFile, match=f"orientation tag .EXIF. of the image is {tag}, that of its mask 1"):
         read_pair(image, saved(tmp_path / "stored.png", rgb[..., 0]))
     both = tagged(tmp_path / "both.png", rgb[..., 0], tag)
-    picture, values = read_pair(image, both)
+    picture, values = pixels_of(read_pair(image, both))
     np.testing.assert_array_equal(values, picture[..., 0])
     if tag >= 5:  # a mask whose size fits the turned picture only
-        picture, values = read_pair(image, saved(tmp_path / "shown.png", SHOWN[tag](rgb[..., 0])))
+        picture, values = pixels_of(read_pair(image, saved(tmp_path / "shown.png", SHOWN[tag](rgb[..., 0]))))
         np.testing.assert_array_equal(values, picture[..., 0])
     with pytest.raises(BadFile, match=f"orientation tag .EXIF. of the image is 1, that of its mask {tag}"):
         read_pair(saved(tmp_path / "plain.png", rgb), both)
@@ -222,10 +227,10 @@ def test_coloured_and_palette_masks_count_by_their_brightest_channel(tmp_path):
     labels = np.array([[0, 0, 1, 1]], np.uint8)
     palette = Image.fromarray(labels).convert("P")
     palette.putpalette([0, 0, 0, 128, 0, 0])  # the dark red of VOC palettes
-    assert clean_mask(read_mask(saved(tmp_path / "p.png", palette))).tolist() == [[0, 0, 255, 255]]
+    assert cleaned(read_mask(saved(tmp_path / "p.png", palette))).tolist() == [[0, 0, 255, 255]]
     red = np.zeros((1, 4, 3), np.uint8)
     red[0, 2:, 0] = 255
-    assert clean_mask(read_mask(saved(tmp_path / "r.png", red))).tolist() == [[0, 0, 255, 255]]
+    assert cleaned(read_mask(saved(tmp_path / "r.png", red))).tolist() == [[0, 0, 255, 255]]
 
 
 def test_before_after_finds_the_impure_values(tmp_path):
@@ -251,3 +256,48 @@ def test_real_clinicdb_pair_as_distributed():
     cleaned = before_after(folder / "1_mask.tif")
     assert len(np.unique(cleaned.before)) == 44
     assert set(np.unique(cleaned.after)) == {0, 255}
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_12_bits_in_a_16_bit_colour_png_are_scaled_from_their_own_range(tmp_path, channels):
+    wide = np.random.default_rng(0).integers(0, 4096, (6, 5, channels)).astype(np.uint16)
+    wide[0, 0] = 4095
+    path = tmp_path / "a.png"
+    path.write_bytes(wide_png(wide))
+    kept = wide[..., :1].repeat(3, 2) if channels == 2 else wide[..., :3]
+    notes = []
+    np.testing.assert_array_equal(read_picture(path, notes), np.rint(kept / 4095 * 255))
+    assert len(notes) == (channels != 3)
+    tifffile.imwrite(tmp_path / "b.tif", kept if channels > 2 else wide[..., 0], photometric=KINDS[channels])
+    np.testing.assert_array_equal(read_picture(tmp_path / "b.tif"), np.rint(kept / 4095 * 255))
+
+
+KINDS = {2: "minisblack", 3: "rgb", 4: "rgb"}
+
+
+def wide_png(pixels):
+    """A PNG of 16 bits and 2, 3 or 4 channels, which Pillow cannot write."""
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    height, width, channels = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in pixels)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def test_what_was_dropped_of_a_picture_is_noted(tmp_path, rgb):
+    def notes_of(path):
+        notes = []
+        read_picture(path, notes)
+        return notes
+
+    opaque, half = (np.dstack([rgb, np.full(rgb.shape[:2], value, np.uint8)]) for value in (255, 100))
+    assert notes_of(saved(tmp_path / "a.png", opaque)) == ["an alpha channel dropped"]
+    assert notes_of(saved(tmp_path / "b.png", half)) == ["an alpha channel, which hides part of the picture, dropped"]
+    assert notes_of(saved(tmp_path / "c.png", rgb)) == notes_of(saved(tmp_path / "c.jpg", rgb)) == []
+    tifffile.imwrite(
+        tmp_path / "d.tif", np.dstack([rgb, rgb[..., :2]]), photometric="minisblack", planarconfig="contig"
+    )
+    assert notes_of(tmp_path / "d.tif") == ["2 channels after the third dropped"]

@@ -16,6 +16,7 @@ import pandas as pd
 
 from medseg import atomic, project
 from medseg.errors import MedsegError
+from medseg.names import listed
 
 COLUMNS = ("case_id", "image", "label", "group", "split", "fold", "test_set")
 SPLITS = ("train", "validation", "test")
@@ -58,10 +59,15 @@ class DatasetDraft:
     info: dict[str, Any]
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[dict[str, str]] = field(default_factory=list)
+    remarks: dict[str, list[str]] = field(default_factory=dict)
 
     def reject(self, file: str | Path, reason: str) -> None:
         """Note a source file that is left out; ``reason`` is for a person."""
         self.rejected.append({"file": str(file), "reason": reason})
+
+    def remark(self, text: str, file: str | Path) -> None:
+        """Note what was done to a source file that is kept; the report says it once for all files of one ``text``."""
+        self.remarks.setdefault(text, []).append(str(file))
 
     def write_file(self, relative: str, data: bytes) -> None:
         """Put a file into the dataset."""
@@ -107,6 +113,9 @@ def writing(folder: str | Path, *, study: str, name: str, **info: Any) -> Iterat
             "groups": int(index["group"].nunique()),
         }
         draft.info["rejected"] = len(draft.rejected)
+        if draft.remarks:
+            said = [f"{len(files)} of the files: {text} ({listed(files, 5)})." for text, files in draft.remarks.items()]
+            draft.info["notes"] = [*draft.info.get("notes", []), *said]
         draft.info["fingerprint"] = _fingerprint(temporary, index)
         atomic.write_json(temporary / "dataset.json", draft.info)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import toy_frames
 
+from medseg.datasets.foreground import CleanedMask
 from medseg.datasets.frames import Frames
-from medseg.datasets.images import CleanedMask
 from medseg.studies.polyp import pictures
 
 

@@ -1,7 +1,9 @@
 """Protocol files, and folders of any name: what is trained, validated and tested on."""
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from test_polyp_prepare import draw_mask, fill, prepare_fails, rejected
 
 from medseg.datasets.splits import hold_out
@@ -272,3 +274,30 @@ def test_what_is_said_of_groups_that_are_a_guess_fits_how_they_were_guessed(tmp_
     assert alone[0].startswith("The videos and patients of alone are not known, so every frame stands for itself")
     series = polyp.prepare(tmp_path / "series", tmp_path / "out").info["notes"]
     assert series[0].startswith("The videos of series are not known, so frames were grouped by their numbers")
+
+
+def test_masks_of_classes_are_named_and_the_parameter_or_the_protocol_says_which_are_polyp(hospital, tmp_path):
+    for number, name in enumerate(frames(*"abcdefghij")):
+        draw_mask(hospital / "masks" / f"{name}.png", number, values=(0, 1, 2))
+    prepare_fails(hospital, tmp_path / "no", r"no white: it holds the values 0, 1 and 2.*foreground=\[1\]")
+    data = polyp.prepare(hospital, tmp_path / "out", foreground=[2])
+    assert len(data.index) == 30
+    assert data.info["mask_classes"] == {"1": 30, "2": 30}
+    assert "1 in 30, 2 in 30 masks. Counted as polyp: 2 (foreground)." in data.info["notes"][-1]
+    assert data.info["cleaning"] == "polyp where the mask has the value 2"
+    both = polyp.prepare(hospital, tmp_path / "both", protocol=str(write(tmp_path, foreground=[1, 2])), foreground=[2])
+    assert (both.index["polyp_fraction"].to_numpy() > data.index["polyp_fraction"].to_numpy()).all()
+    refused(tmp_path, r"foreground.0: found 0 \(int\)", foreground=[0])
+    prepare_fails(hospital, tmp_path / "no", "foreground holds 300", foreground=[300])
+
+
+def test_a_channel_that_was_dropped_is_said(hospital, tmp_path):
+    for name in frames("a"):
+        path = hospital / "images" / f"{name}.png"
+        picture = np.asarray(Image.open(path).convert("RGB"))
+        Image.fromarray(np.dstack([picture, np.full(picture.shape[:2], 90, np.uint8)])).save(path)
+    notes = polyp.prepare(hospital, tmp_path / "out").info["notes"]
+    assert notes[-1] == (
+        "3 of the files: an alpha channel, which hides part of the picture, dropped (images/a_1.png, images/a_2.png, "
+        "images/a_3.png)."
+    )

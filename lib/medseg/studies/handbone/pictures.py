@@ -32,7 +32,7 @@ class Picture:
 
 def read(path: Path) -> Picture:
     """Read a picture by :data:`CONVERSION_RULE`; BadFile as :func:`images.read_picture`."""
-    pixels = images.read_mask(path)  # of grey pictures the values; raises on whatever is damaged
+    pixels = images.read_grey(path)  # of grey pictures the values; raises on whatever is damaged
     with Image.open(path) as image:
         mode, turned = image.mode, image.getexif().get(_ORIENTATION, 1) != 1
         if image.format == "PNG" and mode == "L" and not turned:

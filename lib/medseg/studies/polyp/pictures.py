@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medseg.datasets.foreground import CleanedMask
 from medseg.datasets.frames import Frames
-from medseg.datasets.images import CleanedMask
 from medseg.datasets.index import PreparedDataset
 from medseg.reporting import samples, style
 from medseg.reporting.fragments import Figure

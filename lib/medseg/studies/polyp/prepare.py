@@ -1,17 +1,19 @@
 """Preparation of the polyp study: pictures and masks in, one prepared dataset out, split without leakage."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medseg import project
+from medseg.datasets import foreground as masks
 from medseg.datasets import images, index
 from medseg.datasets.folders import BadFile, Problem, check_source, entries, relative
 from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.errors import MedsegError
+from medseg.names import listed
 from medseg.studies.polyp import assign, grouping, protocols
 from medseg.studies.polyp.layout import Centre, Pair
 
@@ -32,13 +34,14 @@ def prepare(
     seed: int = 0,
     sequences: str | Path = "",
     allow_empty: bool = False,
+    foreground: Sequence[int] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> PreparedDataset:
     """Read polyp frames with their masks, clean and check them, and write a prepared dataset.
 
-    Pictures become 8-bit RGB PNG, masks 8-bit grey PNG with 0 and 255 (:data:`images.CLEANING_RULE`). What cannot be
-    used is left out and listed in ``rejected.csv`` with its reason. The same input gives the same bytes. Beside the
-    columns of every index there are ``width_px``, ``height_px``, ``polyp_fraction`` (of the picture's area, 0 to
+    Pictures become 8-bit RGB PNG, masks 8-bit grey PNG with 0 and 255 (:func:`foreground.cleaned`). What cannot be used
+    is left out and listed in ``rejected.csv`` with its reason. The same input gives the same bytes. Beside the columns
+    of every index there are ``width_px``, ``height_px``, ``polyp_fraction`` (of the picture's area, 0 to
     1), ``mask_values`` (number of distinct values before cleaning), ``source_image`` and ``source_mask`` (relative to
     ``source``).
 
@@ -54,6 +57,8 @@ def prepare(
         seed: of the choice of groups.
         sequences: folder with a CSV file ``DATASET.csv`` (columns ``file,sequence``), such as ``ETIS.csv``, for each
             dataset whose own folder holds no ``sequences.csv``; empty for none.
+        foreground: values of the masks, of grey or of a palette's indices, that are polyp; empty: what is above half of
+            white, and of palettes with colours every index above 0. Used where the protocol does not say.
         allow_empty: keep masks without a polyp, else they are rejected; used where the protocol does not say.
         progress: called with (images done, images in all).
 
@@ -69,6 +74,8 @@ def prepare(
     plan = protocols.plan(source, protocol, hold_out)
     rules, centres = plan.rules, plan.centres
     keep_empty = allow_empty if rules.allow_empty is None else rules.allow_empty
+    polyp = tuple(rules.foreground or foreground)
+    masks.check(polyp)
     groupings = grouping.group(plan, sequences)
     listed, problems = assign.listed_splits(plan) if rules.files else ({}, [])
 
@@ -96,7 +103,7 @@ def prepare(
         channels=["red", "green", "blue"],
         source={c.name: {"folder": relative(c.folder, source), "layout": c.layout} for c in centres},
         grouping={name: found.method for name, found in groupings.items()},
-        cleaning=images.CLEANING_RULE,
+        cleaning=masks.rule(polyp),
         allow_empty=keep_empty,
         validation_fraction=rules.share("validation") or validation_fraction,
         seed=seed,
@@ -109,7 +116,7 @@ def prepare(
             _reject(draft, [*centre.problems, *groupings[centre.name].problems], source)
             for pair in centre.pairs:
                 place = read[centre.name].get(pair.name)
-                row = _convert(draft, centre.name, pair, source, keep_empty) if place else None
+                row = _convert(draft, centre.name, pair, source, keep_empty, polyp) if place else None
                 if place and row:
                     draft.rows.append(row | place)
                 if progress:
@@ -119,7 +126,7 @@ def prepare(
         placed(draft.rows)
         for row in draft.rows:
             del row["centre"]
-        draft.info["notes"] += _of_empty(draft.rows)
+        draft.info["notes"] += [*_of_empty(draft.rows), *_of_classes(draft.info, polyp)]
     return index.load(out)
 
 
@@ -141,17 +148,26 @@ def _of_empty(rows: list[dict[str, Any]]) -> list[str]:
     return [_EMPTY_NOTE.format(count=len(empty), where=where)] if empty else []
 
 
-def _convert(draft: DatasetDraft, centre: str, pair: Pair, source: Path, allow_empty: bool) -> dict[str, Any] | None:
+def _convert(
+    draft: DatasetDraft, centre: str, pair: Pair, source: Path, allow_empty: bool, foreground: tuple[int, ...]
+) -> dict[str, Any] | None:
     """Write one picture and its mask; None, and a line in the list of rejected files, where they cannot be used."""
     try:
-        picture, values = images.read_pair(pair.image, pair.mask)
+        read = images.read_pair(pair.image, pair.mask)
+        picture, values = read.picture, read.mask.values
         height, width = values.shape
-        mask = images.clean_mask(values)
+        mask = masks.cleaned(read.mask, foreground)
         if not (allow_empty or mask.any()):
-            raise BadFile(f"the mask is empty: its highest value is {values.max()}")
+            raise BadFile(f"the mask is empty: its {_highest(values, foreground)}")
     except BadFile as error:
         draft.reject(relative(error.path or pair.mask, source), error.reason)
         return None
+    for note in read.notes:
+        draft.remark(note, relative(pair.image, source))
+    if foreground or read.mask.kind == "index":
+        counted = draft.info.setdefault("mask_classes", {})
+        for value in masks.classes(read.mask):
+            counted[str(value)] = counted.get(str(value), 0) + 1
     stem = f"{centre}/{pair.name}"
     draft.write_file(f"images/{stem}.png", images.encode_png(picture))
     draft.write_file(f"labels/{stem}.png", images.encode_png(mask))
@@ -168,8 +184,21 @@ def _convert(draft: DatasetDraft, centre: str, pair: Pair, source: Path, allow_e
     }
 
 
+def _highest(values: np.ndarray, foreground: tuple[int, ...]) -> str:
+    return f"values are {listed(np.unique(values))}" if foreground else f"highest value is {values.max()}"
+
+
+def _of_classes(info: dict[str, Any], foreground: tuple[int, ...]) -> list[str]:
+    """Which values masks of classes hold, and which of them are polyp."""
+    if not (counted := info.get("mask_classes")):
+        return []
+    held = ", ".join(f"{value} in {counted[value]}" for value in sorted(counted, key=int))
+    polyp = f"{listed(foreground)} (foreground)" if foreground else f"every one above 0 but {masks.VOID}, which is void"
+    return [f"Masks hold values of classes: {held} masks. Counted as polyp: {polyp}."]
+
+
 def _nothing_usable(centre: Centre, draft: DatasetDraft, source: Path) -> MedsegError:
-    inside = f"{relative(centre.folder, source)}/"
+    inside = f"{relative(centre.folder, source)}/".removeprefix("./")
     reasons = [f"{entry['file']}: {entry['reason']}" for entry in draft.rejected if entry["file"].startswith(inside)]
     return MedsegError(
         f"None of the {len(centre.pairs)} images of {centre.name} in {project.display(centre.folder)} can be used "

@@ -82,8 +82,8 @@ class Protocol(BaseModel):
     without extension; its group names the patient or video. ``sequences``: CSV file, ``none`` where every frame stands
     alone, or empty. ``files``: names per split, or a text file of them. ``folds``: cross-validation, of which
     ``test_fold`` is tested on; ``folders`` for a fold a set. ``hold_out``: the training folder that becomes the test
-    set. ``clinicdb_numbers``: sets whose numbers are those of CVC-ClinicDB's frames. ``expected``: the layout, in
-    words.
+    set. ``foreground``: values of the masks that are polyp. ``clinicdb_numbers``: sets whose numbers are those of
+    CVC-ClinicDB's frames. ``expected``: the layout, in words.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -97,6 +97,7 @@ class Protocol(BaseModel):
     test_fold: Annotated[int, Field(ge=0)] = 0
     hold_out: str = ""
     allow_empty: bool | None = None
+    foreground: list[Annotated[int, Field(ge=1, le=255)]] = Field(default_factory=list)
     clinicdb_numbers: list[str] = Field(default_factory=list)
     expected: str = ""
     notes: list[str] = Field(default_factory=list)
