@@ -4,6 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from medseg.datasets import cvat
+from medseg.datasets.shapes import AnnotatedImage, PixelMask
 from medseg.errors import MedsegError
 
 LABELS = {"phase-1": "#ff0000", "phase <2> & more": "#00ff00"}
@@ -22,7 +23,7 @@ def mask(rle: str, left=3, top=4, width=4, height=2) -> str:
     return f'<mask label="phase-1" rle="{rle}" left="{left}" top="{top}" width="{width}" height="{height}"></mask>'
 
 
-def only(data: bytes) -> cvat.AnnotatedImage:
+def only(data: bytes) -> AnnotatedImage:
     (image,) = cvat.parse(data, "a.xml")
     return image
 
@@ -37,7 +38,7 @@ polygons = st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=20
 )
 @example([], "a & b <c> \"d\" 'e'.png")
 def test_what_goes_out_comes_in_again_within_a_hundredth_of_a_pixel(shapes, name):
-    image = cvat.AnnotatedImage(name, 40, 30, [("phase <2> & more", np.array(points)) for points in shapes])
+    image = AnnotatedImage(name, 40, 30, [("phase <2> & more", np.array(points)) for points in shapes])
     if any(len({(round(x, 2), round(y, 2)) for x, y in points}) < 3 for points in shapes):
         return  # as written, no polygon any more
     again = only(cvat.dump([image], LABELS, "task").encode())
@@ -53,7 +54,7 @@ def test_what_goes_out_comes_in_again_within_a_hundredth_of_a_pixel(shapes, name
 def test_a_mask_goes_out_and_comes_in_again(width, height, seed):
     pixels = np.random.default_rng(seed).integers(0, 2, (height, width)).astype(np.uint8)
     np.testing.assert_array_equal(cvat.decode_mask(cvat.encode_mask(pixels), width, height), pixels)
-    image = cvat.AnnotatedImage("a", 40, 30, [("phase-1", cvat.PixelMask(5, 6, pixels))])
+    image = AnnotatedImage("a", 40, 30, [("phase-1", PixelMask(5, 6, pixels))])
     again = only(cvat.dump([image], LABELS, "task").encode())
     (_, found) = again.shapes[0]
     assert (found.left, found.top) == (5, 6)
@@ -169,7 +170,7 @@ def test_whatever_the_file_holds_it_is_refused_or_read_right(data):
             continue
         assert min(image.width, image.height) >= 1
         for _, shape in image.shapes:
-            if isinstance(shape, cvat.PixelMask):
+            if isinstance(shape, PixelMask):
                 assert shape.left + shape.pixels.shape[1] <= image.width
                 assert set(np.unique(shape.pixels)) <= {0, 1}
             else:

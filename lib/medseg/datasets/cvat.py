@@ -8,7 +8,6 @@ DOCTYPE is refused.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
@@ -17,37 +16,11 @@ import numpy as np
 from defusedxml import DTDForbidden, ElementTree
 
 from medseg import project
+from medseg.datasets.shapes import MAX_SIDE, AnnotatedImage, Geometry, PixelMask
 from medseg.datasets.texts import file_bytes
 from medseg.errors import MedsegError
 
-MAX_SIDE = 32_767  # pixels; more is no picture
 _COUNT = re.compile(r"[0-9]{1,9}")
-
-
-@dataclass(frozen=True)
-class PixelMask:
-    """A region as pixels uint8 (h, w) of 0 and 1; its first pixel lies in column ``left`` and row ``top``."""
-
-    left: int
-    top: int
-    pixels: np.ndarray
-
-
-Geometry = np.ndarray | PixelMask  # a polygon is float64 (N, 2): x and y
-
-
-@dataclass
-class AnnotatedImage:
-    """One picture of an annotation file: its name there, often with folders, and its size in pixels.
-
-    ``shapes`` are label and region of each shape, in the order of the file; ``problem`` says why they cannot be used.
-    """
-
-    name: str
-    width: int
-    height: int
-    shapes: list[tuple[str, Geometry]] = field(default_factory=list)
-    problem: str = ""
 
 
 def read(path: Path) -> list[AnnotatedImage]:

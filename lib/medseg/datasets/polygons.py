@@ -132,6 +132,47 @@ def rasterise(polygons: PolygonSet, num_classes: int) -> np.ndarray:
     return masks
 
 
+_PIXEL_EDGES = ((1, 0, (0, 0), (1, 0)), (-1, 0, (1, 1), (0, 1)), (1, 1, (0, 1), (0, 0)), (-1, 1, (1, 0), (1, 1)))
+
+
+def from_mask(mask: np.ndarray) -> np.ndarray:
+    """One polygon float64 (N, 2) that :func:`rasterise` draws as exactly this mask (height, width), true where not 0.
+
+    It runs along the edges of pixels, around every part and every hole; from one to the next it goes there and back
+    along one line, which encloses nothing. Raises ValueError: the mask is empty.
+    """
+    inside = np.pad(np.asarray(mask) != 0, 1)
+    if not inside.any():
+        raise ValueError("an empty mask has no outline")
+    following: dict[tuple[int, int], list[tuple[int, int]]] = {}
+
+    # The edges of every pixel at which the mask ends, with the mask at their right hand: where the neighbour lies, and
+    # from which corner to which the edge goes.
+    for step, axis, start, end in _PIXEL_EDGES:
+        for row, column in np.argwhere(inside & ~np.roll(inside, step, axis)).tolist():
+            at = (column + start[0] - 1, row + start[1] - 1)
+            following.setdefault(at, []).append((column + end[0] - 1, row + end[1] - 1))
+    loops: list[list[tuple[int, int]]] = []
+    while following:
+        start = next(iter(following))
+        loop = [start]
+        while (at := loop[-1]) != start or len(loop) == 1:
+            ends = following[at]
+            loop.append(ends.pop())
+            if not ends:
+                del following[at]
+        loops.append(loop)
+    path = [point for loop in loops for point in loop] + [loop[0] for loop in loops[::-1]][1:]
+    return _without_collinear(np.array(path, np.float64))
+
+
+def _without_collinear(points: np.ndarray) -> np.ndarray:
+    """The corners of a path alone: points between which it goes straight on are left out."""
+    before, after = points - np.roll(points, 1, 0), np.roll(points, -1, 0) - points
+    straight = (before[:, 0] * after[:, 1] == before[:, 1] * after[:, 0]) & ((before * after).sum(1) > 0)
+    return points[~straight]
+
+
 def draw_class(polygons: PolygonSet, class_index: int) -> np.ndarray:
     """Draw one class: uint8 (height, width) of {0, 1}."""
     of_class = [(0, points) for index, points in polygons.outlines() if index == class_index]

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medseg.datasets.cvat import PixelMask
 from medseg.datasets.folders import BadFile
 from medseg.datasets.polygons import PolygonSet, draw_class
+from medseg.datasets.shapes import PixelMask
 from medseg.errors import MedsegError
 from medseg.studies.gastric import labels as gastric_labels
 from medseg.studies.gastric.corrections import parse_issues

@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from medseg.datasets import cvat, dicom
+from medseg.datasets import dicom
 from medseg.datasets.folders import BadFile, relative
 from medseg.datasets.index import DatasetDraft
+from medseg.datasets.shapes import AnnotatedImage, PixelMask
 from medseg.studies.gastric import labels, outputs
 from medseg.studies.gastric import overlay as overlays
 from medseg.studies.gastric.corrections import Correction
@@ -42,7 +43,7 @@ class Job:
     sizes: Counter = field(default_factory=Counter)
     labels: list[dict[str, Any]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
-    annotations: list[cvat.AnnotatedImage] = field(default_factory=list)
+    annotations: list[AnnotatedImage] = field(default_factory=list)
 
     def relative(self, path: Path | None) -> str:
         """As it stands in the tables."""
@@ -90,7 +91,7 @@ class Job:
         self.draft.rows.append(
             common | {"group": case.patient, "split": "train", "fold": -1, "test_set": ""} | made.facts | sources
         )
-        masks = sum(isinstance(shape, cvat.PixelMask) for shape in lesion.shapes)
+        masks = sum(isinstance(shape, PixelMask) for shape in lesion.shapes)
         self.labels.append(
             {"case_id": case.case_id, "patient": case.patient, "phase": lesion.phase}
             | {"polygons": len(lesion.shapes) - masks, "masks": masks, **made.region}

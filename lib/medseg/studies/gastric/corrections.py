@@ -11,6 +11,7 @@ from pathlib import Path
 
 from medseg.datasets import cvat
 from medseg.datasets.folders import BadFile, CaseNames
+from medseg.datasets.shapes import AnnotatedImage
 from medseg.datasets.texts import parse_list
 from medseg.errors import MedsegError
 from medseg.studies.gastric.labels import CLASSES, Lesion
@@ -21,7 +22,7 @@ class Correction:
     """What an annotation file says of one picture, in place of its label."""
 
     file: str
-    image: cvat.AnnotatedImage
+    image: AnnotatedImage
 
     def lesion_for(self, size: tuple[int, int]) -> Lesion:
         """The lesion, for a picture of ``size`` (width, height).

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from medseg.datasets.cvat import Geometry, PixelMask
 from medseg.datasets.folders import BadFile
 from medseg.datasets.polygons import is_coordinate
+from medseg.datasets.shapes import Geometry, PixelMask
 from medseg.datasets.texts import utf8_or_korean
 from medseg.masks import outlines
 

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from medseg.datasets.augmentation.warp import plain_resize
-from medseg.datasets.cvat import AnnotatedImage, PixelMask
 from medseg.datasets.folders import BadFile
 from medseg.datasets.polygons import PolygonSet, draw_class, is_outside
+from medseg.datasets.shapes import AnnotatedImage, PixelMask
 from medseg.masks import outlines
 from medseg.studies.gastric.labels import CLASSES, COLOURS, Lesion
 from medseg.studies.gastric.overlay import Overlay
