@@ -75,7 +75,20 @@ def test_a_miss_counts_with_the_diagonal_and_nothing_at_all_is_left_out(kind):
     assert missed["hd95"] == 50
     assert missed["surface_dice"] == missed["dice"] == missed["recall"] == 0
     absent = measures.score(kind, nothing, nothing, tolerance=2)
-    assert all(math.isnan(absent[measure.name]) for measure in measures.of_kind(kind))
+    assert all(math.isnan(absent[measure.name]) for measure in measures.of_kind(kind) if not measure.in_mm)
+
+
+@pytest.mark.parametrize("kind", measures.KINDS)
+def test_distances_in_millimetres_follow_the_size_of_a_pixel_on_each_axis(kind):
+    here, there = square(3, 4, 6), square(6, 4, 6)  # three rows apart
+    found = measures.score(kind, here, there, tolerance=1, spacing=(0.5, 0.2))
+    assert found["hd95"] == pytest.approx(3)
+    assert found["hd95_mm"] == pytest.approx(1.5)
+    across = measures.score(kind, here, square(3, 7, 6), tolerance=1, spacing=(0.5, 0.2))
+    assert across["hd95_mm"] == pytest.approx(0.6)
+    missed = measures.score(kind, np.zeros((30, 40), bool), square(2, 2, 5, (30, 40)), tolerance=1, spacing=(0.4, 0.4))
+    assert missed["hd95_mm"] == pytest.approx(20)
+    assert "hd95_mm" not in measures.score(kind, here, there, tolerance=1)
 
 
 def test_the_polyp_fields_measures_are_taken_over():
@@ -92,14 +105,17 @@ def test_every_value_lies_in_the_range_that_the_registry_states():
         scores = SaliencySummary().add(probability, truth)
         found = measures.score("binary", probability > 0.5, truth, tolerance=1, saliency_of=scores)
         for measure in measures.of_kind("binary"):
+            if measure.in_mm:
+                continue
             assert measure.low <= found[measure.name] <= measure.high
 
 
 def test_the_registry_tells_direction_unit_and_what_is_tested():
     assert len({measure.name for measure in measures.MEASURES}) == len(measures.MEASURES)
-    assert [m.name for m in measures.MEASURES if m.lower_is_better] == ["hd95", "mae"]
+    assert [m.name for m in measures.MEASURES if m.lower_is_better] == ["hd95", "hd95_mm", "mae"]
     assert [m.name for m in measures.MEASURES if not m.tested] == ["e_max"]
     assert measures.named("hd95").heading == "HD95, px"
+    assert measures.named("hd95_mm").heading == "HD95, mm"
     assert measures.named("dice").heading == "Dice"
     assert [m.name for m in measures.MEASURES if m.kinds == ("binary",)] == list(SALIENCY)
 

@@ -64,6 +64,21 @@ def entries(folder: Path) -> list[Path]:
     return sorted(content, key=lambda entry: (natural_key(entry.name), entry.name))
 
 
+def checked_pattern(pattern: str) -> str:
+    """A regular expression with one group, which finds in a name what it belongs to; or "".
+
+    Raises MedsegError: it is none, or has another number of groups.
+    """
+    try:
+        if not pattern or re.compile(pattern).groups == 1:
+            return pattern
+    except re.error as error:
+        raise MedsegError(f"groups is {pattern!r}, which is not a regular expression: {error}.") from None
+    raise MedsegError(
+        f"groups is {pattern!r}; expected a regular expression with one group in parentheses, such as '^(.+)_[0-9]+$'."
+    )
+
+
 def subfolders(folder: Path, name: str) -> list[Path]:
     """Folders in ``folder`` that are called ``name`` (lower case), whatever their case."""
     return [entry for entry in entries(folder) if entry.is_dir() and entry.name.casefold() == name]

@@ -55,7 +55,14 @@ def scored_cases(
                 {
                     **{key: case[key] for key in ("test_set", "case_id", "group")},
                     "class": name,
-                    **measures.score(kind.name, predicted, truth, tolerance=tolerance, saliency_of=taken),
+                    **measures.score(
+                        kind.name,
+                        predicted,
+                        truth,
+                        tolerance=tolerance,
+                        saliency_of=taken,
+                        spacing=_spacing(case),
+                    ),
                     **{column: _known(case[column]) for column in carry if column in case},
                 }
             )
@@ -121,6 +128,12 @@ def evaluate(
         further["saliency"] = {"rule": RULE, "test_sets": figures}
     write(run, table, encoded, cases["case_id"], started, **further)
     return table
+
+
+def _spacing(case: pd.Series) -> tuple[float, float] | None:
+    """Height and width of a pixel of a case, mm, where the index knows them."""
+    known = [_known(case.get(f"spacing_{axis}_mm", "")) for axis in "yx"]
+    return None if any(math.isnan(value) for value in known) else (known[0], known[1])
 
 
 def _known(value: Any) -> Any:

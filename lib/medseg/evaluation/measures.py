@@ -28,6 +28,7 @@ class ScoredMask:
     truth: np.ndarray  # (H, W), bool or uint8 with the values 0 and 1
     counts: Counts  # of the two
     tolerance: float  # up to which outlines count as the same, pixels
+    spacing: tuple[float, float] | None = None  # height and width of a pixel, mm, where they are known
     #: Columns of :data:`medseg.metrics.saliency.MEASURES`, which follow from the probabilities; empty if not taken.
     saliency: Mapping[str, float] = field(default_factory=dict)
 
@@ -45,6 +46,7 @@ class Measure:
     unit: str = ""  # such as ``px``
     tested: bool = True  # whether differences between runs can be tested over the cases
     kinds: tuple[str, ...] = KINDS  # of label for which it is computed
+    in_mm: bool = False  # whether it is computed only where the size of a pixel is known
 
     @property
     def heading(self) -> str:
@@ -78,6 +80,15 @@ MEASURES = (
         lower_is_better=True,
         high=math.inf,
         unit="px",
+    ),
+    Measure(
+        "hd95_mm",
+        "HD95",
+        lambda scored: boundary.hd95(scored.predicted, scored.truth, scored.spacing or (math.nan, math.nan)),
+        lower_is_better=True,
+        high=math.inf,
+        unit="mm",
+        in_mm=True,
     ),
     Measure(
         "surface_dice",
@@ -123,8 +134,11 @@ def score(
     *,
     tolerance: float,
     saliency_of: Mapping[str, float] | None = None,
+    spacing: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Counts (tp, fp, fn, tn) and every measure of ``kind``, by column; arguments as of :class:`ScoredMask`.
+
+    Measures in millimetres are left out where there is no ``spacing``.
 
     Raises:
         MedsegError: there is no such kind.
@@ -132,5 +146,6 @@ def score(
     """
     counts = confusion_counts(predicted, truth)
     values = saliency_of or dict.fromkeys(saliency.MEASURES, math.nan)
-    scored = ScoredMask(predicted, truth, counts, tolerance, values)
-    return {**counts._asdict(), **{measure.name: measure.of(scored) for measure in of_kind(kind)}}
+    scored = ScoredMask(predicted, truth, counts, tolerance, spacing, values)
+    wanted = [measure for measure in of_kind(kind) if spacing or not measure.in_mm]
+    return {**counts._asdict(), **{measure.name: measure.of(scored) for measure in wanted}}

@@ -1,4 +1,4 @@
-"""Distances between the outlines of masks, in pixels.
+"""Distances between the outlines of masks, in pixels, or in millimetres where the size of a pixel is known.
 
 The outline of a mask is its boundary pixels: set pixels of which a side neighbour is not set, where all beyond the
 picture counts as not set. Distances are Euclidean, from centre to centre of the pixels.
@@ -16,8 +16,8 @@ from medseg.masks.box import as_pixels, bounding_box
 _SIDES = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
-def hd95(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Robust Hausdorff distance at 95 %, in pixels.
+def hd95(predicted: np.ndarray, truth: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) -> float:
+    """Robust Hausdorff distance at 95 %, in pixels, or in the unit of ``spacing``: height and width of a pixel.
 
     The larger of two percentiles: of the distances from each boundary pixel of the prediction to the nearest one of
     the truth, and of those from truth to prediction; percentiles are interpolated linearly. Robust to outliers by
@@ -25,13 +25,14 @@ def hd95(predicted: np.ndarray, truth: np.ndarray) -> float:
     al. 2018 (arXiv 1809.04430). Tools that take the percentile of both directions together give smaller values.
 
     Of masks (H, W) of one shape, bool or uint8 with the values 0 and 1. NaN where both are empty, the diagonal of the
-    picture, sqrt(H^2 + W^2), where one is. Raises ValueError: shapes differ, or an array is not a binary mask.
+    picture where one is: sqrt(H^2 + W^2), each side times its spacing. Raises ValueError: shapes differ, or an array is
+    not a binary mask.
     """
-    distances = _surface_distances(predicted, truth)
+    distances = _surface_distances(predicted, truth, spacing)
     if distances is None:
         return float("nan")
     if not all(map(len, distances)):
-        return float(np.hypot(*truth.shape))
+        return float(np.hypot(*np.multiply(truth.shape, spacing)))
     return float(max(np.percentile(directed, 95) for directed in distances))
 
 
@@ -55,7 +56,9 @@ def surface_dice(predicted: np.ndarray, truth: np.ndarray, tolerance: float) -> 
     return within / length if all(map(len, distances)) else 0.0
 
 
-def _surface_distances(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def _surface_distances(
+    predicted: np.ndarray, truth: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Distance of each boundary pixel to the other outline, from prediction and from truth.
 
     None where both masks are empty; where one is, the distances from it are an empty array and the others infinite.
@@ -65,7 +68,7 @@ def _surface_distances(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.nda
     box = bounding_box(as_pixels(predicted) | as_pixels(truth))
     if box is None:
         return None
-    outlines = [np.argwhere(_boundary(mask[box])) for mask in (predicted, truth)]
+    outlines = [np.argwhere(_boundary(mask[box])) * spacing for mask in (predicted, truth)]
     if not all(map(len, outlines)):
         return np.full(len(outlines[0]), np.inf), np.full(len(outlines[1]), np.inf)
     # A tree over the outlines, not a distance transform of the box: a stray pixel far away makes the box large, but

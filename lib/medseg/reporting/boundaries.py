@@ -14,6 +14,7 @@ _RULES = {
     "hd95": "HD95: 95th percentile of the distances between the outlines, the larger of the two directions, in pixels "
     "of the picture; a structure that was missed altogether counts as far off as the picture's diagonal, it does not "
     "vanish.",
+    "hd95_mm": "HD95 in mm: by the size of a pixel that DICOM files tell, over the cases of which it is known.",
     "surface_dice": "Surface Dice: share of both outlines within {tolerance} px of the other; 0 for a miss.",
 }
 

@@ -286,7 +286,10 @@ def test_a_crop_shows_one_bone_and_its_neighbours(source, tmp_path):
     whole = polygons.rasterise(polygons.PolygonSet.of(shapes, SIZE), 29)
     np.testing.assert_array_equal(polygons.rasterise(outlines, 29), whole[:, 20:32, 8:20])
     assert set(data.info["incomplete"]) == {"ID002-image1.a_b", "ID003-image1.a_b"}  # the whole picture counts
-    with pytest.raises(MedsegError, match="no bone 'pisiforme' to crop around; the nearest is Pisiform. The bones are"):
+    with pytest.raises(
+        MedsegError,
+        match="no 'pisiforme' to crop around: it is none of the 29 bones; the nearest is Pisiform. They are",
+    ):
         handbone.prepare(source, tmp_path / "out", crop="pisiforme")
     with pytest.raises(MedsegError, match="margin of the crop is -1"):
         handbone.prepare(source, tmp_path / "out", crop="Ulna", crop_margin=-1)

@@ -9,8 +9,7 @@ from medseg import project
 from medseg.datasets.folders import CaseNames
 from medseg.datasets.texts import read_list
 from medseg.errors import MedsegError
-from medseg.studies.handbone.bones import CLASSES
-from medseg.studies.handbone.labels import Annotation, nearest_class
+from medseg.studies.handbone.labels import Annotation, not_a_class
 from medseg.studies.handbone.layout import Case
 
 COLUMNS = ("file", "annotation", "old_label", "new_label")
@@ -68,10 +67,10 @@ class Corrections:
         return [dataclasses.asdict(correction) for correction in self._listed]
 
 
-def read(path: Path) -> list[Correction]:
+def read(path: Path, classes: Sequence[str]) -> list[Correction]:
     """Read a CSV file with the columns ``file,annotation,old_label,new_label``.
 
-    Raises MedsegError: it cannot be read, lacks a column or a cell, or gives a new label that is no bone.
+    Raises MedsegError: it cannot be read, lacks a column or a cell, or gives a new label that is not among ``classes``.
     """
     what = f"The corrections {project.display(path)}"
     corrections = []
@@ -79,7 +78,7 @@ def read(path: Path) -> list[Correction]:
         where = f"Line {number} of the corrections {project.display(path)}"
         if empty := [name for name in COLUMNS if not line[name]]:
             raise MedsegError(f"{where} has no {empty[0]}; expected {','.join(COLUMNS)} in every line.")
-        if (new := line["new_label"]) not in CLASSES:
-            raise MedsegError(f"{where} has the new label {new!r}, which is none of the 29 bones{nearest_class(new)}.")
+        if (new := line["new_label"]) not in classes:
+            raise MedsegError(f"{where} has the new label {new!r}, which is {not_a_class(new, classes)}.")
         corrections.append(Correction(line["file"], line["annotation"], line["old_label"], new))
     return corrections

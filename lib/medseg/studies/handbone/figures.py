@@ -1,6 +1,6 @@
 """What a prepared hand-bone dataset holds: its classes in a picture, their sizes and overlaps, the patients."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,25 +34,27 @@ _SHORT = ("Tm", "Td", "C", "H", "S", "L", "Tq", "P", "R", "U")
 class Areas:
     """Areas of all classes as shares of the picture, 0 to 1, float64.
 
-    ``shares`` (N, 29) is what a class covers of each picture, ``shared`` (29, 29) what two classes both cover, summed
+    ``shares`` (N, C) is what a class covers of each picture, ``shared`` (C, C) what two classes both cover, summed
     over the pictures.
     """
 
+    classes: Sequence[str]
     shares: np.ndarray
     shared: np.ndarray
 
 
 def measure(dataset: PreparedDataset) -> Areas:
     """Areas and overlaps in every picture, counted on masks of at most 512 pixels."""
-    shares, shared = [], np.zeros((len(CLASSES), len(CLASSES)))
+    names = dataset.info["classes"]
+    shares, shared = [], np.zeros((len(names), len(names)))
     for label in dataset.index["label"]:
         bits = rasterise_bits(_scaled(read_outlines(dataset, label), _MEASURED_AT))
         patterns, counts = np.unique(bits[bits != 0], return_counts=True)  # a few hundred sets of classes
-        present = (patterns[:, None] >> np.arange(len(CLASSES)) & 1).astype(float)
+        present = (patterns[:, None] >> np.arange(len(names)) & 1).astype(float)
         both = present.T @ (present * counts[:, None]) / bits.size
         shares.append(np.diag(both))
         shared += both
-    return Areas(np.array(shares), shared)
+    return Areas(names, np.array(shares), shared)
 
 
 def classes(dataset: PreparedDataset, row: Mapping[str, Any] | None = None) -> Figure:
@@ -67,8 +69,11 @@ def classes(dataset: PreparedDataset, row: Mapping[str, Any] | None = None) -> F
     outlines = _scaled(outlines, _LONGEST)
     resampling = cv2.INTER_AREA if max(picture.shape) > _LONGEST else cv2.INTER_CUBIC
     picture = cv2.resize(picture, outlines.size, interpolation=resampling)
-    masks = rasterise(outlines, len(CLASSES))
-    colours = class_colours(len(CLASSES)) / 255
+    names = dataset.info["classes"]
+    masks = rasterise(outlines, len(names))
+    colours = class_colours(len(names)) / 255
+    if tuple(names) != CLASSES:
+        return _own_classes(row["case_id"], picture, masks, names, colours)
     with style.canvas(530) as figure:
         figure.set_facecolor(style.LIGHTBOX)
         layout: list[Any] = [["plain", "drawn", "legend"], ["wrist", "drawn", "legend"]]
@@ -76,9 +81,9 @@ def classes(dataset: PreparedDataset, row: Mapping[str, Any] | None = None) -> F
         for name, pixels in (("plain", picture), ("drawn", tint(picture, masks)), ("wrist", picture)):
             axes[name].imshow(pixels, cmap="gray", vmin=0, vmax=255)
             axes[name].axis("off")
-        _outline(axes["drawn"], masks, colours, range(len(CLASSES)), 0.6)
+        _outline(axes["drawn"], masks, colours, range(len(names)), 0.6, _short)
         carpals = [CLASSES.index(name) for name in CARPALS]
-        _outline(axes["wrist"], masks, colours, carpals, 1.2)
+        _outline(axes["wrist"], masks, colours, carpals, 1.2, _short)
         present = np.asarray(masks.any(axis=(1, 2)))
         _look_at(axes["wrist"], np.asarray(masks[carpals].any(axis=0)))
         _legend(axes["legend"], colours, present)
@@ -94,7 +99,7 @@ def classes(dataset: PreparedDataset, row: Mapping[str, Any] | None = None) -> F
 
 def class_sizes(areas: Areas) -> Figure:
     """Share of the picture that each class covers, from the largest class to the smallest."""
-    shares = pd.DataFrame(100 * areas.shares, columns=list(CLASSES)).where(areas.shares > 0)
+    shares = pd.DataFrame(100 * areas.shares, columns=list(areas.classes)).where(areas.shares > 0)
     spread = (
         shares.quantile([0.05, 0.5, 0.95]).dropna(axis="columns").T.sort_values(0.5, ascending=False, kind="stable")
     )
@@ -127,7 +132,7 @@ def overlaps(areas: Areas) -> Figure:
     pairs = [(share[i, j], i, j) for i in range(len(sizes)) for j in range(i) if share[i, j] >= _LEAST_OVERLAP]
     pairs.sort(reverse=True)
     shown = pairs[:_PAIRS]
-    names = [" in ".join(CLASSES[k] for k in sorted((i, j), key=lambda k: sizes[k])) for _, i, j in shown]
+    names = [" in ".join(areas.classes[k] for k in sorted((i, j), key=lambda k: sizes[k])) for _, i, j in shown]
     with style.canvas(70 + 20 * max(len(shown), 1), 720) as figure:
         axes = figure.subplots()
         bars = axes.barh(range(len(shown)), [100 * value for value, _, _ in shown], 0.65, color=style.PALETTE[0])
@@ -151,12 +156,48 @@ def _short(number: int) -> str:
     return str(number + 1) if number < fingers else _SHORT[number - fingers]
 
 
+def _own_classes(
+    case: str, picture: np.ndarray, masks: np.ndarray, names: Sequence[str], colours: np.ndarray
+) -> Figure:
+    """A picture, the same with every class in its colour and number, and a legend."""
+    present = np.asarray(masks.any(axis=(1, 2)))
+    with style.canvas(430) as figure:
+        figure.set_facecolor(style.LIGHTBOX)
+        plain, drawn, legend = figure.subplots(1, 3, width_ratios=[1, 1, 0.5])
+        for axes, pixels in ((plain, picture), (drawn, tint(picture, masks))):
+            axes.imshow(pixels, cmap="gray", vmin=0, vmax=255)
+            axes.axis("off")
+        _outline(drawn, masks, colours, range(len(names)), 0.8, lambda number: str(number + 1))
+        legend.axis("off")
+        for place, name in enumerate(names):
+            strength = 1.0 if present[place] else 0.3
+            legend.add_patch(Rectangle((0, place - 0.38), 1.2, 0.76, color=colours[place], alpha=0.75 * strength))
+            text: dict[str, Any] = {"va": "center", "fontsize": 8, "alpha": strength}
+            legend.text(0.6, place, str(place + 1), color="white", ha="center", path_effects=_RIM, **text)
+            legend.text(1.6, place, name, color=style.ON_LIGHTBOX, **text)
+        legend.set_xlim(0, 8)
+        legend.set_ylim(max(len(names), 12) - 0.5, -0.7)
+        return style.finish(
+            figure,
+            f"{case}: the picture, and its outlined classes. Where they overlap, their colours are mixed.",
+            f"A picture, and the same with {int(present.sum())} of {len(names)} classes in colour.",
+            "photo",
+        )
+
+
 def _scaled(outlines: PolygonSet, longest: int) -> PolygonSet:
     """In a picture whose longer side has ``longest`` pixels."""
     return outlines.transformed(fit_matrix(outlines.size, longest), fitted_size(outlines.size, longest))
 
 
-def _outline(axes: Axes, masks: np.ndarray, colours: np.ndarray, shown: Iterable[int], width: float) -> None:
+def _outline(
+    axes: Axes,
+    masks: np.ndarray,
+    colours: np.ndarray,
+    shown: Iterable[int],
+    width: float,
+    short: Callable[[int], str],
+) -> None:
     """Outlines of classes, each with its short name where it is widest and, if there is room, belongs to it alone."""
     alone = masks.sum(axis=0, dtype=np.uint8) == 1
     for number in shown:
@@ -168,7 +209,7 @@ def _outline(axes: Axes, masks: np.ndarray, colours: np.ndarray, shown: Iterable
             depth = own
         y, x = map(float, np.unravel_index(depth.argmax(), depth.shape))
         look: dict[str, Any] = {"color": "white", "ha": "center", "va": "center", "path_effects": _RIM}
-        axes.text(x, y, _short(number), fontsize=6.5, clip_on=True, **look)
+        axes.text(x, y, short(number), fontsize=6.5, clip_on=True, **look)
 
 
 def _depth(mask: np.ndarray) -> np.ndarray:

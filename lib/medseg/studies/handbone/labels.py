@@ -1,4 +1,4 @@
-"""One label file of the hand-bone set: its annotations, and which of them can be used.
+"""The label of one picture: its annotations, and which of them can be used; and the file of the published layout.
 
 The points are taken as continuous coordinates in pixels, as everywhere in this package: pixel (row i, column j) covers
 [j, j+1) x [i, i+1), so that (0, 0) is the picture's upper left corner and not the centre of its first pixel.
@@ -35,10 +35,24 @@ class Annotation:
         return f"annotation {self.number}" + (f" ({self.label[:40]})" if self.label else "")
 
 
-def read(path: Path) -> tuple[tuple[int, int] | None, list[Annotation]]:
-    """Read a label file of any common encoding.
+@dataclass(frozen=True)
+class Labels:
+    """What a label says of a picture.
 
-    (width, height) of the picture that it was made on, in pixels, where it says that; and the annotations in order.
+    ``size`` is (width, height) of the picture that it was made on, in pixels, None where it does not say that;
+    ``faults`` are entries that could not be read, in words; ``told_as_shown``: whether the program that made it turns
+    pictures by their orientation tag (EXIF).
+    """
+
+    size: tuple[int, int] | None
+    annotations: list[Annotation]
+    faults: Sequence[str] = ()
+    told_as_shown: bool = False
+
+
+def read(path: Path) -> Labels:
+    """Read a label file of any common encoding; the annotations are in its order.
+
     Raises BadFile: it cannot be read, is no JSON, or holds no list of annotations.
     """
     try:
@@ -56,34 +70,37 @@ def read(path: Path) -> tuple[tuple[int, int] | None, list[Annotation]]:
         identifier = "" if entry.get("id") is None else str(entry["id"])
         label = entry["label"] if isinstance(entry.get("label"), str) else None
         annotations.append(Annotation(number, identifier, label, entry.get("points")))
-    return _size(content.get("metadata")), annotations
+    return Labels(_size(content.get("metadata")), annotations)
 
 
-def usable(annotations: Sequence[Annotation], size: tuple[int, int]) -> tuple[PolygonSet, list[tuple[Annotation, str]]]:
-    """The annotations that name a bone and outline pixels of the picture, and the others with the reason.
+def usable(
+    annotations: Sequence[Annotation], size: tuple[int, int], classes: Sequence[str]
+) -> tuple[PolygonSet, list[tuple[Annotation, str]]]:
+    """The annotations that name a class and outline pixels of the picture, and the others with the reason.
 
-    Several polygons of one bone are all kept; ``size`` is (width, height) of the picture, pixels.
+    Several polygons of one class are all kept; ``size`` is (width, height) of the picture, pixels.
     """
     shapes, faulty = [], []
     for annotation in annotations:
         try:
-            shapes.append((_class(annotation.label), _outline(annotation.points, size)))
+            shapes.append((_class(annotation.label, classes), _outline(annotation.points, size)))
         except ValueError as error:
             faulty.append((annotation, str(error)))
     return PolygonSet.of(shapes, size), faulty
 
 
-def nearest_class(name: str) -> str:
-    """``; the nearest is ...`` for a misspelt class, or ""."""
-    return "".join(f"; the nearest is {known}" for known in names.nearest(name, CLASSES))
+def not_a_class(name: str, classes: Sequence[str]) -> str:
+    """``none of the ...``, with the nearest class, for a name that is not among ``classes``."""
+    what = "29 bones" if tuple(classes) == CLASSES else f"{len(classes)} classes"
+    return f"none of the {what}" + "".join(f"; the nearest is {known}" for known in names.nearest(name, classes))
 
 
-def _class(label: str | None) -> int:
+def _class(label: str | None, classes: Sequence[str]) -> int:
     if label is None:
         raise ValueError("has no label")
-    if label not in CLASSES:
-        raise ValueError(f"the label {label[:40]!r} is none of the 29 bones{nearest_class(label)}")
-    return CLASSES.index(label)
+    if label not in classes:
+        raise ValueError(f"the label {label[:40]!r} is {not_a_class(label, classes)}")
+    return classes.index(label)
 
 
 def _outline(points: Any, size: tuple[int, int]) -> np.ndarray:

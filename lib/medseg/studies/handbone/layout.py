@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medseg import project
-from medseg.datasets.folders import Problem, entries, files_by_patient, natural_key, subfolders
-from medseg.errors import MedsegError
+from medseg.datasets.folders import Problem, files_by_patient, natural_key, subfolders
 from medseg.studies.handbone.patient_table import patient_key
 
 EXPECTED = "'DCM/PATIENT/NAME.png' and 'outputs_json/PATIENT/NAME.json', as such or inside a folder 'train'"
@@ -36,18 +34,14 @@ class Case:
 
     @property
     def case_id(self) -> str:
-        """``PATIENT-NAME``."""
-        return f"{self.patient}-{self.name}"
+        """``PATIENT-NAME``, or the name alone."""
+        return f"{self.patient}-{self.name}" if self.patient else self.name
 
 
 def roots(source: Path) -> list[Path]:
-    """Folders that hold the two trees: ``source``, its folder ``train``, or both; MedsegError where neither does."""
+    """Folders that hold the two trees: ``source``, its folder ``train``, or both; [] where neither does."""
     candidates = [source, *subfolders(source, "train")]
-    found = [folder for folder in candidates if all(subfolders(folder, name) for name in _TREES)]
-    if not found:
-        content = ", ".join(entry.name for entry in entries(source)[:8]) or "nothing"
-        raise MedsegError(f"{project.display(source)} holds {content}. Expected {EXPECTED}.")
-    return found
+    return [folder for folder in candidates if all(subfolders(folder, name) for name in _TREES)]
 
 
 def discover(folders: Sequence[Path]) -> tuple[list[Case], list[Problem]]:

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from medseg.datasets import images
+from medseg.datasets import dicom, images, spacing
 from medseg.datasets.polygons import PolygonSet, rasterise
+from medseg.datasets.spacing import Spacing
 
 _ORIENTATION = 0x0112  # EXIF
 CONVERSION_RULE = (
@@ -22,16 +23,24 @@ CONVERSION_RULE = (
 class Picture:
     """A picture, uint8 (height, width), and its file, 8-bit grey PNG.
 
-    ``converted``: whether the file is not, byte for byte, the original.
+    ``converted``: whether the file is not, byte for byte, the original. ``spacing`` is known of DICOM files alone, and
+    not of all of them.
     """
 
     pixels: np.ndarray
     png: bytes
     converted: bool
+    spacing: Spacing | None = None
 
 
 def read(path: Path) -> Picture:
-    """Read a picture by :data:`CONVERSION_RULE`; BadFile as :func:`images.read_picture`."""
+    """Read a picture by :data:`CONVERSION_RULE`, of a DICOM file as :func:`medseg.datasets.dicom.read` gives it.
+
+    Raises BadFile: as these.
+    """
+    if path.suffix.casefold() == ".dcm":
+        grey = cv2.cvtColor(dicom.read(path).pixels, cv2.COLOR_RGB2GRAY)
+        return Picture(grey, images.encode_png(grey), True, spacing.read(path))
     pixels = images.read_grey(path)  # of grey pictures the values; raises on whatever is damaged
     with Image.open(path) as image:
         mode, turned = image.mode, image.getexif().get(_ORIENTATION, 1) != 1
