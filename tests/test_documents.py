@@ -12,6 +12,7 @@ from medseg.cli import app
 
 ROOT = project.root()
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "data/README.md"]
+DOCUMENTS += [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs" / "formats").glob("*.md"))]
 
 
 def _text(name: str) -> str:
