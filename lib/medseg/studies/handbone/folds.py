@@ -72,7 +72,7 @@ def findings(dataset: PreparedDataset) -> Fragment:
     failed = [f"{e['file']}, annotation {e['annotation']}: {e['reason']}" for e in listed if not e["applied"]]
     incomplete = [f"{case}: {_few(bones)}" for case, bones in info["incomplete"].items()]
     facts = [
-        ("pictures in which a bone is not outlined", len(incomplete), _few(incomplete, "; ")),
+        ("pictures in which a class is not outlined", len(incomplete), _few(incomplete, "; ")),
         ("pictures converted to 8-bit grey", info["converted_pictures"], ""),
         ("right, left hands", f"{sides.get('R', 0)}, {sides.get('L', 0)}", f"{unknown} not known" if unknown else ""),
         ("patients in the table", metadata.get("patients", 0), metadata["file"] or "there is no table"),
