@@ -1,7 +1,13 @@
-"""Names in messages: the known ones that a misspelt one comes nearest to, the first of many, and all of a few."""
+"""Names of things: which are the same however they are typed; and in messages, the nearest one, the first few, all."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+
+def loose(name: str) -> str:
+    """A name without case, ``-``, ``_`` and blanks: ``Phase_1``, ``phase-1`` and ``phase 1`` are the same."""
+    return re.sub(r"[-_\s]+", "", name.casefold())
 
 
 def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:

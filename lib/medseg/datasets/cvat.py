@@ -1,26 +1,29 @@
-"""CVAT's XML, "CVAT for images 1.1": written for correction by hand, and read when it comes back.
+"""CVAT's XML, "for images 1.1" and "for video 1.1": written for correction by hand, and read when it comes back.
 
 The format: https://docs.cvat.ai/docs/other/xml_format. Coordinates are those of the picture, x to the right and y
 down, in pixels; pixel (row i, column j) covers [j, j + 1) x [i, i + 1). Entities are never expanded: a file with a
 DOCTYPE is refused.
+
+A frame of a video has no name of its own; it is called by :func:`frame_name`, after the video of its task.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
 
-import numpy as np
 from defusedxml import DTDForbidden, ElementTree
 
 from medseg import project
-from medseg.datasets.shapes import MAX_SIDE, AnnotatedImage, Geometry, PixelMask
+from medseg.datasets import cvat_shapes
+from medseg.datasets.shapes import AnnotatedImage, Geometry, PixelMask
 from medseg.datasets.texts import file_bytes
 from medseg.errors import MedsegError
 
-_COUNT = re.compile(r"[0-9]{1,9}")
+_FRAME = re.compile(r"(?:.*/)?frame_([0-9]{6,})(?:\.[A-Za-z]{3,4})?")  # what CVAT calls the frames of a video
+_VIDEOS = (".dcm", ".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
+_MOST_FRAMES = 9_999_999
 
 
 def read(path: Path) -> list[AnnotatedImage]:
@@ -31,9 +34,11 @@ def read(path: Path) -> list[AnnotatedImage]:
 def parse(data: bytes, where: str) -> list[AnnotatedImage]:
     """Read the bytes of an annotation file, ``where`` in messages; a picture's fault is noted in its ``problem``.
 
-    Polygons, and masks in the run-length code of newer CVAT: counts of zeros and ones in turn, zeros first, row by row
-    within the box ``left top width height``. Tags and attributes are passed over. Raises MedsegError: not well-formed
-    XML, a DOCTYPE, tracks of a video, or no CVAT annotations.
+    Polygons, boxes, ellipses, and masks in the run-length code of newer CVAT: counts of zeros and ones in turn, zeros
+    first, row by row within the box ``left top width height``. Shapes of a higher ``z_order`` come later. Tags and
+    attributes are passed over. Of tracks, every frame on which a shape lies becomes a picture; frames without one are
+    not among them, as nobody may have looked at them. Raises MedsegError: not well-formed XML, a DOCTYPE, or no CVAT
+    annotations.
     """
     try:
         root = ElementTree.fromstring(data, forbid_dtd=True)
@@ -48,9 +53,16 @@ def parse(data: bytes, where: str) -> list[AnnotatedImage]:
         ) from error
     if root.tag != "annotations":
         raise MedsegError(f"{where} is not a CVAT file: its root is <{root.tag[:40]}>, expected <annotations>.")
-    if root.find("track") is not None:
-        raise MedsegError(f"{where} holds tracks of a video; export it as 'CVAT for images 1.1' instead.")
-    return [_image(element) for element in root.findall("image")]
+    tasks = {task.findtext("id", ""): task for task in root.findall("./meta//task")}
+    images = [_image(element, _task(tasks, element)) for element in root.findall("image")]
+    return images + _frames([(track, _task(tasks, track)) for track in root.findall("track")])
+
+
+def frame_name(source: str, number: int) -> str:
+    """What frame ``number``, from 0, of a video is called: ``NAME-f0001`` for the first one of ``FOLDER/NAME.mp4``."""
+    path = PurePosixPath(source.replace("\\", "/"))
+    stem = path.with_suffix("") if path.suffix.casefold() in _VIDEOS else path
+    return f"{stem}-f{number + 1:04d}"
 
 
 def dump(images: Sequence[AnnotatedImage], labels: Mapping[str, str], task: str) -> str:
@@ -76,89 +88,83 @@ def dump(images: Sequence[AnnotatedImage], labels: Mapping[str, str], task: str)
     return "\n".join([*lines, "</annotations>", ""])
 
 
-def encode_mask(pixels: np.ndarray) -> str:
-    """Run lengths of a box (h, w) of 0 and 1: zeros and ones in turn, zeros first, row by row."""
-    line = np.concatenate([[0], pixels.ravel() != 0, [0]]).astype(np.int8)
-    edges = np.flatnonzero(np.diff(line))
-    counts = np.diff(np.concatenate([[0], edges, [pixels.size]]))
-    return ", ".join(map(str, (counts if counts[-1] else counts[:-1]).tolist()))
+def _task(tasks: Mapping[str, Element], element: Element) -> Element | None:
+    """The task that a picture or a track belongs to; a file of a project holds several."""
+    return tasks.get(element.get("task_id", ""), next(iter(tasks.values()), None))
 
 
-def decode_mask(code: str, width: int, height: int) -> np.ndarray:
-    """Reverse of :func:`encode_mask`: uint8 (height, width) of 0 and 1; zeros at the end may be left out.
-
-    Raises ValueError: a count is not a whole number, or they add up to more than the box.
-    """
-    tokens = code.replace(",", " ").split()
-    wrong = next((token for token in tokens if not _COUNT.fullmatch(token)), None)
-    if wrong is not None:
-        raise ValueError(f"the run length {wrong[:20]!r} is not a whole number")
-    counts = list(map(int, tokens))
-    if sum(counts) > width * height:
-        raise ValueError(f"run lengths add up to {sum(counts)}, its box has {width} x {height} pixels")
-    values = np.repeat(np.resize(np.array([0, 1], np.uint8), len(counts)), counts)
-    return np.pad(values, (0, width * height - len(values))).reshape(height, width)
+def _source(task: Element | None) -> str:
+    """The video that a task was made of; where that is not said, the task's name; "" for neither."""
+    if task is None:
+        return ""
+    return task.findtext("source", "").strip() or task.findtext("name", "").strip()
 
 
-def _image(element: Element) -> AnnotatedImage:
+def _image(element: Element, task: Element | None) -> AnnotatedImage:
     name = element.get("name", "")
+    if (frame := _FRAME.fullmatch(name)) and task is not None and task.findtext("source", "").strip():
+        name = frame_name(_source(task), int(frame[1]))
     try:
-        image = AnnotatedImage(name, _integer(element.attrib, "width", 1), _integer(element.attrib, "height", 1))
+        width, height = (cvat_shapes.whole_number(element.attrib, side, 1) for side in ("width", "height"))
+        image = AnnotatedImage(name, width, height)
     except ValueError as error:
         return AnnotatedImage(name, 0, 0, problem=str(error))
-    for shape in element:
+    for shape in sorted(element, key=_depth):
         if shape.tag not in ("attribute", "tag"):
-            try:
-                image.shapes.append(_shape(shape.tag, shape.attrib, image))
-            except ValueError as error:
-                image.problem = f"shape {len(image.shapes) + 1}: {error}"
-                break
+            _add(image, shape, shape.get("label"))
     return image
 
 
-def _shape(name: str, attributes: dict[str, str], image: AnnotatedImage) -> tuple[str, Geometry]:
-    if name not in ("polygon", "mask"):
-        raise ValueError(f"a <{name[:40]}>; only polygons and masks are read")
-    if "label" not in attributes:
-        raise ValueError(f"a {name} without a label")
-    return attributes["label"], _polygon(attributes) if name == "polygon" else _mask(attributes, image)
+def _frames(tracks: Sequence[tuple[Element, Element | None]]) -> list[AnnotatedImage]:
+    """The frames on which tracks lie, in order, task by task."""
+    found: dict[tuple[str, int], list[tuple[Element, str | None]]] = {}
+    sizes: dict[str, tuple[int, int]] = {}
+    for track, task in tracks:
+        source = _source(task)
+        sizes[source] = _original_size(task)
+        for shape in track:
+            if shape.get("outside") == "1" or shape.tag in ("attribute", "tag"):
+                continue
+            try:
+                number = cvat_shapes.whole_number(shape.attrib, "frame", 0, _MOST_FRAMES)
+            except ValueError:
+                number = -1  # of the picture that says so
+            found.setdefault((source, number), []).append((shape, track.get("label")))
+    images = []
+    for (source, number), listed in sorted(found.items(), key=lambda entry: entry[0]):
+        if number < 0:
+            fault = "a shape without the number of its frame"
+            images.append(AnnotatedImage(source, *sizes[source], problem=fault))
+            continue
+        images.append(AnnotatedImage(frame_name(source, number), *sizes[source]))
+        for shape, label in sorted(listed, key=lambda entry: _depth(entry[0])):
+            _add(images[-1], shape, label)
+    return images
 
 
-def _polygon(attributes: dict[str, str]) -> np.ndarray:
-    points = []
-    for pair in filter(None, attributes.get("points", "").split(";")):
-        try:
-            x, y = (float(value) for value in pair.split(","))
-        except ValueError:
-            raise ValueError(f"the point {pair[:40]!r} is not 'x,y'") from None
-        if not (math.isfinite(x) and math.isfinite(y) and max(abs(x), abs(y)) <= 1e6):
-            raise ValueError(f"the point {pair[:40]!r} is out of all bounds")
-        points.append((x, y))
-    if len(set(points)) < 3:
-        raise ValueError(f"a polygon of {len(set(points))} distinct point(s); expected at least 3")
-    return np.array(points, np.float64)
+def _original_size(task: Element | None) -> tuple[int, int]:
+    size = None if task is None else task.find("original_size")
+    try:
+        sides = {side: size.findtext(side, "") for side in ("width", "height")} if size is not None else {}
+        return cvat_shapes.whole_number(sides, "width", 1), cvat_shapes.whole_number(sides, "height", 1)
+    except ValueError:
+        return 0, 0
 
 
-def _mask(attributes: dict[str, str], image: AnnotatedImage) -> PixelMask:
-    left, top, width, height = (
-        _integer(attributes, key, least) for key, least in (("left", 0), ("top", 0), ("width", 1), ("height", 1))
-    )
-    if left + width > image.width or top + height > image.height:
-        raise ValueError(
-            f"a mask of {width} x {height} pixels at ({left}, {top}) does not fit into {image.width} x {image.height}"
-        )
-    if "rle" not in attributes:
-        raise ValueError("a mask without rle")
-    return PixelMask(left, top, decode_mask(attributes["rle"], width, height))
+def _depth(shape: Element) -> int:
+    order = shape.get("z_order", "0")
+    return int(order) if re.fullmatch(r"-?[0-9]{1,6}", order) else 0
 
 
-def _integer(attributes: dict[str, str], key: str, least: int) -> int:
-    value = attributes.get(key)
-    if value is None:
-        raise ValueError(f"{key} is missing")
-    if not re.fullmatch(r"[0-9]{1,5}(\.0+)?", value) or not least <= int(value.split(".")[0]) <= MAX_SIDE:
-        raise ValueError(f"{key} is {value[:20]!r}; expected a whole number of pixels from {least} to {MAX_SIDE}")
-    return int(value.split(".")[0])
+def _add(image: AnnotatedImage, shape: Element, label: str | None) -> None:
+    if image.problem:
+        return
+    try:
+        if label is None:
+            raise ValueError(f"a {shape.tag[:40]} without a label")
+        image.shapes.append((label, cvat_shapes.geometry(shape.tag, shape.attrib, image)))
+    except ValueError as error:
+        image.problem = f"shape {len(image.shapes) + 1}: {error}"
 
 
 def _element(label: str, geometry: Geometry) -> str:
@@ -166,6 +172,6 @@ def _element(label: str, geometry: Geometry) -> str:
     if isinstance(geometry, PixelMask):
         height, width = geometry.pixels.shape
         box = f'left="{geometry.left}" top="{geometry.top}" width="{width}" height="{height}"'
-        return f'<mask {common} rle="{encode_mask(geometry.pixels)}" {box} z_order="0"></mask>'
+        return f'<mask {common} rle="{cvat_shapes.encode_mask(geometry.pixels)}" {box} z_order="0"></mask>'
     points = ";".join(f"{x:.2f},{y:.2f}" for x, y in geometry)
     return f'<polygon {common} points="{points}" z_order="0"></polygon>'

@@ -369,6 +369,15 @@ def test_a_correction_replaces_the_label(source, tmp_path):
     assert content(dataset.folder / "labels") == content(again.folder / "labels")
 
 
+@pytest.mark.parametrize("written", ["phase_{}", "Phase {}", "PHASE-{}", "phase{}"])
+def test_labels_are_the_same_however_they_are_typed(source, tmp_path, written):
+    first = gastric.prepare(source, tmp_path / "first", outputs=())
+    xml = edited(first, tmp_path, *((f'label="phase-{k}"', f'label="{written.format(k)}"') for k in range(1, 5)))
+    again = gastric.prepare(source, tmp_path / "again", outputs=(), corrections=xml)
+    assert rejected(again) == {}
+    assert again.index["phase"].tolist() == first.index["phase"].tolist() == [0, 2, 3, 4, 1, 2]
+
+
 def test_a_correction_without_a_shape_means_no_lesion(source, tmp_path):
     first = gastric.prepare(source, tmp_path / "first")
     text = (first.folder / "annotations.xml").read_text()

@@ -14,6 +14,7 @@ from medseg.datasets.folders import BadFile, CaseNames
 from medseg.datasets.shapes import AnnotatedImage
 from medseg.datasets.texts import parse_list
 from medseg.errors import MedsegError
+from medseg.names import loose
 from medseg.studies.gastric.labels import CLASSES, Lesion
 
 
@@ -32,17 +33,20 @@ class Correction:
         image = self.image
         if image.problem:
             raise BadFile(f"{self.file}: {image.problem}")
-        if (image.width, image.height) != tuple(size):
+        if image.size and image.size != tuple(size):
             raise BadFile(
                 f"{self.file}: annotated on a picture of {image.width} x {image.height} pixels, this one has "
                 f"{size[0]} x {size[1]}"
             )
-        labels = sorted({label.strip().casefold() for label, _ in image.shapes})
-        if unknown := [label for label in labels if label not in CLASSES]:
+        place = {loose(name): number for number, name in enumerate(CLASSES, 1)}
+        labels = sorted({label.strip() for label, _ in image.shapes})
+        if unknown := [label for label in labels if loose(label) not in place]:
             raise BadFile(f"{self.file}: the label {unknown[0][:40]!r}, expected one of {', '.join(CLASSES)}")
-        if len(labels) > 1:
-            raise BadFile(f"{self.file}: shapes of {' and '.join(labels)}; a picture has one phase")
-        phase = CLASSES.index(labels[0]) + 1 if labels else 0
+        found = sorted({place[loose(label)] for label in labels})
+        if len(found) > 1:
+            several = " and ".join(CLASSES[phase - 1] for phase in found)
+            raise BadFile(f"{self.file}: shapes of {several}; a picture has one phase")
+        phase = found[0] if found else 0
         return Lesion(phase, tuple(geometry for _, geometry in image.shapes))
 
 
