@@ -10,6 +10,7 @@ def test_lines_come_by_column_with_their_numbers():
         (3, {"file": "x", "note": "a, b", "side": "", "more": "1"}),
         (4, {"file": "y", "note": "", "side": ""}),
     ]
+    assert parse_list(b"Side Of;File\nL;a\n", ("file", "side_of"), "The list") == [(2, {"side_of": "L", "file": "a"})]
     assert parse_list("case_id\n가\n".encode("cp949"), ("file",), "The list", aliases={"case_id": "file"}) == [
         (2, {"file": "가"})
     ]
@@ -19,7 +20,7 @@ def test_lines_come_by_column_with_their_numbers():
     ("data", "message"),
     [
         (b"", r"The list has the columns \(none\), it is empty; expected a CSV file with the columns file,side"),
-        (b"a;b\n1;2\n", "has the columns a;b; expected"),
+        (b"a;b\n1;2\n", "has the columns a, b; expected"),
         (b"file,b\n1,2\n", "has the columns file, b, without side; expected"),
         (b'file,side\n"a\n', "is not a valid CSV file"),
         ("file,side\n".encode("utf-16"), "cannot be read: it is neither in UTF-8 nor in EUC-KR"),

@@ -17,7 +17,7 @@ Problem = tuple[Path, str]
 """A file or folder that is left out, and the reason."""
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".dcm", ".json")
+_EXTENSIONS = (*_PICTURES, ".dcm", ".json")
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -95,14 +95,16 @@ def parse_list(
 ) -> list[tuple[int, dict[str, str]]]:
     """Read the bytes of a list; messages call it ``what``, such as ``The corrections FILE``.
 
-    It must have ``columns`` and may have ``optional`` ones, given in lower case; there in any order and case, and
-    others are passed over. ``aliases`` are other names of columns. Gives the number of each line that is not empty, and
-    its cells by column, without blanks around them. Raises MedsegError: another encoding, no CSV, or a column is
-    missing.
+    It must have ``columns`` and may have ``optional`` ones, given in lower case; there in any order and case, a blank
+    for ``_`` will do, and others are passed over. ``aliases`` are other names of columns. Cells are parted by commas,
+    semicolons or tabs, as the first line is. Gives the number of each line that is not empty, and its cells by column,
+    without blanks around them. Raises MedsegError: another encoding, no CSV, or a column is missing.
     """
     wanted = _wanted((*columns, *optional))
     try:
-        reader = csv.reader(io.StringIO(utf8_or_korean(data)[0], newline=""), strict=True, skipinitialspace=True)
+        text = utf8_or_korean(data)[0]
+        source = io.StringIO(text, newline="")
+        reader = csv.reader(source, delimiter=_delimiter(text), strict=True, skipinitialspace=True)
         lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except UnicodeError as error:
         raise MedsegError(f"{what} cannot be read: it is {error}. Save it again as 'CSV UTF-8'; {wanted}.") from error
@@ -110,7 +112,8 @@ def parse_list(
         raise MedsegError(f"{what} cannot be read, it is not a valid CSV file: {error}; {wanted}.") from error
     if not lines:
         raise MedsegError(f"{what} has the columns (none), it is empty; {wanted}.")
-    headings = [(aliases or {}).get(name.casefold(), name.casefold()) for name in lines[0][1]]
+    names = ["_".join(name.casefold().split()) for name in lines[0][1]]
+    headings = [(aliases or {}).get(name, name) for name in names]
     if missing := [name for name in columns if name not in headings]:
         without = f", without {missing[0]}" if len(missing) < len(columns) else ""
         raise MedsegError(f"{what} has the columns {', '.join(lines[0][1])[:200] or '(none)'}{without}; {wanted}.")
@@ -149,9 +152,13 @@ def read_rows(path: Path) -> list[list[str]]:
 
 
 def _csv(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+
+
+def _delimiter(text: str) -> str:
+    """Comma, semicolon or tab: what the first line with content has most of."""
     heading = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t", key=heading.count)
-    return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    return max(",;\t", key=heading.count)
 
 
 def _workbook(data: bytes) -> list[list[str]]:

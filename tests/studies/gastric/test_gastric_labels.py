@@ -10,7 +10,7 @@ from medseg.datasets.polygons import PolygonSet, draw_class
 from medseg.datasets.shapes import PixelMask
 from medseg.errors import MedsegError
 from medseg.studies.gastric import labels as gastric_labels
-from medseg.studies.gastric.corrections import parse_issues
+from medseg.studies.gastric.issues import parse_issues
 from medseg.studies.gastric.labels import Lesion
 from medseg.studies.gastric.outputs import dilated, draw
 
@@ -203,9 +203,23 @@ def test_an_issue_list_names_files_actions_and_remarks():
     assert parse_issues(b"file\nP001/a\n", "i.csv")[0].action == "drop"
 
 
+@pytest.mark.parametrize("comma", [",", ";"])
+@pytest.mark.parametrize("heading", ["dataset type,patient,image,assignee,issue", "Dataset_Type,PATIENT,Image,x,Issue"])
+def test_the_published_tool_s_issue_list_drops_what_has_an_issue(comma, heading):
+    lines = ["train,P001,a.dcm,kim,흐림", "train,P001,b,kim,", "test,P002,x/c.png,,none", "train,P001,a.dcm,lee,번짐"]
+    text = "\n".join([heading, *lines, ""]).replace(",", comma)
+    for encoding in ("utf-8-sig", "euc-kr"):
+        issues = parse_issues(text.encode(encoding), "i.csv")
+        assert [(issue.file, issue.action, issue.issue) for issue in issues] == [
+            ("P001/a.dcm", "drop", "흐림; 번짐"), ("P001/b", "keep", ""), ("P002/c.png", "drop", "none")
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
+        (b"patient,image,assignee\na,b,c\n", "columns file,action,issue; or patient,image,issue, as published"),
+        (b"patient,image,issue\nP1,,x\n", "row 2: no image is named"),
         (b"", "is empty"),
         (b"name,action\na,drop\n", "has the columns name, action"),
         (b"file,action\na,dorp\n", "row 2: the action is 'dorp'"),

@@ -430,6 +430,18 @@ def test_the_issue_list_drops_and_keeps(source, tmp_path):
     assert list(dataset.index["case_id"]) == ["P0/b", "P1/a", "P2/a", "P2/b"]
 
 
+def test_the_published_issue_list_drops_by_patient_and_image(source, tmp_path):
+    issues = tmp_path / "issues.csv"
+    lines = "train;P0;a.dcm;kim;blurred\ntrain;P1;a;kim;\ntest;P2;b;;text\ntrain;P2;z;;x\n"
+    issues.write_bytes(("dataset type;patient;image;assignee;issue\n" + lines).encode("utf-8-sig"))
+    dataset = gastric.prepare(source, tmp_path / "out", issues=issues)
+    assert rejected(dataset) == {
+        "DICOM/P0/ENDO/a.dcm": "dropped by issues.csv: blurred",
+        "DICOM/P2/ENDO/b.dcm": "dropped by issues.csv: text",
+        "P2/z": "named in issues.csv, but there is no such picture, or several",
+    }
+
+
 def test_what_does_not_belong_is_listed(source, tmp_path, monkeypatch):
     (source / "DICOM" / "loose.dcm").write_bytes(b"")
     (source / "DICOM" / "P0" / "CT").mkdir()

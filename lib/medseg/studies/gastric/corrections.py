@@ -1,9 +1,4 @@
-"""What a user says of single pictures of the gastric study: annotations corrected in CVAT, and an issue list.
-
-An issue list is a CSV that says which pictures are to be dropped, and which may stay. Columns: ``file`` (a case id, a
-path or a file name), ``action`` (``drop`` or ``keep``; empty or absent means drop) and ``issue`` (a remark), in any
-order; others are passed over.
-"""
+"""Annotations of pictures of the gastric study that were corrected in CVAT."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +7,6 @@ from pathlib import Path
 from medseg.datasets import cvat
 from medseg.datasets.folders import BadFile, CaseNames
 from medseg.datasets.shapes import AnnotatedImage
-from medseg.datasets.texts import parse_list
-from medseg.errors import MedsegError
 from medseg.names import loose
 from medseg.studies.gastric.labels import CLASSES, Lesion
 
@@ -65,30 +58,3 @@ def read_corrections(path: Path, names: CaseNames, reject: Callable[[str, str], 
             image.problem = "the picture is there twice"
         found[cases[0]] = Correction(path.name, image)
     return found
-
-
-@dataclass(frozen=True)
-class Issue:
-    """One line of an issue list."""
-
-    file: str
-    action: str
-    issue: str
-
-
-def parse_issues(data: bytes, where: str) -> list[Issue]:
-    """Read the bytes of an issue list, in UTF-8 or EUC-KR; ``where`` is its name for messages.
-
-    Raises MedsegError: another encoding, no CSV, no column ``file``, a line without file, or an unknown action.
-    """
-    issues: dict[str, Issue] = {}
-    for number, cells in parse_list(data, ("file",), where, optional=("action", "issue"), aliases={"case_id": "file"}):
-        file, action = cells["file"], cells["action"].casefold() or "drop"
-        if not file:
-            raise MedsegError(f"{where}, row {number}: no file is named.")
-        if action not in ("drop", "keep"):
-            raise MedsegError(f"{where}, row {number}: the action is {action[:40]!r}; expected drop or keep.")
-        if file in issues and issues[file].action != action:
-            raise MedsegError(f"{where}, row {number}: {file[:80]!r} is to be kept and to be dropped. Decide.")
-        issues[file] = Issue(file, action, cells["issue"])
-    return list(issues.values())

@@ -17,7 +17,8 @@ from medseg.errors import MedsegError
 from medseg.studies.gastric import layout
 from medseg.studies.gastric import overlay as overlays
 from medseg.studies.gastric.cases import Job, find_overlays, pool
-from medseg.studies.gastric.corrections import parse_issues, read_corrections
+from medseg.studies.gastric.corrections import read_corrections
+from medseg.studies.gastric.issues import parse_issues
 from medseg.studies.gastric.labels import CLASSES, COLOURS, PHASES
 from medseg.studies.gastric.layout import Case
 from medseg.studies.gastric.outputs import OUTPUTS, Recipe
@@ -65,7 +66,7 @@ def prepare(
         outputs: which of :data:`OUTPUTS` to write beside pictures and labels.
         corrections: annotation file that came back from CVAT; what it says of a picture replaces the picture's label.
             Its coordinates are those of ``originals/`` under the same ``overlay``. Without a shape: no lesion.
-        issues: CSV of pictures to drop or keep; see :mod:`medseg.studies.gastric.corrections`.
+        issues: CSV of pictures to drop or keep; see :mod:`medseg.studies.gastric.issues`.
         shares: of training, validation and test, by whole patients and stratified by phase; add up to 1.
         seed: of the split.
         workers: threads; 0 for one a core, at most 8.
