@@ -17,7 +17,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from medseg import atomic, project
-from medseg.datasets import index
+from medseg.datasets import audit, index
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import provenance, tables
@@ -179,6 +179,7 @@ def training(
                 dataset={
                     "path": project.display(dataset.folder),
                     **{key: dataset.info.get(key) for key in ("name", "protocol", "fingerprint", "counts", "classes")},
+                    "leakage": audit.record(dataset),
                 },
                 versions=provenance.versions(),
                 git=provenance.git_state(),

@@ -11,7 +11,7 @@ import pandas as pd
 from medseg.metrics import compare
 from medseg.metrics.compare import EQUIVALENT, UNSETTLED, WORSE
 from medseg.names import joined
-from medseg.reporting import statistics
+from medseg.reporting import audit, statistics
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment, capital
 
@@ -21,9 +21,9 @@ _CAVEATS = (statistics.caveats, statistics.empties, statistics.lacking)
 def claim(comparison: Comparison, margin: float = statistics.MARGIN) -> Fragment:
     """What the runs show, in a paragraph per test set, computed from the same numbers as the tables."""
     found = [_paragraph(comparison, test_set, margin) for test_set in comparison.test_sets]
-    caveats = []
+    caveats = audit.caveats(comparison)
     if len(comparison.configurations) > 1:
-        caveats = [note for say in _CAVEATS for note in say(comparison)]
+        caveats += [note for say in _CAVEATS for note in say(comparison)]
     html = "".join(f'<p class="claim">{escape(text)}</p>' for text in found)
     html += "".join(f'<p class="caveat">{escape(text)}</p>' for text in caveats)
     return Fragment(html, "\n".join([*found, *caveats]))

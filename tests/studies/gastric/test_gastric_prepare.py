@@ -547,3 +547,24 @@ def test_a_killed_preparation_leaves_the_old_dataset_and_the_next_one_starts_cle
     assert not list(tmp_path.glob(".out.*.partial"))
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert index.load(out).fingerprint == before
+
+
+def test_a_picture_of_two_patients_can_be_left_out_of_training_with_all_that_was_made_of_it(source, tmp_path):
+    for patient in ("P0", "P1"):
+        put(source, f"{patient}/b", phase=2, seed=99)
+    named = gastric.prepare(source, tmp_path / "named", overlay="off")
+    [entry] = named.info["duplicates"]
+    assert {entry["first"], entry["second"]} == {"P0/b", "P1/b"}
+    left = gastric.prepare(source, tmp_path / "left", overlay="off", drop_duplicates=True)
+    [gone] = set(named.index["case_id"]) - set(left.index["case_id"])
+    split_of = dict(zip(named.index["case_id"], named.index["split"], strict=True))
+    [stays] = {"P0/b", "P1/b"} - {gone}
+    assert index.SPLITS.index(split_of[gone]) < index.SPLITS.index(split_of[stays])
+    [reason] = [reason for file, reason in rejected(left).items() if file == f"DICOM/{gone[:2]}/ENDO/b.dcm"]
+    assert reason.startswith(f"looks the same as {stays} (")
+    assert not [path for path in content(left.folder) if gone in path]
+    assert [path for path in content(named.folder) if gone in path]
+    for table in ("files.csv", "labels.csv"):
+        assert list(pd.read_csv(left.folder / table)["case_id"]) == list(left.index["case_id"])
+    assert gone not in (left.folder / "annotations.xml").read_text("utf-8")
+    assert sum(sum(counts.values()) for counts in left.info["phases"].values()) == len(left.index)

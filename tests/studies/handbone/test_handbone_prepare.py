@@ -345,3 +345,22 @@ def test_the_sample_is_prepared_with_all_its_oddities(tmp_path):
     assert table.loc[f"{named.parent.name}-{named.stem}", "side"] == named.stem[-1]
     assert set(table["side"]) == {"L", "R"}
     assert (table.groupby("group")["side"].nunique() == 2).all()
+
+
+def test_a_picture_of_two_patients_is_named_and_can_be_left_out_of_the_later_fold(source, tmp_path):
+    pictures = sorted((source / "DCM").rglob("*.png"))
+    for number, path in enumerate(pictures):
+        write_image(path, np.random.default_rng(90 + min(number, 10)).integers(0, 256, SIZE[::-1], dtype=np.uint8))
+    write_image(pictures[0], np.random.default_rng(100).integers(0, 256, SIZE[::-1], dtype=np.uint8))
+    write_label(source / "outputs_json" / "ID001" / f"{pictures[0].stem}.json", bones(("finger-1",)))
+    named = handbone.prepare(source, tmp_path / "named", folds=3)
+    twins = {"ID001-image1.a_b", "ID006-image1.a_b", "ID006-image2.a_b"}
+    assert {case for entry in named.info["duplicates"] for case in (entry["first"], entry["second"])} == twins
+    assert named.info["identical"] == [["ID006-image1.a_b", "ID006-image2.a_b"]]
+    left = handbone.prepare(source, tmp_path / "left", folds=3, drop_duplicates=True)
+    gone = set(named.index["case_id"]) - set(left.index["case_id"])
+    assert gone in ({"ID001-image1.a_b"}, twins - {"ID001-image1.a_b"})
+    assert set(left.info["incomplete"]) == set(left.index["case_id"])
+    assert {file for file, reason in rejected(left).items() if "looks the same as" in reason} == {
+        f"DCM/{case.partition('-')[0]}/{case.partition('-')[2]}.png" for case in gone
+    }

@@ -2,6 +2,7 @@ import errno
 import filecmp
 import hashlib
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def draw_mask(path: Path, seed: int, size=SIZE, values=(0, 255)):
 
 def fill(folder: Path, names, images="images", masks="masks", suffix="png", prefix="", **options):
     for i, name in enumerate(names):
-        draw(folder / images / f"{name}.{suffix}", i)
+        draw(folder / images / f"{name}.{suffix}", zlib.crc32(f"{folder.name}/{i}".encode()))  # another one in each set
         draw_mask(folder / masks / f"{prefix}{name}.{suffix}", i, **options)
 
 
@@ -282,3 +283,19 @@ def test_every_protocol_names_known_datasets():
         rules = protocol_file.read(file)
         assert set(rules.folders("test")) <= set(CENTRES)
         assert set(rules.train).isdisjoint(rules.folders("test"))
+
+
+def test_a_frame_of_the_test_set_in_training_under_another_name_is_named_and_can_be_left_out(source, tmp_path):
+    twin = source / "CVC-ColonDB" / "images" / "21.bmp"
+    frame = source / "CVC-ClinicDB" / "Original" / "2.tif"
+    with Image.open(frame) as image:
+        image.resize((60, 48), Image.Resampling.BICUBIC).save(twin)
+    draw_mask(source / "CVC-ColonDB" / "masks" / "21.bmp", 1, size=(60, 48))
+    named = polyp.prepare(source, tmp_path / "out")
+    [entry] = named.info["duplicates"]
+    assert {entry["first"], entry["second"]} == {"ColonDB/21", "ClinicDB/2"}
+    assert any("ColonDB/21 and ClinicDB/2" in note for note in named.info["notes"])
+    left = polyp.prepare(source, tmp_path / "left", drop_duplicates=True)
+    assert set(named.index["case_id"]) - set(left.index["case_id"]) == {"ColonDB/21"}
+    [reason] = [reason for file, reason in rejected(left.folder).items() if file.endswith("images/21.bmp")]
+    assert reason.startswith("looks the same as ClinicDB/2 (test); left out of ")

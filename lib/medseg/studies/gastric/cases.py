@@ -1,5 +1,6 @@
 """The cases of the gastric study on their way through: from one DICOM file to all its files and table rows."""
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from medseg.studies.gastric.overlay import Overlay
 _LOOKED_AT = 12  # frames of one size that are looked at to find the endoscope's window
 _KEPT = 64  # decoded frames kept from there for the one pass that follows
 _MOST_WORKERS = 8
+_BESIDE = ("original", "mask", "roi", "roi_by_phase", "inspector")  # columns of files that are written on demand
 
 Mapper = Callable[[Callable, Sequence], Iterator]
 Read = TypeVar("Read")
@@ -79,6 +81,16 @@ class Job:
         made.files.clear()
         return {"made": made, "size": size, "read": (read.transfer_syntax, read.photometric), "lesion": lesion}
 
+    def forget(self, dropped: set[str]) -> None:
+        """Take cases out of the tables, and what was written besides for them off the disk."""
+        kept = [row["case_id"] not in dropped for row in self.files]
+        gone = [row for row in self.files if row["case_id"] in dropped]
+        for file in (row[name] for row in gone for name in _BESIDE if row[name]):
+            (self.draft.folder / file).unlink()
+        self.files = list(itertools.compress(self.files, kept))
+        self.labels = list(itertools.compress(self.labels, kept))
+        self.annotations = list(itertools.compress(self.annotations, kept))
+
     def note(self, case: Case, result: dict[str, Any] | tuple[str, str]) -> None:
         """Enter one result into the tables; called in the order of the cases."""
         if isinstance(result, tuple):
@@ -100,7 +112,7 @@ class Job:
         width, height = result["size"]
         self.files.append(
             common
-            | {name: made.places.get(name, "") for name in ("original", "mask", "roi", "roi_by_phase", "inspector")}
+            | {name: made.places.get(name, "") for name in _BESIDE}
             | {"frame_width": width, "frame_height": height, **sources}
             | dict(zip(("transfer_syntax", "photometric"), result["read"], strict=True))
         )

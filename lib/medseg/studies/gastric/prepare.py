@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from medseg import project
-from medseg.datasets import cvat, index
+from medseg.datasets import audit, cvat, index
 from medseg.datasets.folders import CaseNames, check_source
 from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.datasets.splits import stratified_groups
@@ -39,6 +39,7 @@ def prepare(
     shares: Sequence[float] = SHARES,
     seed: int = 0,
     workers: int = 0,
+    drop_duplicates: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PreparedDataset:
     """Read the gastric set in its public layout, clean and check it, and write a prepared dataset.
@@ -70,6 +71,8 @@ def prepare(
         shares: of training, validation and test, by whole patients and stratified by phase; add up to 1.
         seed: of the split.
         workers: threads; 0 for one a core, at most 8.
+        drop_duplicates: leave out pictures that look the same as one in another split, never those of a test set; see
+            :func:`medseg.datasets.audit.find_duplicates`.
         progress: called with (pictures done, pictures in all).
 
     Raises:
@@ -105,6 +108,7 @@ def prepare(
         issues=Path(issues).name if issues else "",
         shares=split_shares,
         seed=seed,
+        groups_guessed=[],
         notes=[],
     ) as draft:
         job = Job(draft, source, recipe)
@@ -123,6 +127,8 @@ def prepare(
                     progress(done, total)
         if draft.rows:
             _split(draft, split_shares, seed)
+            job.forget(audit.find_duplicates(draft, drop_duplicates, lambda row: row["source_image"]))
+            _count_phases(draft, split_shares)
         _write_tables(job)
     return index.load(out)
 
@@ -159,7 +165,11 @@ def _split(draft: DatasetDraft, shares: dict[str, float], seed: int) -> None:
     for row in draft.rows:
         row["split"] = split_of[row["group"]]
         row["test_set"] = "test" if row["split"] == "test" else ""
-    table = pd.crosstab(pd.Series(phases), pd.Series([row["split"] for row in draft.rows]))
+
+
+def _count_phases(draft: DatasetDraft, shares: dict[str, float]) -> None:
+    phases, placed = ([row[key] for row in draft.rows] for key in ("phase", "split"))
+    table = pd.crosstab(pd.Series(phases), pd.Series(placed))
     table = table.reindex(index=[0, *PHASES], columns=[name for name in shares if shares[name]], fill_value=0)
     draft.info["phases"] = {name: {str(phase): int(n) for phase, n in table[name].items()} for name in table}
     for phase in PHASES:

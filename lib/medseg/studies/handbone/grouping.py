@@ -15,13 +15,14 @@ _LEAST_FOLDERS = 3  # of pictures, to be taken for the patients'
 
 
 class Grouping:
-    """Which patient a picture is of; the ``note`` says how that is known."""
+    """Which patient a picture is of; the ``note`` says how that is known, ``guessed`` that it is not."""
 
     def __init__(self, pictures: dict[Key, Path], pattern: str) -> None:
         self._pattern = re.compile(pattern) if pattern else None
         self._folders = len({folder for folder, _ in pictures}) >= _LEAST_FOLDERS
         dicom = bool(pictures) and all(path.suffix.casefold() == ".dcm" for path in pictures.values())
         self._ids: dict[Path, str] = {}
+        self.guessed = False
         if self._pattern:
             self.note = f"Patients are what {pattern} finds in the names of the pictures."
         elif self._folders:
@@ -30,6 +31,7 @@ class Grouping:
             self._ids = ids
             self.note = "Patients are those that the DICOM files name; here they are numbered, the ids are not kept."
         else:
+            self.guessed = True
             self.note = (
                 "Nothing says which pictures are of one patient, so every picture stands for itself: those of one "
                 "patient may lie in two folds, and scores may flatter. The parameter groups says it, or a folder for "

@@ -36,6 +36,7 @@ class Found:
     read: Callable[[Case], Labels]
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    guessed: bool = False  # nothing says which pictures are of one patient
 
 
 def find(source: Path, groups: str = "") -> Found:
@@ -190,7 +191,7 @@ def _of_images(
     cases = _cases(
         pictures, labels, named, problems, lambda key, case: of_case.update({case.case_id: labels[key]}), places
     )
-    return Found(layout, cases, classes, read, problems, [named.note])
+    return Found(layout, cases, classes, read, problems, [named.note], named.guessed)
 
 
 def _points(geometry: Any) -> Any:
@@ -271,4 +272,4 @@ def _masks(source: Path, pictures: dict[Key, Path], named: Grouping, problems: l
         single, places, named, problems, lambda key, case: of_case.update({case.case_id: files[key[1]]}), places
     )
     classes = sorted({label for found in files.values() for label in found}, key=natural_key)
-    return Found("a mask for each class", cases, classes, read, problems, [named.note])
+    return Found("a mask for each class", cases, classes, read, problems, [named.note], named.guessed)

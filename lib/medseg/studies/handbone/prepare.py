@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg import project
-from medseg.datasets import images, index, spacing
+from medseg.datasets import audit, images, index, spacing
 from medseg.datasets.folders import BadFile, check_source, checked_pattern, relative
 from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.datasets.polygons import MAX_BIT_CLASSES, PolygonSet, dump
@@ -35,6 +35,7 @@ def prepare(
     corrections: str | Path = "",
     crop: str = "",
     crop_margin: float = 1.0,
+    drop_duplicates: bool = False,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> PreparedDataset:
@@ -69,6 +70,8 @@ def prepare(
         corrections: CSV of labels to change; see :mod:`medseg.studies.handbone.corrections`.
         crop: one of the 29 bones, to keep a square around it only; empty for whole pictures.
         crop_margin: what is kept on each side of that bone, as a multiple of its size, 0 or more.
+        drop_duplicates: leave out pictures that look the same as one of another fold; see
+            :func:`medseg.datasets.audit.find_duplicates`.
         seed: of the draw of the folds.
         progress: called with (pictures done, pictures in all).
 
@@ -97,9 +100,11 @@ def prepare(
         seed=seed,
         source={"folder": source.name, "layout": found.layout},
         pictures=CONVERSION_RULE,
+        groups_guessed=[source.name] if found.guessed else [],
         crop={"class": crop, "margin": crop_margin} if crop else {},
         **({"notes": found.notes} if found.notes else {}),
     ) as draft:
+        files = {case.case_id: relative(case.image, source) for case in cases}
         for path, reason in found.problems:
             draft.reject(relative(path, source), reason)
         for place, reason in job.patients.problems:
@@ -119,6 +124,7 @@ def prepare(
                 for row in draft.rows:
                     row.setdefault("spacing_x_mm", "")
                     row.setdefault("spacing_y_mm", "")
+            job.forget(audit.find_duplicates(draft, drop_duplicates, lambda row: files[row["case_id"]]))
         draft.info |= {
             "sides": {
                 "rule": SIDE_RULE if folders else "by the ending _R or _L of the name; else not known",
@@ -127,7 +133,7 @@ def prepare(
             "metadata": _described(job.patients, draft.rows),
             "incomplete": job.incomplete,
             "corrections": job.corrections.log(),
-            "converted_pictures": job.converted,
+            "converted_pictures": len(job.converted),
         }
     return index.load(out)
 
@@ -145,7 +151,7 @@ class _Job:
     read: Callable[[Case], labels.Labels]
     spacing: Counter = field(default_factory=Counter)
     incomplete: dict[str, list[str]] = field(default_factory=dict)
-    converted: int = 0
+    converted: set[str] = field(default_factory=set)
 
     def convert(self, draft: DatasetDraft, case: Case) -> dict[str, Any] | None:
         """Write one picture and its polygons; None, and a line in the list of rejected files, if it is of no use."""
@@ -178,8 +184,14 @@ class _Job:
             return None
         if absent:
             self.incomplete[case.case_id] = absent
-        self.converted += picture.converted
+        if picture.converted:
+            self.converted.add(case.case_id)
         return self._write(draft, case, picture, polygons) | place
+
+    def forget(self, dropped: set[str]) -> None:
+        """Take cases out of what was noted about them."""
+        self.converted -= dropped
+        self.incomplete = {case: names for case, names in self.incomplete.items() if case not in dropped}
 
     def _write(self, draft: DatasetDraft, case: Case, picture: Picture, polygons: PolygonSet) -> dict[str, Any]:
         image, label = f"images/{case.case_id}.png", f"polygons/{case.case_id}.json"

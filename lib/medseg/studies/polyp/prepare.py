@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from medseg import project
+from medseg.datasets import audit, images, index
 from medseg.datasets import foreground as masks
-from medseg.datasets import images, index
 from medseg.datasets.folders import BadFile, Problem, check_source, entries, relative
 from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.errors import MedsegError
@@ -35,6 +35,7 @@ def prepare(
     sequences: str | Path = "",
     allow_empty: bool = False,
     foreground: Sequence[int] = (),
+    drop_duplicates: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PreparedDataset:
     """Read polyp frames with their masks, clean and check them, and write a prepared dataset.
@@ -60,6 +61,8 @@ def prepare(
         foreground: values of the masks, of grey or of a palette's indices, that are polyp; empty: what is above half of
             white, and of palettes with colours every index above 0. Used where the protocol does not say.
         allow_empty: keep masks without a polyp, else they are rejected; used where the protocol does not say.
+        drop_duplicates: leave out pictures that look the same as one in another split, never those of a test set; see
+            :func:`medseg.datasets.audit.find_duplicates`.
         progress: called with (images done, images in all).
 
     Raises:
@@ -103,6 +106,7 @@ def prepare(
         channels=["red", "green", "blue"],
         source={c.name: {"folder": relative(c.folder, source), "layout": c.layout} for c in centres},
         grouping={name: found.method for name, found in groupings.items()},
+        groups_guessed=[name for name, found in groupings.items() if found.guessed],
         cleaning=masks.rule(polyp),
         allow_empty=keep_empty,
         validation_fraction=rules.share("validation") or validation_fraction,
@@ -126,6 +130,7 @@ def prepare(
         placed(draft.rows)
         for row in draft.rows:
             del row["centre"]
+        audit.find_duplicates(draft, drop_duplicates, lambda row: row["source_image"])
         draft.info["notes"] += [*_of_empty(draft.rows), *_of_classes(draft.info, polyp)]
     return index.load(out)
 
