@@ -113,6 +113,7 @@ def test_the_order_of_the_classes_is_asked_for_and_others_are_listed(knees, tmp_
         "the label 'patella' is none of the 2 classes"
     )
     assert "every picture stands for itself" in data.info["notes"][0]
+    assert data.info["groups_guessed"] == ["knees"]
     for classes, message in (
         (["tibia", "tibia"], "classes names 'tibia' more than once"),
         ([f"c{n}" for n in range(32)], "names 32 classes .*; expected 1 to 31"),
