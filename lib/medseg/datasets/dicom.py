@@ -1,4 +1,4 @@
-"""One colour picture out of one DICOM file, whatever state the file is in."""
+"""Colour pictures out of DICOM files, one or one of many frames, whatever state the file is in."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,18 +30,20 @@ class DicomPicture:
     photometric: str
 
 
-def read(path: Path) -> DicomPicture:
-    """Read the picture of a DICOM file.
+def read(path: Path, frame: int | None = None) -> DicomPicture:
+    """Read the picture of a DICOM file, or one ``frame``, from 0, of a file of several; only that one is decoded.
 
     YBR and palette colours become RGB, grey pictures three equal channels, MONOCHROME1 is inverted. More than 8 bits
     are brought to 8: through the file's window where it has one, else by dividing by the largest value its bits hold.
-    Raises BadFile: no DICOM, truncated, no picture or several, a compression without decoder, or anything else.
+    Raises BadFile: no DICOM, truncated, no picture, several without ``frame``, a compression without decoder, or
+    anything else.
     """
     with _explained(path):
-        dataset = pydicom.dcmread(path)
-        _check(path, dataset)
+        dataset = pydicom.dcmread(path, stop_before_pixels=frame is not None)
+        _check(path, dataset, frame)
         syntax = dataset.file_meta.TransferSyntaxUID.name if "TransferSyntaxUID" in dataset.file_meta else "unknown"
-        return DicomPicture(_to_rgb(path, dataset), syntax, str(dataset.PhotometricInterpretation))
+        pixels = pixel_array(dataset) if frame is None else pixel_array(path, index=frame)  # YBR is RGB from here on
+        return DicomPicture(_to_rgb(path, dataset, pixels), syntax, str(dataset.PhotometricInterpretation))
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -49,6 +51,13 @@ def read_size(path: Path) -> tuple[int, int]:
     with _explained(path):
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
         return int(dataset.Columns), int(dataset.Rows)
+
+
+def count_frames(path: Path) -> int:
+    """How many pictures a DICOM file holds by its header, at least 1; BadFile where that is none."""
+    with _explained(path):
+        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["NumberOfFrames"])
+        return max(int(dataset.get("NumberOfFrames") or 1), 1)
 
 
 @contextmanager
@@ -68,16 +77,16 @@ def _explained(path: Path) -> Iterator[None]:
         raise BadFile(f"damaged, truncated or not supported: {text.rstrip('.')}", path) from error
 
 
-def _check(path: Path, dataset: Dataset) -> None:
-    """Refuse what is no single picture of 8 to 16 bits, before memory is taken for it."""
-    if "PixelData" not in dataset:
+def _check(path: Path, dataset: Dataset, frame: int | None) -> None:
+    """Refuse what are no pictures of 8 to 16 bits, before memory is taken for them; of a frame the header is known."""
+    if frame is None and "PixelData" not in dataset:
         kind = "floating-point values" if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset else "none"
         raise BadFile(f"holds no picture (pixel data: {kind}), or was cut off before it", path)
     width, height = int(dataset.Columns), int(dataset.Rows)
     if not 0 < width * height <= MAX_PIXELS:
         raise BadFile(f"a picture of {width} x {height} pixels; expected at most {MAX_PIXELS / 1e6:.0f} million", path)
     frames = int(dataset.get("NumberOfFrames") or 1)
-    if frames != 1:
+    if frame is None and frames != 1:
         raise BadFile(f"holds {frames} pictures, expected one", path)
     bits, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
     if bits not in (8, 16) or samples not in (1, 3):
@@ -85,12 +94,16 @@ def _check(path: Path, dataset: Dataset) -> None:
     expected = width * height * samples * bits // 8
     compressed = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian).is_compressed
     halved = dataset.PhotometricInterpretation == "YBR_FULL_422"  # stores fewer bytes
-    if not (compressed or halved) and len(dataset.PixelData) < expected:
+    if compressed or halved:
+        return
+    if frame is not None:
+        if (held := path.stat().st_size) < expected * frames:
+            raise BadFile(f"truncated: {held} bytes, its {frames} pictures have {expected * frames}", path)
+    elif len(dataset.PixelData) < expected:
         raise BadFile(f"truncated: holds {len(dataset.PixelData)} of the {expected} bytes of its picture", path)
 
 
-def _to_rgb(path: Path, dataset: Dataset) -> np.ndarray:
-    pixels = pixel_array(dataset)  # YBR is RGB from here on
+def _to_rgb(path: Path, dataset: Dataset, pixels: np.ndarray) -> np.ndarray:
     photometric = str(dataset.PhotometricInterpretation)
     if photometric == "PALETTE COLOR":
         pixels = apply_color_lut(pixels, dataset)

@@ -1,4 +1,4 @@
-"""The cases of the gastric study on their way through: from one DICOM file to all its files and table rows."""
+"""The cases of the gastric study on their way through: from one picture to all its files and table rows."""
 
 import itertools
 import os
@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from medseg.datasets import dicom
 from medseg.datasets.folders import BadFile, relative
 from medseg.datasets.index import DatasetDraft
 from medseg.datasets.shapes import AnnotatedImage, PixelMask
-from medseg.studies.gastric import labels, outputs
+from medseg.names import listed
+from medseg.studies.gastric import labels, outputs, reading
 from medseg.studies.gastric import overlay as overlays
 from medseg.studies.gastric.corrections import Correction
 from medseg.studies.gastric.layout import Case
@@ -41,11 +41,12 @@ class Job:
     corrected: Mapping[str, Correction] = field(default_factory=dict)
     overlay_of: dict[tuple[int, int], Overlay] = field(default_factory=dict)
     published: bool = False
-    decoded: dict[str, dicom.DicomPicture] = field(default_factory=dict)
+    decoded: dict[str, reading.Picture] = field(default_factory=dict)
     sizes: Counter = field(default_factory=Counter)
     labels: list[dict[str, Any]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
     annotations: list[AnnotatedImage] = field(default_factory=list)
+    of_frames: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def relative(self, path: Path | None) -> str:
         """As it stands in the tables."""
@@ -57,11 +58,23 @@ class Job:
             self.overlay_of[size] = overlays.published(size) if self.published else Overlay()
         return self.overlay_of[size]
 
+    def reject(self, case: Case, file: str, reason: str) -> None:
+        """Note a picture that is left out; frames of one file for the same reason are one row, see :meth:`finish`."""
+        if case.frame is None:
+            self.draft.reject(file, reason)
+        else:
+            self.of_frames.setdefault((file, reason), []).append(case.name)
+
+    def finish(self) -> None:
+        """Enter what was left out of sequences, a row for each file and reason."""
+        for (file, reason), names in self.of_frames.items():
+            self.draft.reject(file, f"{reason} ({len(names)} frame(s): {listed(names, 3)})")
+
     def run(self, case: Case) -> dict[str, Any] | tuple[str, str]:
         """Make and write all files of one case; the facts for the tables, or the file at fault and the reason."""
         at_fault = case.image
         try:
-            read = self.decoded.pop(case.case_id, None) or dicom.read(case.image)
+            read = self.decoded.pop(case.case_id, None) or reading.read(case)
             size = read.pixels.shape[1::-1]
             self.recipe.check(size)
             correction = self.corrected.get(case.case_id)
@@ -79,7 +92,7 @@ class Job:
         for name, data in made.files.items():  # a disk that refuses ends the whole preparation
             self.draft.write_file(name, data)
         made.files.clear()
-        return {"made": made, "size": size, "read": (read.transfer_syntax, read.photometric), "lesion": lesion}
+        return {"made": made, "size": size, "read": read, "lesion": lesion}
 
     def forget(self, dropped: set[str]) -> None:
         """Take cases out of the tables, and what was written besides for them off the disk."""
@@ -94,9 +107,12 @@ class Job:
     def note(self, case: Case, result: dict[str, Any] | tuple[str, str]) -> None:
         """Enter one result into the tables; called in the order of the cases."""
         if isinstance(result, tuple):
-            self.draft.reject(*result)
+            self.reject(case, *result)
             return
-        made, lesion, corrected = result["made"], result["lesion"], case.case_id in self.corrected
+        made, lesion, read = result["made"], result["lesion"], result["read"]
+        corrected = case.case_id in self.corrected
+        for text in read.notes:
+            self.draft.remark(text, self.relative(case.image))
         common = {"case_id": case.case_id, "image": made.places["image"], "label": made.places["label"]}
         source_label = "" if corrected else self.relative(case.label)
         sources = {"source_image": self.relative(case.image), "source_label": source_label}
@@ -114,10 +130,21 @@ class Job:
             common
             | {name: made.places.get(name, "") for name in _BESIDE}
             | {"frame_width": width, "frame_height": height, **sources}
-            | dict(zip(("transfer_syntax", "photometric"), result["read"], strict=True))
+            | {"transfer_syntax": read.transfer_syntax, "photometric": read.photometric}
         )
         self.annotations.append(made.annotation)
         self.sizes[result["size"]] += 1
+
+
+def labelled(job: Job, cases: list[Case]) -> list[Case]:
+    """The cases without the frames that nobody labelled, of which most sequences have many; those are left out."""
+    kept = []
+    for case in cases:
+        if case.frame is None or case.label is not None or case.case_id in job.corrected:
+            kept.append(case)
+        else:
+            job.reject(case, job.relative(case.image), "frames without label")
+    return kept
 
 
 @contextmanager
@@ -138,7 +165,7 @@ def find_overlays(job: Job, cases: list[Case], mode: str, run_all: Mapper) -> No
         job.published = mode == "published"
         return
     by_size: dict[tuple[int, int], list[Case]] = {}
-    for case, size in zip(cases, run_all(partial(_or_none, dicom.read_size), cases), strict=True):
+    for case, size in zip(cases, run_all(partial(_or_none, reading.read_size), cases), strict=True):
         if size:
             by_size.setdefault(size, []).append(case)
     for size, members in by_size.items():
@@ -148,7 +175,7 @@ def find_overlays(job: Job, cases: list[Case], mode: str, run_all: Mapper) -> No
         rest = [case for case in members if case not in spread]
         pictures = []
         for batch in (spread, *([case] for case in rest)):
-            for case, read in zip(batch, run_all(partial(_or_none, dicom.read), batch), strict=True):
+            for case, read in zip(batch, run_all(partial(_or_none, reading.read), batch), strict=True):
                 if read is not None and read.pixels.shape[1::-1] == size:
                     pictures.append(read.pixels)
                     if len(job.decoded) < _KEPT:
@@ -158,8 +185,8 @@ def find_overlays(job: Job, cases: list[Case], mode: str, run_all: Mapper) -> No
                 break
 
 
-def _or_none(read: Callable[[Path], Read], case: Case) -> Read | None:
+def _or_none(read: Callable[[Case], Read], case: Case) -> Read | None:
     try:
-        return read(case.image)
+        return read(case)
     except BadFile:
         return None  # the pass that follows says why

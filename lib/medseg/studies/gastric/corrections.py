@@ -1,5 +1,6 @@
 """Annotations of pictures of the gastric study that were corrected in CVAT."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from medseg.datasets.folders import BadFile, CaseNames
 from medseg.datasets.shapes import AnnotatedImage
 from medseg.names import loose
 from medseg.studies.gastric.labels import CLASSES, Lesion
+
+_FRAME = re.compile(r"(.+)-f[0-9]{4,}")
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,17 @@ def read_corrections(path: Path, names: CaseNames, reject: Callable[[str, str], 
     Raises MedsegError: the file cannot be read as CVAT annotations.
     """
     found: dict[str, Correction] = {}
+    strange: dict[str, list[str]] = {}  # frames by their video
     for image in cvat.read(path):
         cases = names.find(image.name)
         if len(cases) != 1:
-            reject(f"{path.name}: {image.name}", "there is no such picture, or several patients have one of this name")
+            video = _FRAME.fullmatch(image.name)
+            strange.setdefault(video[1] if video else image.name, []).append(image.name)
             continue
         if cases[0] in found:
             image.problem = "the picture is there twice"
         found[cases[0]] = Correction(path.name, image)
+    for name, images in strange.items():
+        reason = "there is no such picture, or several patients have one of this name"
+        reject(f"{path.name}: {name}", reason + (f" ({len(images)} frames)" if images[1:] else ""))
     return found

@@ -2,21 +2,22 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from medseg import project
-from medseg.datasets import audit, cvat, index
-from medseg.datasets.folders import CaseNames, check_source
+from medseg.datasets import audit, cvat, dicom, index
+from medseg.datasets.folders import BadFile, CaseNames, check_source
 from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.datasets.splits import stratified_groups
 from medseg.datasets.texts import file_bytes
 from medseg.errors import MedsegError
 from medseg.studies.gastric import layout
 from medseg.studies.gastric import overlay as overlays
-from medseg.studies.gastric.cases import Job, find_overlays, pool
+from medseg.studies.gastric.cases import Job, find_overlays, labelled, pool
 from medseg.studies.gastric.corrections import read_corrections
 from medseg.studies.gastric.issues import parse_issues
 from medseg.studies.gastric.labels import CLASSES, COLOURS, PHASES
@@ -90,7 +91,9 @@ def prepare(
         )
     split_shares = dict(zip(index.SPLITS, map(float, shares), strict=True))
     check_source(source, out, layout.EXPECTED)
-    cases, problems = layout.discover(source)
+    with pool(workers) as run_all, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cases, problems = layout.discover(source, partial(run_all, _frames))
     names = CaseNames(cases)
     with index.writing(
         out,
@@ -116,7 +119,7 @@ def prepare(
             draft.reject(job.relative(path), reason)
         if corrections:
             job.corrected = read_corrections(project.resolve(corrections), names, draft.reject)
-        usable = _without_dropped(cases, issues, names, job)
+        usable = labelled(job, _without_dropped(cases, issues, names, job))
         with warnings.catch_warnings(), pool(workers) as run_all:
             warnings.simplefilter("ignore")  # pydicom's on odd files; set once, as all threads share the filters
             find_overlays(job, usable, overlay, run_all)
@@ -125,12 +128,20 @@ def prepare(
                 job.note(case, result)
                 if progress:
                     progress(done, total)
+        job.finish()
         if draft.rows:
             _split(draft, split_shares, seed)
             job.forget(audit.find_duplicates(draft, drop_duplicates, lambda row: row["source_image"]))
             _count_phases(draft, split_shares)
         _write_tables(job)
     return index.load(out)
+
+
+def _frames(image: Path) -> int:
+    try:
+        return dicom.count_frames(image)
+    except BadFile:
+        return 1  # the pass that follows says why
 
 
 def _recipe(crop: Sequence[int], size: Sequence[int], outputs: Sequence[str]) -> Recipe:
@@ -155,7 +166,7 @@ def _without_dropped(cases: list[Case], issues: str | Path, names: CaseNames, jo
             dropped[found[0]] = f"dropped by {Path(issues).name}" + (f": {issue.issue}" if issue.issue else "")
     for case in cases:
         if case.case_id in dropped:
-            job.draft.reject(job.relative(case.image), dropped[case.case_id])
+            job.reject(case, job.relative(case.image), dropped[case.case_id])
     return [case for case in cases if case.case_id not in dropped]
 
 
