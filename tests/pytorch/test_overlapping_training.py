@@ -14,9 +14,11 @@ from medseg.pytorch import inference, overlapping_inference
 from medseg.pytorch.callbacks import Bookkeeping
 from medseg.pytorch.check import check
 from medseg.pytorch.data import OverlappingItems, batches, unpack
+from medseg.pytorch.epoch_sums import EpochSums, fact_loss
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import build
-from medseg.pytorch.task import EpochSums, OverlappingTask, fact_loss
+from medseg.pytorch.optimisation import Optimisation
+from medseg.pytorch.task import OverlappingTask
 
 FIGURES = ["loss", "dice", "iou", "learning_rate"]
 
@@ -151,8 +153,9 @@ def test_patience_counts_validations(bone_parameters, bones):
 
 def _task(parameters, **options):
     model = build(parameters, 3)
-    common = {"learning_rate": 0.01, "weight_decay": 0.0, "schedule": "constant", "seed": 1}
-    return OverlappingTask(model, build_loss("bce"), classes=3, **{**common, **options}), model
+    own = {name: options.pop(name) for name in list(options) if name in Optimisation.__dataclass_fields__}
+    optimisation = Optimisation(**{"learning_rate": 0.01, "weight_decay": 0.0, "schedule": "constant", **own})
+    return OverlappingTask(model, build_loss("bce"), optimisation, classes=3, seed=1, **options), model
 
 
 def test_the_backbone_has_a_rate_of_its_own(bone_parameters):
@@ -165,7 +168,7 @@ def test_the_backbone_has_a_rate_of_its_own(bone_parameters):
 
 
 def test_the_schedule_restarts_when_it_is_told_to(bone_parameters):
-    task, _ = _task(bone_parameters, schedule="cosine", restarts=(3, 2))
+    task, _ = _task(bone_parameters, schedule="cosine", restart_epochs=3, restart_factor=2)
     task.configure_optimizers()
     rates = []
     for _ in range(10):

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from medseg.pytorch import device as devices
+from medseg.pytorch.epoch_sums import EpochSums
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import build_model
+from medseg.pytorch.optimisation import Optimisation
 from medseg.pytorch.overlapping_inference import OverlappingPredictor
-from medseg.pytorch.task import EpochSums, OverlappingTask
+from medseg.pytorch.task import OverlappingTask
 from medseg.studies.handbone.bones import CLASSES
 
 PUBLISHED = [
@@ -35,11 +37,8 @@ def test_a_published_network_takes_a_step_and_predicts(architecture, backbone, r
     task = OverlappingTask(
         model,
         build_loss("bce+dice"),
+        Optimisation(2e-4, 1e-6, "cosine", backbone_learning_rate=1e-4),
         classes=len(CLASSES),
-        learning_rate=2e-4,
-        backbone_learning_rate=1e-4,
-        weight_decay=1e-6,
-        schedule="cosine",
         seed=1,
     ).train()
     optimizer = task.configure_optimizers()

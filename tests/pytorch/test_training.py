@@ -26,10 +26,17 @@ trained(parameters, dataset)
 """
 
 
-@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs, tmp_path, monkeypatch, schedule):
-    # The learning rate falls within the six epochs in both schedules, so its position must survive too.
-    parameters |= {"schedule": schedule, "accumulate": 2, "max_epochs": 12}
+MANY = {
+    "schedule": "polynomial", "warmup_epochs": 5, "optimizer": "sgd(momentum=0.9, nesterov=True)", "ema": 0.9,
+    "gradient_clip": 1.0, "label_smoothing": 0.1, "multiscale": [0.5, 1.0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [{"schedule": "plateau"}, {"schedule": "cosine"}, MANY], ids=str)
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs, tmp_path, monkeypatch, options):
+    # The learning rate changes within the epochs, so its position must survive too, and so must the mean of weights.
+    parameters |= {**options, "accumulate": 2, "max_epochs": 12}
+    schedule = options["schedule"]
     process = start(SCRIPT, STAGES["polyp"], parameters, folder=project.root() / "tests" / "support")
     kill_after(3, (process, run_of(parameters, discs)))
 
@@ -171,7 +178,10 @@ def test_batches_repeat_by_seed_and_epoch_and_validation_is_untouched(discs):
         ({"architecture": "smp-unett"}, "smp-unet"),
         ({"loss": "dcie"}, "dice"),
         ({"augmentation": "wrap"}, "warp"),
-        ({"schedule": "cosin"}, "no schedule 'cosin'. Choose one of: plateau, cosine, constant"),
+        (
+            {"schedule": "cosin"},
+            "no schedule 'cosin'. Choose one of: plateau, cosine, constant, onecycle, polynomial, step",
+        ),
         ({"resolution": 0}, "resolution is 0, expected 1 or more"),
         ({"resolution": 3}, "less than one step of the encoder"),
         ({"learning_rate": -1.0}, "expected a learning rate above 0"),

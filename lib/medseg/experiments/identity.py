@@ -15,7 +15,11 @@ from medseg import project
 NOT_PART_OF_THE_QUESTION = frozenset({"data", "device", "workers"})
 #: Parameters that came when there were runs already, with the values that mean what was done before: with these they
 #: are not part of the question, so that finished runs keep their ids.
-AS_BEFORE: Mapping[str, Any] = {"max_minutes": 0, "max_steps": 0, "fold": -1}
+AS_BEFORE: Mapping[str, Any] = {
+    "max_minutes": 0, "max_steps": 0, "fold": -1, "optimizer": "adam", "warmup_epochs": 0, "part_rates": [],
+    "freeze_encoder_epochs": 0, "gradient_clip": 0, "ema": 0, "label_smoothing": 0, "multiscale": [],
+    "deterministic": False,
+}  # fmt: skip
 #: Parameters that a run id shows.
 IN_SLUG = ("architecture", "size", "variant", "backbone", "resolution", "seed")
 #: Parameters that name pretrained weights, which may be a file.

@@ -17,8 +17,8 @@ from medseg.pytorch.data import classes_overlap
 from medseg.pytorch.inference import views
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel, build
+from medseg.pytorch.optimisation import Optimisation, scales
 from medseg.pytorch.overlapping_inference import check_windows
-from medseg.pytorch.task import SCHEDULES
 
 _AT_LEAST_ONE = (
     "resolution", "batch_size", "accumulate", "max_epochs", "validation_interval", "patience", "restart_epochs",
@@ -47,8 +47,8 @@ def check(parameters: Mapping[str, Any]) -> None:
     else:
         build_augmentation(parameters["augmentation"], parameters["resolution"])
     build_loss(parameters["loss"])
-    if parameters["schedule"] not in SCHEDULES:
-        raise MedsegError(f"There is no schedule {parameters['schedule']!r}. Choose one of: {', '.join(SCHEDULES)}.")
+    optimisation = Optimisation.of(parameters)
+    optimisation.check(limited=bool(parameters.get("max_steps") or parameters.get("max_minutes")))
     devices.choose(parameters["device"], parameters["precision"])
     with torch.device("meta"):
         model = build(parameters, len(dataset.info["classes"]), weights="none")
@@ -82,11 +82,14 @@ def _check_model(parameters: Mapping[str, Any], model: BuiltModel) -> None:
     weights = parameters["weights"]
     if Path(weights).suffix and not project.resolve(weights).is_file():
         raise MedsegError(f"The file of pretrained weights {weights!r} does not exist. Give a file, imagenet or none.")
-    if parameters.get("backbone_learning_rate") and model.encoder is None:
-        raise MedsegError(
-            f"{parameters['architecture']} has no encoder of its own; set backbone_learning_rate to 0, which trains "
-            "all of it at learning_rate."
-        )
+    optimisation = Optimisation.of(parameters)
+    optimisation.rates(model.network.network, model.encoder)
+    scales(parameters.get("multiscale", ()), parameters["resolution"], model.stride)
+    if not 0 <= (smoothing := parameters.get("label_smoothing", 0.0)) < 1:
+        raise MedsegError(f"label_smoothing is {smoothing:g}, expected a share from 0 to below 1, such as 0.1.")
+    if optimisation.freeze_encoder_epochs and (model.encoder is None or weights == "none"):
+        what = "has no encoder of its own" if model.encoder is None else "begins with random weights (weights is none)"
+        raise MedsegError(f"freeze_encoder_epochs keeps an encoder as it begins, but this network {what}. Set it to 0.")
 
 
 if __name__ == "__main__":

@@ -163,7 +163,8 @@ def load_best(run: Run, model: BuiltModel) -> None:
     path = run.checkpoints / "best.ckpt"
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-        prefix = "network."
+        mean = "average.module."  # of the weights, where one was kept
+        prefix = mean if any(key.startswith(mean) for key in saved) else "network."
         model.network.load_state_dict(
             {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
         )

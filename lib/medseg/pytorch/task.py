@@ -1,6 +1,6 @@
 """What one training step, one validation step and one epoch's end are, by kind of label."""
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -9,62 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from medseg.pytorch.data import unpack
+from medseg.pytorch.epoch_sums import EpochSums, fact_loss
 from medseg.pytorch.heads import AuxiliaryNetwork
 from medseg.pytorch.models import BuiltModel
-
-SCHEDULES = ("plateau", "cosine", "constant")
-
-
-class EpochSums:
-    """Loss, mean Dice and mean IoU of an epoch, and how well facts are told.
-
-    Dice is the mean over cases and classes of 2 TP / (2 TP + FP + FN) at threshold 0.5, IoU that of TP / (TP + FP +
-    FN); a class that is empty in truth and prediction of a case is left out. The counts are integers. The sums stay on
-    the device, so that nothing waits for them.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
-        self._loss, self._dice, self._iou = (torch.zeros((), dtype=self._dtype, device=device) for _ in range(3))
-        self._items, self._scored = 0, torch.zeros((), dtype=torch.int64, device=device)
-        self._facts: dict[str, torch.Tensor] = {}
-
-    def add(self, loss: torch.Tensor, logits: torch.Tensor, masks: torch.Tensor) -> None:
-        """Count a batch: ``loss`` is the mean over it, ``logits`` and ``masks`` of {0, 1} are (B, C, H, W)."""
-        self._loss += loss.to(self._dtype) * len(masks)
-        self._items += len(masks)
-        for number in range(masks.shape[1]):  # class by class: all at once would need twice the memory of the masks
-            # sigmoid(x) > 0.5 is x > 0
-            predicted, truth = logits[:, number].flatten(1) > 0, masks[:, number].flatten(1).bool()
-            tp = (predicted & truth).sum(1)
-            total = predicted.sum(1) + truth.sum(1)
-            scored = total > 0
-            found, both = tp.to(self._dtype), total.to(self._dtype).clamp(min=1)
-            self._dice += (2 * found / both).sum()  # 0 where nothing is scored
-            self._iou += (found / (both - found)).sum()
-            self._scored += scored.sum()
-
-    def add_fact(self, name: str, loss: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> None:
-        """Count what a batch says about a fact; see :func:`fact_loss`."""
-        known = targets >= 0
-        right = ((logits > 0) == (targets == 1)) & known
-        number = known.sum()
-        added = torch.stack([loss.to(self._dtype) * number, right.sum().to(self._dtype), number.to(self._dtype)])
-        self._facts[name] = self._facts.get(name, torch.zeros_like(added)) + added
-
-    def results(self) -> dict[str, float]:
-        """loss, dice and iou; for each fact FACT_loss and FACT_accuracy. NaN where nothing was scored or known."""
-        scored = int(self._scored)
-        results = {
-            "loss": float(self._loss) / max(self._items, 1),
-            "dice": float(self._dice) / scored if scored else math.nan,
-            "iou": float(self._iou) / scored if scored else math.nan,
-        }
-        for name, sums in self._facts.items():
-            loss, right, known = sums.tolist()
-            results[f"{name}_loss"] = loss / known if known else math.nan
-            results[f"{name}_accuracy"] = right / known if known else math.nan
-        return results
+from medseg.pytorch.optimisation import Optimisation
 
 
 class SegmentationTask(lightning.LightningModule):
@@ -75,12 +23,9 @@ class SegmentationTask(lightning.LightningModule):
 
     Args:
         loss: takes logits and masks.
-        schedule: ``plateau`` (factor 0.5 when validation loss has not fallen for 5 validations), ``cosine`` (warm
-            restarts, Loshchilov and Hutter, arXiv 1608.03983) or ``constant``.
         seed: with the epoch, it fixes all randomness on the device.
-        backbone_learning_rate: of the encoder; 0: the same as ``learning_rate``.
-        restarts: of the schedule ``cosine``: epochs to the first restart, and the factor by which each further stretch
-            is longer than the one before.
+        label_smoothing: of the masks that are trained on, s: 1 becomes 1 - s / 2, and 0 becomes s / 2.
+        sides: of the square in which each batch is trained, pixels, one drawn for each; empty: as it comes.
     """
 
     _mean: torch.Tensor
@@ -90,38 +35,50 @@ class SegmentationTask(lightning.LightningModule):
         self,
         model: BuiltModel,
         loss: nn.Module,
+        optimisation: Optimisation,
         *,
-        learning_rate: float,
-        weight_decay: float,
-        schedule: str,
         seed: int,
-        backbone_learning_rate: float = 0.0,
-        restarts: tuple[int, int] = (10, 1),
+        label_smoothing: float = 0.0,
+        sides: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.network, self.loss = model.network, loss
-        self._encoder = [] if model.encoder is None else list(model.encoder.parameters())
-        self._learning_rate, self._weight_decay = learning_rate, weight_decay
-        self._backbone_learning_rate, self._restarts = backbone_learning_rate, restarts
-        self._schedule_name, self._seed = schedule, seed
+        self._encoder, self._optimisation = [model.encoder], optimisation  # in a list: it is no module of its own
+        self._seed, self._label_smoothing, self._sides = seed, label_smoothing, list(sides)
         self._schedule: Any = None
         for name in ("mean", "std"):
             values = torch.tensor(getattr(model.normalisation, name)).view(1, 3, 1, 1)
             self.register_buffer(f"_{name}", values, persistent=False)
+        self.average = optimisation.average(self.network)
         self.epoch_results: dict[str, dict[str, float]] = {}
 
     def forward(self, pictures: torch.Tensor, **options: Any) -> Any:
-        """Logits (B, C, H, W) of uint8 pictures (B, 3, H, W), or grey ones: one channel against three makes three."""
-        return self.network((pictures.float() / 255 - self._mean) / self._std, **options)
+        """Logits (B, C, H, W) of pictures (B, 3, H, W), 0 to 255, or grey ones: one channel against three makes three.
+
+        Out of training, those of the mean of the weights where there is one.
+        """
+        network = self.network if self.training or self.average is None else self.average.module
+        return network((pictures.float() / 255 - self._mean) / self._std, **options)
 
     def on_train_epoch_start(self) -> None:
         """Seed by epoch, so that a resumed run draws what an undisturbed one would (dropout, for instance)."""
         torch.manual_seed(self._seed * 1_000_003 + self.current_epoch)
         self.epoch_results = {}
         self._sums = EpochSums(self.device)
+        (encoder,) = self._encoder
+        self._frozen = encoder if self.current_epoch < self._optimisation.freeze_encoder_epochs else None
+        if encoder is not None and self._optimisation.freeze_encoder_epochs:
+            encoder.requires_grad_(self._frozen is None).train(self._frozen is None)
 
     def training_step(self, batch: tuple[torch.Tensor, ...], _: int) -> torch.Tensor:
+        if self._frozen is not None:
+            self._frozen.eval()  # whoever set the whole network to training
         return self.step(batch, self._sums)
+
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        super().optimizer_step(*arguments, **options)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
 
     def on_validation_epoch_start(self) -> None:
         self._validation_sums = EpochSums(self.device)
@@ -140,24 +97,20 @@ class SegmentationTask(lightning.LightningModule):
         so that a resumed run would miss a step.
         """
         self.epoch_results["train"] = self._sums.results()
-        if self._schedule_name != "plateau":
+        if (following := self.current_epoch + 1) <= self._optimisation.warmup_epochs:
+            self._optimisation.warm_up(self.trainer.optimizers[0], following)
+        elif self._optimisation.schedule != "plateau":
             if self._schedule is not None:
                 self._schedule.step()
         elif "validation" in self.epoch_results:
             self._schedule.step(self.epoch_results["validation"]["loss"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam (Kingma and Ba, arXiv 1412.6980) with L2 weight decay; an encoder with a rate of its own comes last."""
-        groups: list[dict[str, Any]] = [{"params": list(self.parameters())}]
-        if self._backbone_learning_rate:
-            of_encoder = {id(parameter) for parameter in self._encoder}
-            groups[0]["params"] = [p for p in self.parameters() if id(p) not in of_encoder]
-            groups.append({"params": self._encoder, "lr": self._backbone_learning_rate})
-        optimizer = torch.optim.Adam(groups, lr=self._learning_rate, weight_decay=self._weight_decay)
-        if self._schedule_name == "plateau":
-            self._schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=5)
-        elif self._schedule_name == "cosine":
-            self._schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, *self._restarts)
+        """The optimizer; parts of the network with a rate of their own come last."""
+        (encoder,) = self._encoder
+        optimizer = self._optimisation.build(self.network, self.network.network, encoder)
+        self._schedule = self._optimisation.schedule_of(optimizer)
+        self._optimisation.warm_up(optimizer, 0)
         return optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -175,11 +128,26 @@ class SegmentationTask(lightning.LightningModule):
 
     def step(self, batch: tuple[torch.Tensor, ...], sums: EpochSums) -> torch.Tensor:
         """Loss of one batch, which is counted in ``sums``."""
-        pictures, masks = batch
+        pictures, masks = self._resized(*batch)
         logits = self(pictures)
-        loss = self.loss(logits, masks)
+        loss = self.loss(logits, self._smoothed(masks))
         sums.add(loss.detach(), logits.detach(), masks)
         return loss
+
+    def _smoothed(self, masks: torch.Tensor) -> torch.Tensor:
+        if not (self.training and self._label_smoothing):
+            return masks
+        return masks * (1 - self._label_smoothing) + self._label_smoothing / 2
+
+    def _resized(self, pictures: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A batch at one of the sides, in training; pictures are then floating, masks keep their values."""
+        if not (self.training and self._sides):
+            return pictures, masks
+        side = self._sides[int(torch.randint(len(self._sides), ()))]
+        if (side, side) == tuple(masks.shape[2:]):
+            return pictures, masks
+        smaller = functional.interpolate(pictures.float(), (side, side), mode="bilinear", antialias=True)
+        return smaller, functional.interpolate(masks, (side, side), mode="nearest-exact")
 
 
 class OverlappingTask(SegmentationTask):
@@ -192,27 +160,27 @@ class OverlappingTask(SegmentationTask):
     """
 
     def __init__(
-        self, model: BuiltModel, loss: nn.Module, *, classes: int, auxiliary_weight: float = 0.005, **options: Any
+        self,
+        model: BuiltModel,
+        loss: nn.Module,
+        optimisation: Optimisation,
+        *,
+        classes: int,
+        auxiliary_weight: float = 0.005,
+        **options: Any,
     ) -> None:
-        super().__init__(model, loss, **options)
+        super().__init__(model, loss, optimisation, **options)
         self._classes, self._auxiliary_weight = classes, auxiliary_weight
         self._auxiliary = isinstance(model.network, AuxiliaryNetwork)
 
     def step(self, batch: tuple[torch.Tensor, ...], sums: EpochSums) -> torch.Tensor:
         pictures, bits, targets = batch
-        masks = unpack(bits, self._classes)
+        pictures, masks = self._resized(pictures, unpack(bits, self._classes))
         logits, facts = self(pictures, auxiliary=True) if self._auxiliary else (self(pictures), {})
-        loss = self.loss(logits, masks)
+        loss = self.loss(logits, self._smoothed(masks))
         for number, (name, said) in enumerate(facts.items()):
             own = fact_loss(said, targets[:, number])
             sums.add_fact(name, own.detach(), said.detach(), targets[:, number])
             loss = loss + self._auxiliary_weight * own
         sums.add(loss.detach(), logits.detach(), masks)
         return loss
-
-
-def fact_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy of ``logits`` (B,), mean over the cases whose ``targets`` are not negative; 0 for none."""
-    known = targets >= 0
-    each = functional.binary_cross_entropy_with_logits(logits, targets.clamp(min=0).to(logits), reduction="none")
-    return (each * known).sum() / known.sum().clamp(min=1)

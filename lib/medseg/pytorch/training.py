@@ -24,6 +24,7 @@ from medseg.pytorch.callbacks import LAST, AtomicCheckpointIO, Bookkeeping, file
 from medseg.pytorch.data import BinaryItems, Items, OverlappingItems, batches, classes_overlap
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel
+from medseg.pytorch.optimisation import Optimisation, scales
 from medseg.pytorch.task import OverlappingTask, SegmentationTask
 
 SELECTION_RULE = "highest mean validation Dice at the training resolution, threshold 0.5"
@@ -45,8 +46,7 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
     Args:
         dataset: with the fold held out that ``parameters`` name, where there are folds.
         parameters: those of the training notebook; patience counts validations. Where they are left out
-            validation_interval is 1 epoch, restart_epochs 10, restart_factor 1, backbone_learning_rate 0 (as the rest)
-            and auxiliary_weight 0.005.
+            validation_interval is 1 epoch, auxiliary_weight 0.005, and the others as in :class:`Optimisation`.
 
     Returns:
         The history: epoch, split, loss (that of the auxiliary heads included), dice, iou, for each auxiliary head its
@@ -110,6 +110,8 @@ def _fit(
     trainer = lightning.Trainer(
         accelerator={"cuda": "gpu"}.get(device.kind, device.kind),
         devices=1,
+        deterministic=parameters.get("deterministic", False),
+        gradient_clip_val=parameters.get("gradient_clip") or None,
         precision=device.lightning_precision,
         max_epochs=parameters["max_epochs"],
         check_val_every_n_epoch=parameters.get("validation_interval", 1),
@@ -139,24 +141,23 @@ def _fit(
             f"{parameters['architecture']} pools features to a single pixel, in which batch normalisation "
             "needs two pictures a batch at least. Take batch_size=2 or more, or norm='group'."
         ) from error
+    finally:
+        torch.use_deterministic_algorithms(False)
     if trainer.interrupted:  # Lightning swallows an interrupt; the run must not pass for finished
         raise KeyboardInterrupt
 
 
 def _task(model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any]) -> SegmentationTask:
-    loss = build_loss(parameters["loss"])
+    loss, optimisation = build_loss(parameters["loss"]), Optimisation.of(parameters)
     options = {
-        "learning_rate": parameters["learning_rate"],
-        "backbone_learning_rate": parameters.get("backbone_learning_rate", 0.0),
-        "weight_decay": parameters["weight_decay"],
-        "schedule": parameters["schedule"],
-        "restarts": (parameters.get("restart_epochs", 10), parameters.get("restart_factor", 1)),
         "seed": parameters["seed"],
+        "label_smoothing": parameters.get("label_smoothing", 0.0),
+        "sides": scales(parameters.get("multiscale", ()), parameters["resolution"], model.stride),
     }
     if not classes_overlap(dataset):
-        return SegmentationTask(model, loss, **options)
-    weight = parameters.get("auxiliary_weight", 0.005)
-    return OverlappingTask(model, loss, classes=len(dataset.info["classes"]), auxiliary_weight=weight, **options)
+        return SegmentationTask(model, loss, optimisation, **options)
+    options |= {"classes": len(dataset.info["classes"]), "auxiliary_weight": parameters.get("auxiliary_weight", 0.005)}
+    return OverlappingTask(model, loss, optimisation, **options)
 
 
 def _loaders(dataset: PreparedDataset, parameters: Mapping[str, Any], batch_size: int) -> tuple[DataLoader, DataLoader]:
