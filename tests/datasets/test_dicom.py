@@ -1,14 +1,16 @@
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian
 
-from medseg.datasets import dicom
+from medseg.datasets import dicom, jpeg_header
 from medseg.datasets.folders import BadFile
 from medseg.errors import MedsegError
 from phantoms.gastric.sample import encode_dicom
@@ -141,3 +143,66 @@ def test_a_known_colour_file_of_pydicom_is_read_right():
     path = Path(get_testdata_file("SC_rgb_rle.dcm", download=False))
     read = dicom.read(path)
     assert tuple(read.pixels[5, 50]) == (255, 0, 0)  # pydicom's documentation: the first bar is red
+
+
+def bundled(name: str) -> pydicom.Dataset:
+    return pydicom.dcmread(get_testdata_file(name, download=False))
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_dcmtk_+eb+cy+n1.dcm", "SC_rgb_dcmtk_+eb+cy+n2.dcm"])  # 4:2:0 and 4:2:2
+def test_subsampled_chroma_under_a_header_that_says_rgb_is_ycbcr_and_noted(tmp_path, name):
+    dataset = bundled(name)
+    dataset.save_as(tmp_path / "right.dcm")
+    dataset.PhotometricInterpretation = "RGB"
+    dataset.save_as(tmp_path / "wrong.dcm")
+    right, wrong = dicom.read(tmp_path / "right.dcm"), dicom.read(tmp_path / "wrong.dcm")
+    np.testing.assert_array_equal(wrong.pixels, right.pixels)
+    assert (right.note, wrong.note, wrong.photometric) == ("", dicom.YBR_NOTE, "RGB")
+
+
+@pytest.mark.parametrize("name", ["SC_jpeg_no_color_transform.dcm", "SC_rgb_dcmtk_+eb+cr.dcm", "SC_rgb_jpeg.dcm"])
+def test_jpeg_that_holds_rgb_as_it_says_is_left_alone(name):
+    path = Path(get_testdata_file(name, download=False))
+    assert dicom.read(path).note == ""
+    if name == "SC_rgb_dcmtk_+eb+cr.dcm":
+        red, green, _ = dicom.read(path).pixels[5, 50]  # the first bar is red
+        assert red > 200 > 60 > green
+
+
+def test_a_damaged_jpeg_header_says_nothing():
+    stream = b"\xff\xd8\xff\xc0\x00\x11\x08\x00\x10\x00\x10\x03\x01\x22\x00\x02\x11\x00\x03\x11\x00"
+    assert jpeg_header.read(stream).surely_ybr
+    for end in range(len(stream)):
+        assert jpeg_header.read(stream[:end]) is None
+    assert not jpeg_header.read(
+        stream.replace(b"\x03\x01\x22\x00\x02", b"\x03R\x22\x00G")[:-3] + b"B\x11\x00"
+    ).surely_ybr
+
+
+UNREAD = {"SC_rgb_jpeg_gdcm.dcm": "1.2.840.10008.1.2.4.70", "SC_rgb_jls_lossy_line.dcm": "1.2.840.10008.1.2.4.81"}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_without_a_decoder_the_reason_names_the_extra_in_full(monkeypatch, name):
+    path = Path(get_testdata_file(name, download=False))
+    monkeypatch.setattr(dicom, "get_decoder", lambda syntax: SimpleNamespace(is_available=False))
+    with pytest.raises(BadFile) as error:
+        dicom.read(path)
+    assert error.value.reason.startswith("compressed as JPEG")
+    assert error.value.reason.endswith("no decoder is installed; install one: pip install 'medseg[dicom]'")
+
+
+@pytest.mark.skipif(not find_spec("gdcm"), reason="the extra [dicom] is not installed")
+@pytest.mark.parametrize("name", UNREAD)
+def test_with_the_extra_jpeg_lossless_and_jpeg_ls_are_read(name):
+    read = dicom.read(Path(get_testdata_file(name, download=False)))
+    assert read.pixels[5, 50, 0] > 200 > 60 > read.pixels[5, 50, 1]
+    assert bundled(name).file_meta.TransferSyntaxUID == UNREAD[name]
+
+
+def test_a_compression_that_no_extra_reads_is_to_be_converted(tmp_path):
+    dataset = bundled("SC_rgb_jpeg_dcmtk.dcm")
+    dataset.file_meta.TransferSyntaxUID = MPEG2MPML
+    dataset.save_as(tmp_path / "a.dcm")
+    with pytest.raises(BadFile, match="compressed as MPEG2 .*no decoder is installed; convert it"):
+        dicom.read(tmp_path / "a.dcm")

@@ -8,12 +8,27 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, get_decoder, pixel_array
+from pydicom.uid import (
+    UID,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
 
+from medseg.datasets import jpeg_header
 from medseg.datasets.folders import BadFile
 
+YBR_NOTE = "its header says RGB, its JPEG stream holds YCbCr; read as the latter"
+
+_LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
+_OF_THE_EXTRA = (JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless)  # what the extra [dicom] reads
 MAX_PIXELS = 100_000_000  # more is no camera frame, but a damaged header
 
 
@@ -22,12 +37,14 @@ class DicomPicture:
     """Pixels uint8 (H, W, 3), RGB, and how they were stored.
 
     ``transfer_syntax`` is its name in the standard, such as ``Explicit VR Little Endian``; ``photometric`` the
-    photometric interpretation, such as ``RGB`` or ``MONOCHROME2``.
+    photometric interpretation, such as ``RGB`` or ``MONOCHROME2``, as the file has it; ``note`` what was
+    put right, or "".
     """
 
     pixels: np.ndarray
     transfer_syntax: str
     photometric: str
+    note: str = ""
 
 
 def read(path: Path, frame: int | None = None) -> DicomPicture:
@@ -35,6 +52,7 @@ def read(path: Path, frame: int | None = None) -> DicomPicture:
 
     YBR and palette colours become RGB, grey pictures three equal channels, MONOCHROME1 is inverted. More than 8 bits
     are brought to 8: through the file's window where it has one, else by dividing by the largest value its bits hold.
+    Where a JPEG file of one picture says RGB and its chroma is subsampled, it is YCbCr, and ``note`` says so.
     Raises BadFile: no DICOM, truncated, no picture, several without ``frame``, a compression without decoder, or
     anything else.
     """
@@ -42,8 +60,11 @@ def read(path: Path, frame: int | None = None) -> DicomPicture:
         dataset = pydicom.dcmread(path, stop_before_pixels=frame is not None)
         _check(path, dataset, frame)
         syntax = dataset.file_meta.TransferSyntaxUID.name if "TransferSyntaxUID" in dataset.file_meta else "unknown"
+        photometric, note = str(dataset.PhotometricInterpretation), ""
+        if frame is None and _is_ybr_despite_its_header(dataset):
+            dataset.PhotometricInterpretation, note = "YBR_FULL_422", YBR_NOTE
         pixels = pixel_array(dataset) if frame is None else pixel_array(path, index=frame)  # YBR is RGB from here on
-        return DicomPicture(_to_rgb(path, dataset, pixels), syntax, str(dataset.PhotometricInterpretation))
+        return DicomPicture(_to_rgb(path, dataset, pixels), syntax, photometric, note)
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -94,6 +115,8 @@ def _check(path: Path, dataset: Dataset, frame: int | None) -> None:
     expected = width * height * samples * bits // 8
     compressed = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian).is_compressed
     halved = dataset.PhotometricInterpretation == "YBR_FULL_422"  # stores fewer bytes
+    if compressed:
+        _check_decoder(path, dataset.file_meta.TransferSyntaxUID)
     if compressed or halved:
         return
     if frame is not None:
@@ -101,6 +124,26 @@ def _check(path: Path, dataset: Dataset, frame: int | None) -> None:
             raise BadFile(f"truncated: {held} bytes, its {frames} pictures have {expected * frames}", path)
     elif len(dataset.PixelData) < expected:
         raise BadFile(f"truncated: holds {len(dataset.PixelData)} of the {expected} bytes of its picture", path)
+
+
+def _check_decoder(path: Path, syntax: UID) -> None:
+    """Refuse a compression that nothing installed can read."""
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if not available:
+        advice = "install one: pip install 'medseg[dicom]'" if syntax in _OF_THE_EXTRA else "convert it to another one"
+        raise BadFile(f"compressed as {syntax.name}, for which no decoder is installed; {advice}", path)
+
+
+def _is_ybr_despite_its_header(dataset: Dataset) -> bool:
+    """Whether a JPEG stream has subsampled chroma where the header says RGB, which would give wrong colours."""
+    syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+    if syntax not in _LOSSY_JPEG or dataset.PhotometricInterpretation != "RGB":
+        return False
+    header = jpeg_header.read(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    return header is not None and header.surely_ybr
 
 
 def _to_rgb(path: Path, dataset: Dataset, pixels: np.ndarray) -> np.ndarray:

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import shutil
@@ -11,8 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.data import get_testdata_file
 
 from medseg.datasets import cvat, dicom, index
 from medseg.errors import MedsegError
@@ -568,3 +571,14 @@ def test_a_picture_of_two_patients_can_be_left_out_of_training_with_all_that_was
         assert list(pd.read_csv(left.folder / table)["case_id"]) == list(left.index["case_id"])
     assert gone not in (left.folder / "annotations.xml").read_text("utf-8")
     assert sum(sum(counts.values()) for counts in left.info["phases"].values()) == len(left.index)
+
+
+def test_colours_that_are_not_what_the_header_says_are_counted_and_named(source, tmp_path):
+    dataset = pydicom.dcmread(get_testdata_file("SC_rgb_dcmtk_+eb+cy+n1.dcm", download=False))
+    dataset.PhotometricInterpretation = "RGB"
+    dataset.save_as(buffer := io.BytesIO())
+    square = [np.array([[10, 10], [50, 10], [50, 50], [10, 50]], float)]
+    put(source, "P0/b", phase=2, polygons=square, image=buffer.getvalue())
+    data = gastric.prepare(source, tmp_path / "out", overlay="off")
+    said = f"1 of the files: {dicom.YBR_NOTE} (DICOM/P0/ENDO/b.dcm)."
+    assert [note for note in data.info["notes"] if "RGB" in note] == [said]

@@ -28,8 +28,9 @@ def read(case: Case) -> Picture:
     """Read a picture; BadFile as :func:`medseg.datasets.dicom.read` and :func:`medseg.datasets.images.read_picture`."""
     if is_dicom(case):
         found = dicom.read(case.image, case.frame)
-        return Picture(found.pixels, found.transfer_syntax, found.photometric)
-    notes: list[str] = []
+        notes = [found.note] if found.note else []
+        return Picture(found.pixels, found.transfer_syntax, found.photometric, tuple(notes))
+    notes = []
     return Picture(images.read_picture(case.image, notes), notes=tuple(notes))
 
 
