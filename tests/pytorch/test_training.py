@@ -27,16 +27,15 @@ trained(parameters, dataset)
 
 
 MANY = {
-    "schedule": "polynomial", "warmup_epochs": 5, "optimizer": "sgd(momentum=0.9, nesterov=True)", "ema": 0.9,
+    "schedule": "plateau", "warmup_epochs": 5, "optimizer": "sgd(momentum=0.9, nesterov=True)", "ema": 0.9,
     "gradient_clip": 1.0, "label_smoothing": 0.1, "multiscale": [0.5, 1.0],
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("options", [{"schedule": "plateau"}, {"schedule": "cosine"}, MANY], ids=str)
+@pytest.mark.parametrize("options", [{"schedule": "cosine"}, MANY], ids=["cosine", "plateau and many options"])
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs, tmp_path, monkeypatch, options):
     # The learning rate changes within the epochs, so its position must survive too, and so must the mean of weights.
     parameters |= {**options, "accumulate": 2, "max_epochs": 12}
-    schedule = options["schedule"]
     process = start(SCRIPT, STAGES["polyp"], parameters, folder=project.root() / "tests" / "support")
     kill_after(3, (process, run_of(parameters, discs)))
 
@@ -46,7 +45,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs,
     assert list(resumed["epoch"]) == list(undisturbed["epoch"]) == [e for e in range(1, 13) for _ in range(2)]
     compared = ["loss", "dice", "iou", "learning_rate"]
     np.testing.assert_allclose(resumed[compared], undisturbed[compared], atol=1e-4)
-    assert resumed["learning_rate"].nunique() > 1 or schedule == "plateau"
+    assert resumed["learning_rate"].nunique() > 1
     best = torch.load(run.checkpoints / "best.ckpt", weights_only=True)
     assert best["epoch"] + 1 == run.record["selection"]["best_epoch"]
 

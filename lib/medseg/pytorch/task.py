@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -46,6 +47,7 @@ class SegmentationTask(lightning.LightningModule):
         self._encoder, self._optimisation = [model.encoder], optimisation  # in a list: it is no module of its own
         self._seed, self._label_smoothing, self._sides = seed, label_smoothing, list(sides)
         self._schedule: Any = None
+        self._batch = 0  # of the epoch
         for name in ("mean", "std"):
             values = torch.tensor(getattr(model.normalisation, name)).view(1, 3, 1, 1)
             self.register_buffer(f"_{name}", values, persistent=False)
@@ -70,7 +72,8 @@ class SegmentationTask(lightning.LightningModule):
         if encoder is not None and self._optimisation.freeze_encoder_epochs:
             encoder.requires_grad_(self._frozen is None).train(self._frozen is None)
 
-    def training_step(self, batch: tuple[torch.Tensor, ...], _: int) -> torch.Tensor:
+    def training_step(self, batch: tuple[torch.Tensor, ...], number: int) -> torch.Tensor:
+        self._batch = number
         if self._frozen is not None:
             self._frozen.eval()  # whoever set the whole network to training
         return self.step(batch, self._sums)
@@ -143,7 +146,10 @@ class SegmentationTask(lightning.LightningModule):
         """A batch at one of the sides, in training; pictures are then floating, masks keep their values."""
         if not (self.training and self._sides):
             return pictures, masks
-        side = self._sides[int(torch.randint(len(self._sides), ()))]
+        # Not from PyTorch's generator: after a kill the loader draws from that at another moment.
+        side = self._sides[
+            np.random.default_rng((self._seed, self.current_epoch, self._batch)).integers(len(self._sides))
+        ]
         if (side, side) == tuple(masks.shape[2:]):
             return pictures, masks
         smaller = functional.interpolate(pictures.float(), (side, side), mode="bilinear", antialias=True)
