@@ -72,7 +72,7 @@ def legend(colours: Mapping[str, tuple[int, int, int]]) -> str:
     swatch = "display:inline-block;width:.8em;height:.8em;border:1px solid #888;border-radius:2px;margin-right:.4em"
     items = "".join(
         f'<span style="margin-right:1.25em;white-space:nowrap"><span style="{swatch};background:rgb{colour}"></span>'
-        f"{name}</span>"
+        f"{escape(name)}</span>"
         for name, colour in colours.items()
     )
     return f'<p class="legend">{items}</p>'

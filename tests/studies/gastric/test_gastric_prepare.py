@@ -255,10 +255,10 @@ def test_the_number_of_workers_changes_nothing(source, tmp_path):
 def test_a_crash_over_one_file_is_one_row(source, tmp_path, monkeypatch):
     read = gastric_labels.read
 
-    def crash(path):
+    def crash(path, *phases):
         if path.stem == "a" and "P1" in path.parts:
             raise ZeroDivisionError("of all things")
-        return read(path)
+        return read(path, *phases)
 
     monkeypatch.setattr(gastric_labels, "read", crash)
     dataset = gastric.prepare(source, tmp_path / "out", workers=2)
@@ -417,6 +417,22 @@ def test_two_phases_in_one_picture_are_refused(source, tmp_path):
     assert any("shapes of phase-2 and phase-3" in reason for reason in found.values())
 
 
+def test_the_published_layout_with_other_classes(source, tmp_path):
+    names = ("background", "early", "late", "Ulcer large", "a/b", "five", "six")
+    put(source, "P1/c", phase=6, seed=9)
+    dataset = gastric.prepare(source, tmp_path / "out", classes=names)
+    assert dataset.info["classes"] == list(names[1:])
+    assert dataset.info["phases"]["train"].keys() == {"0", "1", "2", "3", "4", "5", "6"}
+    assert dataset.index.set_index("case_id").loc["P1/c", "phase"] == 6
+    assert np.unique(pixels(dataset, "labels/P1/c.png")).tolist() == [0, 6]
+    assert (dataset.folder / "rois_by_phase/six/P1/c.png").is_file()
+    assert (dataset.folder / "rois_by_phase/a_b/P1/b.png").is_file()
+    again = gastric.prepare(source, tmp_path / "again", classes=names, corrections=dataset.folder / "annotations.xml")
+    assert content(dataset.folder / "labels") == content(again.folder / "labels")
+    few = gastric.prepare(source, tmp_path / "few", classes=["early", "late"], shares=(0.5, 0.5, 0))
+    assert rejected(few)["LABELS/P1/ENDO/c.json"].startswith("phase_id is '6', expected 1 to 2")
+
+
 def test_the_issue_list_drops_and_keeps(source, tmp_path):
     issues = tmp_path / "issues.csv"
     issues.write_text(
@@ -506,6 +522,8 @@ def test_a_name_that_is_no_utf8_is_a_row(source, tmp_path):
         ({"shares": (0.5, 0.5)}, "three numbers"),
         ({"shares": (0.5, 0.5, 0.5)}, "add up to 1"),
         ({"workers": -1}, "workers is -1"),
+        ({"classes": ["a", "A "]}, "classes is"),
+        ({"classes": ["-"]}, "classes is"),
         ({"corrections": "none.xml"}, "none.xml cannot be read"),
         ({"issues": "none.csv"}, "none.csv cannot be read"),
     ],

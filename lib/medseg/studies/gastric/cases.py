@@ -15,9 +15,10 @@ from medseg.datasets.folders import BadFile, relative
 from medseg.datasets.index import DatasetDraft
 from medseg.datasets.shapes import AnnotatedImage, PixelMask
 from medseg.names import listed
-from medseg.studies.gastric import labels, outputs, reading
+from medseg.studies.gastric import outputs, reading
 from medseg.studies.gastric import overlay as overlays
 from medseg.studies.gastric.corrections import Correction
+from medseg.studies.gastric.labels import Lesion
 from medseg.studies.gastric.layout import Case
 from medseg.studies.gastric.outputs import Recipe
 from medseg.studies.gastric.overlay import Overlay
@@ -38,6 +39,8 @@ class Job:
     draft: DatasetDraft
     source: Path
     recipe: Recipe
+    lesion_of: Callable[[Case, tuple[int, int]], Lesion]
+    single: bool = True  # whether a picture has one class
     corrected: Mapping[str, Correction] = field(default_factory=dict)
     overlay_of: dict[tuple[int, int], Overlay] = field(default_factory=dict)
     published: bool = False
@@ -78,10 +81,11 @@ class Job:
             size = read.pixels.shape[1::-1]
             self.recipe.check(size)
             correction = self.corrected.get(case.case_id)
-            if correction is None and case.label is None:
-                return self.relative(case.image), "image without label: no usable JSON of this patient and name"
             at_fault = case.label or case.image
-            lesion = correction.lesion_for(size) if correction else labels.read(at_fault)
+            if correction:
+                lesion = correction.lesion_for(size, self.recipe.classes, self.single)
+            else:
+                lesion = self.lesion_of(case, size)
             made = outputs.make(
                 case.case_id, read.pixels, lesion, self.overlay_on(size), self.recipe, corrected=correction is not None
             )
@@ -121,7 +125,7 @@ class Job:
         )
         masks = sum(isinstance(shape, PixelMask) for shape in lesion.shapes)
         self.labels.append(
-            {"case_id": case.case_id, "patient": case.patient, "phase": lesion.phase}
+            {"case_id": case.case_id, "patient": case.patient, "phase": made.facts["phase"]}
             | {"polygons": len(lesion.shapes) - masks, "masks": masks, **made.region}
             | {"encoding": lesion.encoding, "corrected": int(corrected)}
         )

@@ -1,15 +1,15 @@
 """Annotations of pictures of the gastric study that were corrected in CVAT."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.datasets import cvat
 from medseg.datasets.folders import BadFile, CaseNames
 from medseg.datasets.shapes import AnnotatedImage
-from medseg.names import loose
-from medseg.studies.gastric.labels import CLASSES, Lesion
+from medseg.names import joined, listed, loose
+from medseg.studies.gastric.labels import Lesion
 
 _FRAME = re.compile(r"(.+)-f[0-9]{4,}")
 
@@ -21,29 +21,34 @@ class Correction:
     file: str
     image: AnnotatedImage
 
-    def lesion_for(self, size: tuple[int, int]) -> Lesion:
-        """The lesion, for a picture of ``size`` (width, height).
+    def lesion_for(self, size: tuple[int, int], classes: Sequence[str], single: bool) -> Lesion:
+        """The lesion, for a picture of ``size`` (width, height); see :func:`lesion_of`."""
+        try:
+            return lesion_of(self.image, size, classes, single)
+        except BadFile as error:
+            raise BadFile(f"{self.file}: {error.reason}") from error
 
-        Raises BadFile: annotated on another size, faulty, a label that is no phase, or several phases.
-        """
-        image = self.image
-        if image.problem:
-            raise BadFile(f"{self.file}: {image.problem}")
-        if image.size and image.size != tuple(size):
-            raise BadFile(
-                f"{self.file}: annotated on a picture of {image.width} x {image.height} pixels, this one has "
-                f"{size[0]} x {size[1]}"
-            )
-        place = {loose(name): number for number, name in enumerate(CLASSES, 1)}
-        labels = sorted({label.strip() for label, _ in image.shapes})
-        if unknown := [label for label in labels if loose(label) not in place]:
-            raise BadFile(f"{self.file}: the label {unknown[0][:40]!r}, expected one of {', '.join(CLASSES)}")
-        found = sorted({place[loose(label)] for label in labels})
-        if len(found) > 1:
-            several = " and ".join(CLASSES[phase - 1] for phase in found)
-            raise BadFile(f"{self.file}: shapes of {several}; a picture has one phase")
-        phase = found[0] if found else 0
-        return Lesion(phase, tuple(geometry for _, geometry in image.shapes))
+
+def lesion_of(image: AnnotatedImage, size: tuple[int, int], classes: Sequence[str], single: bool = False) -> Lesion:
+    """What an annotation file says of a picture of ``size`` (width, height), in ``classes``; ``single``: one a picture.
+
+    Labels are compared by :func:`medseg.names.loose`. Raises BadFile: annotated on another size, faulty, a label that
+    is none of the classes, or several classes in a picture that has one.
+    """
+    if fault := image.problem or next(iter(image.faults), ""):
+        raise BadFile(fault)
+    if image.size and image.size != tuple(size):
+        raise BadFile(
+            f"annotated on a picture of {image.width} x {image.height} pixels, this one has {size[0]} x {size[1]}"
+        )
+    place = {loose(name): number for number, name in enumerate(classes, 1)}
+    if unknown := sorted({label.strip() for label, _ in image.shapes if loose(label) not in place}):
+        raise BadFile(f"the label {unknown[0][:40]!r}, expected one of {listed(classes)}")
+    shapes = [(place[loose(label)], shape) for label, shape in image.shapes]
+    found = sorted({number for number, _ in shapes})
+    if single and len(found) > 1:
+        raise BadFile(f"shapes of {joined(classes[number - 1] for number in found)}; a picture has one phase")
+    return Lesion.of(shapes)
 
 
 def read_corrections(path: Path, names: CaseNames, reject: Callable[[str, str], None]) -> dict[str, Correction]:

@@ -1,4 +1,4 @@
-"""Score a network of lesion phases: segmentation and the phase of each image, for every checkpoint and split."""
+"""Score a network of lesion phases, or of other classes: segmentation and the class of each image."""
 
 import time
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from medseg.evaluation.kinds import ClassMap, Predictor
 from medseg.experiments.progress import Progress
 from medseg.experiments.runs import Run
 from medseg.metrics.classification import class_of_mask
+from medseg.studies.gastric.labels import CLASSES
 
 #: Checkpoints that are compared; the first is the one whose test scores stand in ``cases.csv``.
 CHECKPOINTS = ("best_loss", "best_iou", "latest")
@@ -23,13 +24,24 @@ PHASE_RULE = (
     "likeliest of these phases; an image has the phase of most of its lesion pixels, and phase 0, no lesion, where it "
     "has none"
 )
+CLASS_RULE = (
+    "a pixel is lesion where the probabilities of all classes add up to more than {threshold}, and has the likeliest "
+    "of them; an image has the class of most of its lesion pixels, and none where it has no such pixel"
+)
+
+
+def classes_of(run: Run) -> list[str]:
+    """Names of the classes that a run was trained on."""
+    return list(run.record["dataset"].get("classes") or CLASSES)
 
 
 def segmenter(
     run: Run, predict: Predictor, dataset: PreparedDataset, *, threshold: float = 0.5, batch_size: int = 4
 ) -> rules.Segmenter:
     """As :func:`medseg.evaluation.rules.segmenter`, with the words of this study."""
-    kind = ClassMap(dataset.info["classes"], "sum of the probabilities of phases 1 to 4", LESION)
+    classes = dataset.info["classes"]
+    summed = "phases 1 to 4" if tuple(classes) == CLASSES else "all classes"
+    kind = ClassMap(classes, f"sum of the probabilities of {summed}", LESION)
     return rules.segmenter(run, predict, dataset, threshold=threshold, batch_size=batch_size, kind=kind)
 
 
@@ -58,7 +70,8 @@ def evaluate(
 
     Returns:
         ``cases.csv``: test_set, case_id, group, class (``lesion``), tp, fp, fn, tn, the measures of class maps (see
-        :mod:`medseg.evaluation.measures`), class_accuracy (1 or 0), true_phase and predicted_phase.
+        :mod:`medseg.evaluation.measures`), class_accuracy (1 or 0), true_phase and predicted_phase (the number of the
+        class, 0 for none, whatever the classes are called).
     """
     tests = test_cases(run, dataset)
     started = time.monotonic()
@@ -85,6 +98,7 @@ def evaluate(
     chosen = table[(table["checkpoint"] == CHECKPOINTS[0]) & (table["split"] == "test")]
     cases = case_table(chosen.drop(columns=["checkpoint", "threshold", "split"]).to_dict("records"))
     further = {**described, "checkpoint": "best loss", "surface_tolerance_px": tolerance}
-    phase_rule = PHASE_RULE.format(threshold=described["threshold"])
+    rule = PHASE_RULE if tuple(dataset.info["classes"]) == CLASSES else CLASS_RULE
+    phase_rule = rule.format(threshold=described["threshold"])
     write(run, cases, encoded, tests["case_id"], started, **further, phase_rule=phase_rule)
     return cases

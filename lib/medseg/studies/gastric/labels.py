@@ -1,11 +1,13 @@
-"""The labels of the gastric study: one JSON file a picture, in EUC-KR or UTF-8.
+"""The labels of the gastric study: one JSON file a picture, in EUC-KR or UTF-8; and its classes.
 
-``image.phase_id`` is 1 to 4 and ``image.annotations[].polygon`` outlines the lesion. A picture that truly shows no
+The published classes are four phases; a source may have others. ``image.phase_id`` is 1 to 4 (to the number of classes,
+where others are named) and ``image.annotations[].polygon`` outlines the lesion. A picture that truly shows no
 lesion says so: ``"phase_id": null`` together with an empty list of annotations. A phase of 1 to 4 without a polygon is
 a fault, and so are a phase that is missing and any other number.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +20,35 @@ from medseg.datasets.shapes import Geometry, PixelMask
 from medseg.datasets.texts import utf8_or_korean
 from medseg.masks import outlines
 
-PHASES = (1, 2, 3, 4)
-CLASSES = tuple(f"phase-{phase}" for phase in PHASES)
-#: RGB of each phase, wherever one is drawn: in the inspector's pictures and in reports.
-COLOURS = {phase: tuple(colour) for phase, colour in zip(PHASES, outlines.class_colours(4).tolist(), strict=True)}
+#: The published classes, whose numbers in a class map are 1 to 4.
+CLASSES = ("phase-1", "phase-2", "phase-3", "phase-4")
 
 
 @dataclass(frozen=True)
 class Lesion:
-    """What a picture shows: its phase, 1 to 4, or 0 for a picture without a lesion.
+    """What a picture shows: regions and their class, from 1.
 
-    ``shapes`` are polygons, float64 (N, 2) of x and y in pixels, and pixel masks; their union is the lesion. Empty for
-    phase 0 only. ``encoding`` is that of the label file; empty where the shapes come from elsewhere.
+    ``shapes`` are polygons, float64 (N, 2) of x and y in pixels, and pixel masks; where they overlap, the later one
+    lies on top. Empty for a picture without a lesion. ``phase`` is the class of all of them, 0 for no shape;
+    ``classes`` says those of each where they differ. ``encoding`` is that of the label file; empty where the shapes
+    come from elsewhere.
     """
 
     phase: int
     shapes: tuple[Geometry, ...]
     encoding: str = ""
+    classes: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, shapes: Sequence[tuple[int, Geometry]]) -> "Lesion":
+        """From pairs of class and region."""
+        classes = tuple(number for number, _ in shapes)
+        return cls(classes[0] if classes else 0, tuple(shape for _, shape in shapes), classes=classes)
+
+    @property
+    def pieces(self) -> list[tuple[int, Geometry]]:
+        """Class and region of each shape."""
+        return list(zip(self.classes or (self.phase,) * len(self.shapes), self.shapes, strict=True))
 
     def moved(self, x: int, y: int = 0) -> "Lesion":
         """The same, shifted by whole pixels."""
@@ -42,23 +56,35 @@ class Lesion:
             PixelMask(shape.left + x, shape.top + y, shape.pixels) if isinstance(shape, PixelMask) else shape + (x, y)
             for shape in self.shapes
         )
-        return Lesion(self.phase, tuple(shapes), self.encoding)
+        return Lesion(self.phase, tuple(shapes), self.encoding, self.classes)
 
 
-def read(path: Path) -> Lesion:
+def title(classes: Sequence[str], number: int) -> str:
+    """What class ``number`` is called in reports: ``phase 2`` of the published ones; ``none`` for 0."""
+    if not number:
+        return "none"
+    return f"phase {number}" if tuple(classes) == CLASSES else classes[number - 1]
+
+
+def colours(classes: Sequence[str]) -> dict[int, tuple[int, int, int]]:
+    """RGB of each class by its number, wherever one is drawn: in the inspector's pictures and in reports."""
+    return {number: (r, g, b) for number, (r, g, b) in enumerate(outlines.class_colours(len(classes)).tolist(), 1)}
+
+
+def read(path: Path, phases: int = len(CLASSES)) -> Lesion:
     """Read a label file: :func:`parse`; BadFile also where it cannot be read."""
     try:
-        return parse(path.read_bytes())
+        return parse(path.read_bytes(), phases)
     except OSError as error:
         raise BadFile(f"cannot be read: {error.strerror or error}") from error
 
 
-def parse(data: bytes) -> Lesion:
-    """Read the bytes of a label file.
+def parse(data: bytes, phases: int = len(CLASSES)) -> Lesion:
+    """Read the bytes of a label file; ``phases`` is the number of classes.
 
     A polygon is a list of ``[x, y]``, a list of ``{"x": .., "y": ..}``, or a flat list ``x, y, x, y ...``. Raises
-    BadFile: another encoding, no JSON, a missing key, a phase other than 1 to 4, no polygon, or a polygon of fewer than
-    three distinct points.
+    BadFile: another encoding, no JSON, a missing key, a phase that is none of them, no polygon, or a polygon of
+    fewer than three distinct points.
     """
     if not data.strip():
         raise BadFile("the file is empty")
@@ -71,7 +97,7 @@ def parse(data: bytes) -> Lesion:
         raise BadFile(f"no valid JSON: {str(error)[:120].rstrip('.')}") from error
     image = _member(content, "image", dict, "the file")
     annotations = _member(image, "annotations", list, "'image'")
-    phase = _phase(image)
+    phase = _phase(image, phases)
     if phase == 0 and annotations:
         raise BadFile(f"phase_id is null, for a picture without a lesion, but there are {len(annotations)} annotations")
     if phase and not annotations:
@@ -92,14 +118,16 @@ def _member(parent: Any, key: str, kind: type[Any], where: str) -> Any:
     return parent[key]
 
 
-def _phase(image: dict[str, Any]) -> int:
+def _phase(image: dict[str, Any], phases: int) -> int:
     phase = _member(image, "phase_id", object, "'image'")
     if phase is None:
         return 0
-    if isinstance(phase, str) and phase.strip() in map(str, PHASES):
+    if isinstance(phase, str) and phase.strip() in map(str, range(1, phases + 1)):
         phase = int(phase)
-    if type(phase) is not int or phase not in PHASES:
-        raise BadFile(f"phase_id is {str(phase)[:40]!r}, expected 1 to 4, or null for a picture without a lesion")
+    if type(phase) is not int or not 1 <= phase <= phases:
+        raise BadFile(
+            f"phase_id is {str(phase)[:40]!r}, expected 1 to {phases}, or null for a picture without a lesion"
+        )
     return phase
 
 

@@ -1,5 +1,6 @@
-"""Everything that is made of one picture of the gastric study, from one read of its DICOM file."""
+"""Everything that is made of one picture of the gastric study, from one read of its file."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from medseg.datasets.folders import BadFile
 from medseg.datasets.polygons import PolygonSet, draw_class, is_outside
 from medseg.datasets.shapes import AnnotatedImage, PixelMask
 from medseg.masks import outlines
-from medseg.studies.gastric.labels import CLASSES, COLOURS, Lesion
+from medseg.studies.gastric.labels import CLASSES, Lesion, colours
 from medseg.studies.gastric.overlay import Overlay
 
 OUTPUTS = ("originals", "masks", "rois", "rois_by_phase", "inspector")
@@ -28,12 +29,13 @@ class Recipe:
     """What to make: which of :data:`OUTPUTS` beside picture and label.
 
     ``crop`` is left, top, width and height in pixels of the cleaned picture, empty for all of it; ``size`` the width
-    and height to which the crop is resized, empty for not at all.
+    and height to which the crop is resized, empty for not at all. ``classes`` are those of the dataset.
     """
 
     crop: tuple[int, ...] = ()
     size: tuple[int, ...] = ()
     outputs: tuple[str, ...] = OUTPUTS
+    classes: tuple[str, ...] = CLASSES
 
     def check(self, size: tuple[int, int]) -> None:
         """Refuse (BadFile) a picture of ``size`` (width, height) that the crop does not fit into."""
@@ -59,7 +61,7 @@ class Made:
     """What was made of one picture.
 
     Attributes:
-        facts: phase, width_px, height_px and lesion_fraction, of picture and label.
+        facts: phase (of the label: the class of most of its pixels), width_px, height_px and lesion_fraction.
         region: pixels, left, top, box_width and box_height of the lesion in the cleaned picture; zeros without one.
         annotation: the lesion in the cleaned picture, for CVAT.
         files: content by path relative to the prepared folder.
@@ -86,7 +88,7 @@ def make(
     Where the picture is blanked, the lesion is blanked too. Picture and label are cropped, then resized: the picture
     by area means (bilinear when it grows), the label to the nearest pixel.
 
-    ``picture`` is uint8 (H, W, 3), RGB, as it is in the DICOM file; the lesion's coordinates are those of ``picture``,
+    ``picture`` is uint8 (H, W, 3), RGB, as it is in its file; the lesion's coordinates are those of ``picture``,
     or of the cleaned one if ``corrected`` (in CVAT); the recipe's crop fits. Raises BadFile: a shape covers no pixel,
     or nothing of the lesion is left in the result.
     """
@@ -95,17 +97,18 @@ def make(
     picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)  # once, for all encoders below
     cleaned = overlay.clean(picture)
     classes = overlay.blank(classes) if corrected else overlay.clean(classes)
-    if lesion.phase and not classes.any():
+    if lesion.shapes and not classes.any():
         raise BadFile("nothing of the lesion is left: it lies where the picture's text is blanked")
     in_cleaned = lesion if corrected else lesion.moved(-overlay.shift)
-    shapes = [(CLASSES[lesion.phase - 1], shape) for shape in in_cleaned.shapes]
+    shapes = [(recipe.classes[number - 1], shape) for number, shape in in_cleaned.pieces]
     image, label = recipe.fitted(cleaned, classes)
-    if lesion.phase and not label.any():
+    if lesion.shapes and not label.any():
         raise BadFile("nothing of the lesion is left after crop and resize")
+    phase = main_class(label)
     box = cv2.boundingRect(classes)
     made = Made(
         facts={
-            "phase": lesion.phase,
+            "phase": phase,
             "width_px": image.shape[1],
             "height_px": image.shape[0],
             "lesion_fraction": round(cv2.countNonZero(label) / label.size, 6),
@@ -119,25 +122,25 @@ def make(
         made.add("original", f"originals/{case_id}.png", encoded if image is cleaned else _encoded(cleaned))
     if "masks" in recipe.outputs:
         made.add("mask", f"masks/{case_id}.png", _encoded((classes > 0) * np.uint8(255)))
-    if lesion.phase and {"rois", "rois_by_phase"} & set(recipe.outputs):
+    if phase and {"rois", "rois_by_phase"} & set(recipe.outputs):
         roi = _encoded(cv2.bitwise_and(cleaned, cleaned, mask=dilated(classes)))
         if "rois" in recipe.outputs:
             made.add("roi", f"rois/{case_id}.png", roi)
         if "rois_by_phase" in recipe.outputs:
-            made.add("roi_by_phase", f"rois_by_phase/{CLASSES[lesion.phase - 1]}/{case_id}.png", roi)
+            made.add("roi_by_phase", f"rois_by_phase/{_folder(recipe.classes[phase - 1])}/{case_id}.png", roi)
     if "inspector" in recipe.outputs:
-        tiles = _inspector(picture, cleaned, classes, lesion.phase)
+        tiles = _inspector(picture, cleaned, classes, recipe.classes)
         made.add("inspector", f"inspector/{case_id}.jpg", _encoded(tiles, ".jpg", _JPEG))
     return made
 
 
 def draw(lesion: Lesion, size: tuple[int, int]) -> np.ndarray:
-    """The class map uint8 (height, width) of a lesion: its phase where it is, else 0; ``size`` is (width, height).
+    """The class map uint8 (height, width) of a lesion: its class where it is, else 0; ``size`` is (width, height).
 
     Raises BadFile: a shape covers no pixel of the picture.
     """
     classes = np.zeros(size[::-1], np.uint8)
-    for number, shape in enumerate(lesion.shapes, 1):
+    for number, (class_number, shape) in enumerate(lesion.pieces, 1):
         if isinstance(shape, PixelMask):
             part = classes[shape.top :, shape.left :][: shape.pixels.shape[0], : shape.pixels.shape[1]]
             inside = shape.pixels > 0
@@ -147,8 +150,14 @@ def draw(lesion: Lesion, size: tuple[int, int]) -> np.ndarray:
                 raise BadFile(f"polygon {number} lies outside the picture of {size[0]} x {size[1]} pixels")
         if not inside.any():
             raise BadFile(f"shape {number} covers no pixel of the picture")
-        part[inside] = lesion.phase
+        part[inside] = class_number
     return classes
+
+
+def main_class(label: np.ndarray) -> int:
+    """The class of most pixels of a class map (H, W) uint8, the lower one of equals; 0 where it is empty."""
+    counts = np.bincount(label.ravel(), minlength=2)[1:]
+    return int(counts.argmax()) + 1 if counts.any() else 0
 
 
 def dilated(mask: np.ndarray) -> np.ndarray:
@@ -156,21 +165,27 @@ def dilated(mask: np.ndarray) -> np.ndarray:
     return cv2.dilate((mask > 0).astype(np.uint8), _ROI_MARGIN)
 
 
-def _inspector(picture: np.ndarray, cleaned: np.ndarray, classes: np.ndarray, phase: int) -> np.ndarray:
+def _folder(name: str) -> str:
+    """The name of a class as that of a folder."""
+    return re.sub(r"[^\w.-]|^\.+", "_", name)
+
+
+def _inspector(picture: np.ndarray, cleaned: np.ndarray, classes: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     """Four in one, uint8 (2 H, 2 W, 3), BGR: original and mask above, overlay and cleaned picture below."""
     height, width = classes.shape
     tiles = np.zeros((2 * height, 2 * width, 3), np.uint8)
     tiles[:height, :width] = picture
     tiles[height:, :width] = tiles[height:, width:] = cleaned
-    if phase:
-        left, top, across, down = cv2.boundingRect(classes)
-        inside = (classes[top : top + down, left : left + across] > 0) * np.uint8(255)
-        tiles[top : top + down, width + left : width + left + across] = inside[..., None]
+    for number in np.flatnonzero(np.bincount(classes.ravel())[1:]) + 1:
+        of_class = (classes == number).view(np.uint8)
+        left, top, across, down = cv2.boundingRect(of_class)
+        inside = of_class[top : top + down, left : left + across] * np.uint8(255)
+        tiles[top : top + down, width + left : width + left + across] |= inside[..., None]
         overlaid = tiles[height + top : height + top + down, left : left + across]
-        colour = COLOURS[phase][::-1]
+        colour = colours(names)[int(number)][::-1]
         tinted = cv2.addWeighted(overlaid, 0.7, np.full_like(overlaid, colour), 0.3, 0)
         overlaid[:] = cv2.copyTo(tinted, inside, overlaid.copy())
-        outlines.draw(tiles[height:, :width], classes, colour)
+        outlines.draw(tiles[height:, :width], of_class, colour)
     return tiles
 
 

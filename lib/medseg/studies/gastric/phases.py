@@ -1,4 +1,4 @@
-"""Reports on lesions and their phases: segmentation and classification by checkpoint and split."""
+"""Reports on lesions and their phases, or other classes: segmentation and classification by checkpoint and split."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from medseg.metrics.overlap import binary_iou, dice, iou, precision, recall
 from medseg.reporting import measure_table, published_figures, statistics, style
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Cell, Column, Figure, Fragment, Row, Table, number, words
-from medseg.studies.gastric.evaluation import CHECKPOINTS
+from medseg.studies.gastric.evaluation import CHECKPOINTS, classes_of
+from medseg.studies.gastric.labels import CLASSES, title
 
 SEGMENTATION = {
     "binary_iou": "binary IoU", "lesion_iou": "lesion IoU", "recall": "recall", "precision": "precision", "f1": "F1",
@@ -21,9 +22,9 @@ _TASKS = {"segmentation": SEGMENTATION, "classification": CLASSIFICATION}
 _SPLITS = ("test", "validation", "train")
 _PUBLISHED_COLUMNS = ("model", "split", "checkpoint", "task", "metric", "value", "source")
 _DEFINITIONS = (
-    "Segmentation counts the pixels of all pictures of a split together, phases 1 to 4 as one lesion: lesion IoU is "
+    "Segmentation counts the pixels of all pictures of a split together, {all} as one lesion: lesion IoU is "
     "TP / (TP + FP + FN), binary IoU the mean of it and the IoU of the background (0.5 for nothing found), F1 the "
-    "pooled Dice. Classification: recall, precision and F1 are plain means over the phases that occur."
+    "pooled Dice. Classification: recall, precision and F1 are plain means over the {one} that occur."
 )
 
 
@@ -38,7 +39,7 @@ def figures(run: Run) -> pd.DataFrame:
         tp, fp, fn, tn = (int(cases[name].sum()) for name in ("tp", "fp", "fn", "tn"))
         overlap = {"lesion_iou": iou, "recall": recall, "precision": precision, "f1": dice}
         segmentation = {name: measure(tp, fp, fn) for name, measure in overlap.items()}
-        phases = classify(cases["true_phase"], cases["predicted_phase"], 5)
+        phases = classify(cases["true_phase"], cases["predicted_phase"], 1 + len(classes_of(run)))
         identity = {"checkpoint": checkpoint, "split": split, "n": len(cases)}
         rows.append({**identity, "task": "segmentation", "binary_iou": binary_iou(tp, fp, fn, tn), **segmentation})
         rows.append({**identity, "task": "classification", **{name: getattr(phases, name) for name in CLASSIFICATION}})
@@ -72,9 +73,12 @@ def bars(comparison: Comparison, task: str) -> Figure:
 def table(comparison: Comparison, published: str | Path) -> Fragment:
     """Test-set measures of every configuration with every checkpoint, the published figures beside.
 
-    ``published`` is a CSV with the columns model, split, checkpoint, task, metric, value, source.
+    ``published`` is a CSV with the columns model, split, checkpoint, task, metric, value, source; shown where the
+    classes are the published ones.
     """
+    phases = all(tuple(classes_of(run)) == CLASSES for run in comparison.runs)
     known = published_figures.read(published, _PUBLISHED_COLUMNS)
+    known = known if phases else known.iloc[:0]  # of four phases, they say nothing of other classes
     measures = [(task, name, title) for task, measures in _TASKS.items() for name, title in measures.items()]
     columns = [
         *words("Configuration", "Checkpoint"),
@@ -94,34 +98,41 @@ def table(comparison: Comparison, published: str | Path) -> Fragment:
         cells = [number(values[task, name]) if (task, name) in values.index else Cell("") for task, name, _ in measures]
         named = Cell(model, note=f"published, {split} set"), Cell(checkpoint.replace("_", " "))
         rows.append(Row([*named, *cells], muted=True))
+    words_for = {"all": "phases 1 to 4", "one": "phases"} if phases else {"all": "all classes", "one": "classes"}
+    rule = measure_table.distinct(comparison.records, "evaluation", "phase_rule")
     notes = [
-        _DEFINITIONS,
-        f"From probabilities to phases: {measure_table.distinct(comparison.records, 'evaluation', 'phase_rule')}.",
+        _DEFINITIONS.format(**words_for),
+        f"From probabilities to {words_for['one']}: {rule}.",
         *measure_table.notes(comparison),
-        f"Published figures: {'; '.join(dict.fromkeys(known['source']))}; other data, for orientation.",
     ]
+    if phases:
+        sources = "; ".join(dict.fromkeys(known["source"]))
+        notes.append(f"Published figures: {sources}; other data, for orientation.")
     return Table("Test set", columns, rows, notes).fragment()
 
 
 def confusion(comparison: Comparison) -> Figure:
-    """True against predicted phase of the test images, for the best configuration and its checkpoint of best loss."""
+    """True against predicted class of the test images, for the best configuration and its checkpoint of best loss."""
     configuration = statistics.best(comparison, comparison.test_sets[0])
     cases = configuration.cases[0]
-    found = classify(cases["true_phase"], cases["predicted_phase"], 5)
+    classes = classes_of(configuration.runs[0])
+    names = [title(classes, number) for number in range(1 + len(classes))]
+    found = classify(cases["true_phase"], cases["predicted_phase"], len(names))
     share = found.matrix / np.maximum(found.matrix.sum(1, keepdims=True), 1)
-    names = ["none", *(f"phase {k}" for k in range(1, 5))]
-    with style.canvas(330, 420) as canvas:
+    larger = 40 * max(len(names) - 5, 0)  # pixels, so that every class keeps its room
+    with style.canvas(330 + larger, 420 + larger) as canvas:
         axes = canvas.subplots()
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.ndindex(share.shape):
             ink = "white" if share[row, column] > 0.6 else style.INK
             axes.text(column, row, str(found.matrix[row, column]), ha="center", va="center", color=ink)
-        axes.set_xticks(range(5), names, rotation=30, ha="right")
-        axes.set_yticks(range(5), names)
+        axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+        axes.set_yticks(range(len(names)), names)
         axes.set(xlabel="predicted", ylabel="true")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-        caption = f"Phase of each test image by {configuration.label}; shade: share of the row."
+        what = "Phase" if tuple(classes) == CLASSES else "Class"
+        caption = f"{what} of each test image by {configuration.label}; shade: share of the row."
         right = int(np.trace(found.matrix))
         alt = f"Confusion matrix of {int(found.matrix.sum())} images; {right} are on its diagonal."
         return style.finish(canvas, caption, alt)

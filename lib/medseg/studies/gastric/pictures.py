@@ -1,4 +1,4 @@
-"""Pictures of a dataset of lesion phases: what was prepared, what comes out of a network, patient by patient."""
+"""Pictures of lesion phases, or of other classes: what was prepared, what a network finds, patient by patient."""
 
 import base64
 import io
@@ -20,7 +20,8 @@ from medseg.reporting import samples, statistics
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Cell, Column, Figure, Fragment, Table, number, numeric, sentence, words
 from medseg.reporting.gallery import legend, predicted_masks
-from medseg.studies.gastric.labels import COLOURS
+from medseg.studies.gastric.evaluation import classes_of
+from medseg.studies.gastric.labels import CLASSES, colours, title
 
 _HEIGHT = 240  # pixels
 _NEAREST = cv2.INTER_NEAREST_EXACT
@@ -29,25 +30,27 @@ _BAND = 24  # pixels above the pictures, for the text
 
 
 def counts(dataset: PreparedDataset) -> Fragment:
-    """Pictures of every phase in every split, and the share of the picture that the lesions cover."""
+    """Pictures of every phase or class in every split, and the share of the picture that their lesions cover."""
+    classes = dataset.info["classes"]
+    what = "Phase" if tuple(classes) == CLASSES else "Class"
     rows = []
-    for phase in range(len(dataset.info["classes"]) + 1):
+    for phase in range(len(classes) + 1):
         part = dataset.index[dataset.index["phase"] == phase]
-        cells = [Cell(f"phase {phase}" if phase else "0, no lesion")]
+        cells = [Cell(title(classes, phase) if phase else "0, no lesion")]
         cells += [number(int((part["split"] == split).sum()), 0) for split in SPLITS]
         cells.append(number(part["group"].nunique(), 0))
         rows.append([*cells, number(100 * part["lesion_fraction"].median() if phase and len(part) else None, 1)])
-    columns = words("Phase") + [Column(split, "pictures") for split in SPLITS] + numeric("Patients", "Median area, %")
-    return Table("Phases", columns, rows, sortable=False).fragment()
+    columns = words(what) + [Column(split, "pictures") for split in SPLITS] + numeric("Patients", "Median area, %")
+    return Table("Phases" if what == "Phase" else "Classes", columns, rows, sortable=False).fragment()
 
 
 def inspected(dataset: PreparedDataset) -> Figure | Fragment:
-    """The four-in-one picture of a case of each phase, as the preparation wrote it."""
+    """The four-in-one picture of a case of each class, as the preparation wrote it."""
     files = pd.read_csv(dataset.folder / "files.csv", keep_default_na=False).set_index("case_id")
     cases = dataset.index[dataset.index["phase"] > 0].drop_duplicates("phase").sort_values("phase")
     if "inspector" not in files or not (files["inspector"] != "").any():
         return sentence("No four-in-one pictures were asked for (outputs has no 'inspector').")
-    titles = [f"phase {phase}" for phase in cases["phase"]]
+    titles = [title(dataset.info["classes"], phase) for phase in cases["phase"]]
     found = [read_rgb(dataset.folder / files.loc[case, "inspector"]) for case in cases["case_id"]]
     pictures = [samples.shrunk(picture, 960) for picture in found]
     rows = [pictures[i : i + 2] for i in range(0, len(pictures), 2)]
@@ -57,17 +60,21 @@ def inspected(dataset: PreparedDataset) -> Figure | Fragment:
         rows,
         [", ".join(titles[i : i + 2]) for i in range(0, len(titles), 2)],
         [""] * len(rows[0]),
-        "Original, mask, outline on the picture, and cleaned picture of one case of each phase.",
+        "Original, mask, outline on the picture, and cleaned picture of one case of each class.",
         f"{len(pictures)} four-in-one pictures: {', '.join(titles)}.",
         row_height=330,
     )
 
 
 def predictions(dataset: PreparedDataset, cases: pd.DataFrame, segment: Segmenter) -> Figure:
-    """As :func:`medseg.reporting.samples.predictions`, with the true and the predicted phase of each picture."""
+    """As :func:`medseg.reporting.samples.predictions`, with the true and the predicted class of each picture."""
+    classes = dataset.info["classes"]
 
     def phases(case: pd.Series, mask: np.ndarray) -> str:
-        return f"phase {case['phase']}, predicted {class_of_mask(mask, 1 + len(dataset.info['classes']))}"
+        found = class_of_mask(mask, 1 + len(classes))
+        if tuple(classes) == CLASSES:
+            return f"phase {case['phase']}, predicted {found}"
+        return f"{title(classes, case['phase'])}, predicted {title(classes, found)}"
 
     return samples.predictions(dataset, cases, segment, phases)
 
@@ -86,10 +93,13 @@ def animation(comparison: Comparison, group: str = "") -> Fragment:
         frames = _frames(run, test_set, group)
     except MedsegError as error:
         return sentence(f"No animation: {error}")
-    alt = f"Animation of {len(frames)} pictures of patient {group}: true phases left, predicted phases right."
+    classes = classes_of(run)
+    what = "phase" if tuple(classes) == CLASSES else "class"
+    several = "phases" if what == "phase" else "classes"
+    alt = f"Animation of {len(frames)} pictures of patient {group}: true {several} left, predicted {several} right."
     data = base64.b64encode(encode(frames)).decode()
-    caption = f"{configuration.label}, patient {group}: truth left, prediction right; a colour per phase."
-    phases = legend({f"phase {number}": colour for number, colour in COLOURS.items()})
+    caption = f"{configuration.label}, patient {group}: truth left, prediction right; a colour per {what}."
+    phases = legend({title(classes, number): colour for number, colour in colours(classes).items()})
     html = (
         f'<figure><img src="data:image/gif;base64,{data}" alt="{escape(alt)}" width="{frames[0].shape[1]}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>{phases}"

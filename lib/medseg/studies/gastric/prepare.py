@@ -2,25 +2,21 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from medseg import project
-from medseg.datasets import audit, cvat, dicom, index
-from medseg.datasets.folders import BadFile, CaseNames, check_source
+from medseg.datasets import audit, index
+from medseg.datasets.folders import CaseNames, check_source
 from medseg.datasets.index import DatasetDraft, PreparedDataset
 from medseg.datasets.splits import stratified_groups
 from medseg.datasets.texts import file_bytes
 from medseg.errors import MedsegError
-from medseg.studies.gastric import layout
 from medseg.studies.gastric import overlay as overlays
+from medseg.studies.gastric import sources, tables
 from medseg.studies.gastric.cases import Job, find_overlays, labelled, pool
 from medseg.studies.gastric.corrections import read_corrections
 from medseg.studies.gastric.issues import parse_issues
-from medseg.studies.gastric.labels import CLASSES, COLOURS, PHASES
 from medseg.studies.gastric.layout import Case
 from medseg.studies.gastric.outputs import OUTPUTS, Recipe
 
@@ -41,6 +37,7 @@ def prepare(
     seed: int = 0,
     workers: int = 0,
     drop_duplicates: bool = False,
+    classes: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> PreparedDataset:
     """Read the gastric set in its public layout, clean and check it, and write a prepared dataset.
@@ -74,6 +71,8 @@ def prepare(
         workers: threads; 0 for one a core, at most 8.
         drop_duplicates: leave out pictures that look the same as one in another split, never those of a test set; see
             :func:`medseg.datasets.audit.find_duplicates`.
+        classes: names of the classes, whose numbers in a class map are 1, 2 and so on; empty for those of the source:
+            ``phase-1`` to ``phase-4`` in the public layout.
         progress: called with (pictures done, pictures in all).
 
     Raises:
@@ -90,19 +89,20 @@ def prepare(
             "validation and test."
         )
     split_shares = dict(zip(index.SPLITS, map(float, shares), strict=True))
-    check_source(source, out, layout.EXPECTED)
+    check_source(source, out, sources.EXPECTED)
     with pool(workers) as run_all, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cases, problems = layout.discover(source, partial(run_all, _frames))
-    names = CaseNames(cases)
+        found = sources.find(source, sources.checked_classes(classes), run_all)
+    recipe = replace(recipe, classes=found.classes)
+    names = CaseNames(found.cases)
     with index.writing(
         out,
         study="gastric",
         name="gastric",
-        classes=list(CLASSES),
+        classes=list(found.classes),
         channels=["red", "green", "blue"],
-        label_format="class map: 0 no lesion, 1 to 4 the phase",
-        source={"folder": source.name, "layout": layout.EXPECTED},
+        label_format=f"class map: 0 no lesion, 1 to {len(found.classes)} the {'phase' if found.single else 'class'}",
+        source={"folder": source.name, "layout": found.layout},
         overlay={"mode": overlay},
         crop=list(recipe.crop),
         size=list(recipe.size),
@@ -111,15 +111,15 @@ def prepare(
         issues=Path(issues).name if issues else "",
         shares=split_shares,
         seed=seed,
-        groups_guessed=[],
-        notes=[],
+        groups_guessed=[source.name] if found.guessed else [],
+        notes=list(found.notes),
     ) as draft:
-        job = Job(draft, source, recipe)
-        for path, reason in problems:
+        job = Job(draft, source, recipe, found.lesion_of, found.single)
+        for path, reason in found.problems:
             draft.reject(job.relative(path), reason)
         if corrections:
             job.corrected = read_corrections(project.resolve(corrections), names, draft.reject)
-        usable = labelled(job, _without_dropped(cases, issues, names, job))
+        usable = labelled(job, _without_dropped(found.cases, issues, names, job))
         with warnings.catch_warnings(), pool(workers) as run_all:
             warnings.simplefilter("ignore")  # pydicom's on odd files; set once, as all threads share the filters
             find_overlays(job, usable, overlay, run_all)
@@ -132,16 +132,9 @@ def prepare(
         if draft.rows:
             _split(draft, split_shares, seed)
             job.forget(audit.find_duplicates(draft, drop_duplicates, lambda row: row["source_image"]))
-            _count_phases(draft, split_shares)
-        _write_tables(job)
+            tables.count_phases(draft, split_shares)
+        tables.write(job)
     return index.load(out)
-
-
-def _frames(image: Path) -> int:
-    try:
-        return dicom.count_frames(image)
-    except BadFile:
-        return 1  # the pass that follows says why
 
 
 def _recipe(crop: Sequence[int], size: Sequence[int], outputs: Sequence[str]) -> Recipe:
@@ -176,42 +169,3 @@ def _split(draft: DatasetDraft, shares: dict[str, float], seed: int) -> None:
     for row in draft.rows:
         row["split"] = split_of[row["group"]]
         row["test_set"] = "test" if row["split"] == "test" else ""
-
-
-def _count_phases(draft: DatasetDraft, shares: dict[str, float]) -> None:
-    phases, placed = ([row[key] for row in draft.rows] for key in ("phase", "split"))
-    table = pd.crosstab(pd.Series(phases), pd.Series(placed))
-    table = table.reindex(index=[0, *PHASES], columns=[name for name in shares if shares[name]], fill_value=0)
-    draft.info["phases"] = {name: {str(phase): int(n) for phase, n in table[name].items()} for name in table}
-    for phase in PHASES:
-        lacking = [name for name in table if not table.loc[phase, name]]
-        if lacking and table.loc[phase].any():
-            draft.info["notes"].append(f"No picture of phase {phase} is in {' and '.join(lacking)}: too few patients.")
-
-
-def _write_tables(job: Job) -> None:
-    draft, described = job.draft, _described_overlays(job)
-    draft.info["overlay"]["sizes"] = described
-    if draft.info["overlay"]["mode"] == "published" and len(described) > 1:
-        draft.info["notes"].append(
-            f"The published geometry fits one size of picture; there are {len(described)}: {', '.join(described)}. "
-            "Text may be left in some; 'detect' finds each size's own."
-        )
-    if draft.info["overlay"]["mode"] == "detect":
-        draft.info["notes"] += [
-            f"No endoscope window stands out in the pictures of {size}: nothing was blanked there."
-            for size, facts in described.items()
-            if facts["kept"] is None
-        ]
-    for name, rows in (("labels.csv", job.labels), ("files.csv", job.files)):
-        draft.write_file(name, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
-    colours = {name: "#{:02x}{:02x}{:02x}".format(*COLOURS[phase]) for phase, name in zip(PHASES, CLASSES, strict=True)}
-    draft.write_file("annotations.xml", cvat.dump(job.annotations, colours, "gastric").encode())
-
-
-def _described_overlays(job: Job) -> dict[str, dict[str, Any]]:
-    """For each size of picture, how many there are and the box of what was kept (left, top, width, height)."""
-    return {
-        f"{size[0]}x{size[1]}": {"pictures": job.sizes[size], "kept": job.overlay_on(size).kept}
-        for size in sorted(job.sizes)
-    }
