@@ -1,6 +1,7 @@
 """The command ``medseg``."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -123,6 +124,13 @@ def list_runs(
         _print_run(run, state + (f": {error[-1]}" if error else ""))
     if not found:
         terminal.console.print(f"no runs yet in {project.display(project.runs_folder())}; start with 'make demo'")
+
+
+@app.command(epilog="Example: [bold]medseg tensorboard[/]")
+def tensorboard(port: Annotated[int, typer.Option(help="where it listens, on this machine")] = 6006) -> None:
+    """Show the curves of all runs that were trained with [bold]logger: [tensorboard][/] in a browser."""
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(project.runs_folder()), "--port", str(port)]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 @app.command("params", epilog="Example: [bold]medseg params polyp/2_train_torch[/]")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from medseg.errors import MedsegError
 from medseg.experiments.budget import Budget
+from medseg.experiments.loggers import Loggers
 from medseg.experiments.progress import Progress
 from medseg.experiments.runs import Run
 
@@ -30,7 +31,7 @@ class History:
         self._run, self._max_epochs, self._shown = run, max_epochs, shown
         self._budget = budget or Budget()
         self.rows: list[Row] = []
-        self._progress = Progress(run.folder)
+        self._progress, self._loggers = Progress(run.folder), Loggers(run)
 
     @property
     def epoch(self) -> int:
@@ -53,6 +54,7 @@ class History:
     def begin(self) -> None:
         """Show that the next epoch begins."""
         self._show(f"{self._place(self.epoch + 1)} ...")
+        self._loggers.begin(self.epoch + 1)
 
     def add(self, epoch: int, split: str, figures: Mapping[str, float], learning_rate: float, seconds: float) -> None:
         """Add the ``figures`` (``loss`` and others) of a split in an epoch that took ``seconds``; ``train`` first.
@@ -75,6 +77,7 @@ class History:
     def write(self) -> None:
         """Write ``history.csv`` and show the line of the last epoch."""
         self._run.write_table("history.csv", pd.DataFrame(self.rows))
+        self._loggers.epoch([row for row in self.rows if row["epoch"] == self.epoch])
         self._show(self.line())
 
     def line(self) -> str:

@@ -11,7 +11,7 @@ from medseg.datasets import sample, splits
 from medseg.datasets.augmentation.presets import build_augmentation, parse_augmentation
 from medseg.errors import MedsegError
 from medseg.evaluation.rules import MaskRules
-from medseg.experiments import preflight
+from medseg.experiments import loggers, preflight
 from medseg.pytorch import device as devices
 from medseg.pytorch.data import classes_overlap
 from medseg.pytorch.inference import views
@@ -47,6 +47,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     else:
         build_augmentation(parameters["augmentation"], parameters["resolution"])
     build_loss(parameters["loss"])
+    loggers.check(parameters.get("logger", ()))
     optimisation = Optimisation.of(parameters)
     optimisation.check(limited=bool(parameters.get("max_steps") or parameters.get("max_minutes")))
     devices.choose(parameters["device"], parameters["precision"])

@@ -5,6 +5,7 @@ from typing import Any
 
 from medseg.errors import MedsegError
 from medseg.evaluation.rules import MaskRules
+from medseg.experiments import loggers
 from medseg.tf_shared.prediction import check_tta
 
 
@@ -18,4 +19,5 @@ def check(parameters: Mapping[str, Any], least: Mapping[str, float]) -> None:
     if not 0 <= parameters["norm_momentum"] < 1:
         raise MedsegError(f"norm_momentum is {parameters['norm_momentum']:g}, expected 0 or more and less than 1.")
     check_tta(parameters["tta"])
+    loggers.check(parameters.get("logger", ()))
     MaskRules.of(parameters)
