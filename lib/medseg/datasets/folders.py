@@ -155,7 +155,7 @@ class CaseNames:
         """
         path = PurePosixPath(composed(text.strip().replace("\\", "/")))
         name = path.name[: -len(path.suffix)] if path.suffix.casefold() in _EXTENSIONS else path.name
-        folders = [part for part in path.parts[:-1] if part.casefold() != "endo"]
+        folders = [part for part in path.parts[:-1] if part.casefold() not in ("endo", "originals")]
         return sorted(self._ids.get("/".join([*folders[-1:], name]), ()))
 
 

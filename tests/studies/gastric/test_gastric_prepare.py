@@ -524,6 +524,7 @@ def test_a_name_that_is_no_utf8_is_a_row(source, tmp_path):
         ({"workers": -1}, "workers is -1"),
         ({"classes": ["a", "A "]}, "classes is"),
         ({"classes": ["-"]}, "classes is"),
+        ({"groups": "^(.)"}, "in the public layout a folder is a patient"),
         ({"corrections": "none.xml"}, "none.xml cannot be read"),
         ({"issues": "none.csv"}, "none.csv cannot be read"),
     ],
@@ -537,8 +538,12 @@ def test_wrong_parameters_are_refused_and_nothing_is_written(source, tmp_path, o
 def test_a_wrong_source_is_refused(source, tmp_path):
     with pytest.raises(MedsegError, match="does not exist"):
         gastric.prepare(tmp_path / "none", tmp_path / "out")
-    with pytest.raises(MedsegError, match="has no folder 'DICOM'"):
+    with pytest.raises(MedsegError, match="holds P0, P1, P2; no pictures. Expected pictures"):
         gastric.prepare(source / "LABELS", tmp_path / "out")
+    (source / "LABELS").rename(tmp_path / "away")
+    with pytest.raises(MedsegError, match="has no folder 'LABELS'"):
+        gastric.prepare(source, tmp_path / "out")
+    (tmp_path / "away").rename(source / "LABELS")
     with pytest.raises(MedsegError, match="lie in one another"):
         gastric.prepare(source, source / "out")
 

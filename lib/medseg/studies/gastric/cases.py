@@ -18,7 +18,7 @@ from medseg.names import listed
 from medseg.studies.gastric import outputs, reading
 from medseg.studies.gastric import overlay as overlays
 from medseg.studies.gastric.corrections import Correction
-from medseg.studies.gastric.labels import Lesion
+from medseg.studies.gastric.found import Found
 from medseg.studies.gastric.layout import Case
 from medseg.studies.gastric.outputs import Recipe
 from medseg.studies.gastric.overlay import Overlay
@@ -39,8 +39,7 @@ class Job:
     draft: DatasetDraft
     source: Path
     recipe: Recipe
-    lesion_of: Callable[[Case, tuple[int, int]], Lesion]
-    single: bool = True  # whether a picture has one class
+    found: Found
     corrected: Mapping[str, Correction] = field(default_factory=dict)
     overlay_of: dict[tuple[int, int], Overlay] = field(default_factory=dict)
     published: bool = False
@@ -77,15 +76,17 @@ class Job:
         """Make and write all files of one case; the facts for the tables, or the file at fault and the reason."""
         at_fault = case.image
         try:
+            correction = self.corrected.get(case.case_id)
+            if correction is None and case.label is None:
+                raise BadFile(self.found.unlabelled)
             read = self.decoded.pop(case.case_id, None) or reading.read(case)
             size = read.pixels.shape[1::-1]
             self.recipe.check(size)
-            correction = self.corrected.get(case.case_id)
             at_fault = case.label or case.image
             if correction:
-                lesion = correction.lesion_for(size, self.recipe.classes, self.single)
+                lesion = correction.lesion_for(size, self.recipe.classes, self.found.single)
             else:
-                lesion = self.lesion_of(case, size)
+                lesion = self.found.lesion_of(case, size)
             made = outputs.make(
                 case.case_id, read.pixels, lesion, self.overlay_on(size), self.recipe, corrected=correction is not None
             )

@@ -38,12 +38,13 @@ def prepare(
     workers: int = 0,
     drop_duplicates: bool = False,
     classes: Sequence[str] = (),
+    groups: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> PreparedDataset:
-    """Read the gastric set in its public layout, clean and check it, and write a prepared dataset.
+    """Read gastroscopies in the public layout or another, clean and check them, and write a prepared dataset.
 
-    The picture of each DICOM file is decoded once for all outputs. ``images/`` holds 8-bit RGB PNG, ``labels/`` class
-    maps (PNG, 0: no lesion, 1 to 4: the phase). What cannot be used is left out and listed in ``rejected.csv`` with
+    Each picture is decoded once for all outputs. ``images/`` holds 8-bit RGB PNG, ``labels/`` class maps (PNG, 0: no
+    lesion, else the number of the class). What cannot be used is left out and listed in ``rejected.csv`` with
     its reason. The same input gives the same bytes, whatever the number of workers. Beside the columns of every index
     there are ``phase`` (0: no lesion), ``width_px``, ``height_px``, ``lesion_fraction`` (of the picture's area, 0
     to 1), ``source_image`` and ``source_label`` (relative to ``source``; the latter empty where corrections stand in).
@@ -56,7 +57,8 @@ def prepare(
 
     Args:
         source: folder with ``LABELS`` and ``DICOM``; see :mod:`medseg.studies.gastric.layout`, and the module
-            ``labels`` beside it for how a picture without a lesion is told from a faulty label.
+            ``labels`` beside it for how a picture without a lesion is told from a faulty label. Or pictures with
+            labelme, COCO or CVAT files or masks of class numbers; see :mod:`medseg.studies.gastric.own_layouts`.
         out: the prepared dataset; replaced as a whole, or left as it was.
         overlay: ``detect`` blanks what lies outside the endoscope's window, found anew for each size of picture;
             ``published`` blanks the published fixed geometry and shifts the picture by 51 pixels; ``off`` does nothing.
@@ -72,7 +74,9 @@ def prepare(
         drop_duplicates: leave out pictures that look the same as one in another split, never those of a test set; see
             :func:`medseg.datasets.audit.find_duplicates`.
         classes: names of the classes, whose numbers in a class map are 1, 2 and so on; empty for those of the source:
-            ``phase-1`` to ``phase-4`` in the public layout.
+            ``phase-1`` to ``phase-4`` in the public layout, else those of the labels.
+        groups: regular expression with one group that finds the patient in the name of a picture, where neither the
+            public layout nor folders tell; empty for none.
         progress: called with (pictures done, pictures in all).
 
     Raises:
@@ -92,7 +96,7 @@ def prepare(
     check_source(source, out, sources.EXPECTED)
     with pool(workers) as run_all, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = sources.find(source, sources.checked_classes(classes), run_all)
+        found = sources.find(source, classes, groups, run_all)
     recipe = replace(recipe, classes=found.classes)
     names = CaseNames(found.cases)
     with index.writing(
@@ -114,7 +118,7 @@ def prepare(
         groups_guessed=[source.name] if found.guessed else [],
         notes=list(found.notes),
     ) as draft:
-        job = Job(draft, source, recipe, found.lesion_of, found.single)
+        job = Job(draft, source, recipe, found)
         for path, reason in found.problems:
             draft.reject(job.relative(path), reason)
         if corrections:

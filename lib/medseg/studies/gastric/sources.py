@@ -1,51 +1,39 @@
-"""What lies in a source of the gastric study: its cases, its classes, and how the label of a case is read."""
+"""What lies in a source of the gastric study: the public layout, or another one."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from medseg.datasets import dicom
-from medseg.datasets.folders import BadFile, Problem
+from medseg.datasets.folders import BadFile, checked_pattern, subfolders
 from medseg.errors import MedsegError
 from medseg.names import loose
-from medseg.studies.gastric import labels, layout
+from medseg.studies.gastric import labels, layout, own_layouts
+from medseg.studies.gastric.found import Found, Mapper
 from medseg.studies.gastric.labels import Lesion
 from medseg.studies.gastric.layout import Case
 
-EXPECTED = layout.EXPECTED
+EXPECTED = f"{layout.EXPECTED}; or {own_layouts.EXPECTED}"
 MOST_CLASSES = 64
 
-Mapper = Callable[[Callable, Sequence], Iterator]
 
+def find(source: Path, classes: Sequence[str], groups: str, run_all: Mapper) -> Found:
+    """Find what lies in ``source``, in the public layout where there is a folder ``DICOM``.
 
-@dataclass(frozen=True)
-class Found:
-    """What lies in a source, in the ``layout`` that it is in, in words.
-
-    ``lesion_of`` reads the label of a case, for a picture of (width, height), and raises BadFile; ``single`` says that
-    a picture has one class, ``guessed`` that nothing tells which pictures are of one patient.
+    ``classes`` are their names, empty for those of the source; ``groups`` as in :mod:`own_layouts`, for other layouts
+    only. Raises MedsegError: one of the two is wrong, the source is in no known layout, or cannot be listed.
     """
-
-    layout: str
-    cases: list[Case]
-    classes: tuple[str, ...]
-    lesion_of: Callable[[Case, tuple[int, int]], Lesion]
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    single: bool = False
-    guessed: bool = False
-
-
-def find(source: Path, classes: tuple[str, ...], run_all: Mapper) -> Found:
-    """Find what lies in ``source``; ``classes`` as :func:`checked_classes` gives them, ``run_all`` a map over files.
-
-    Raises MedsegError: it is in no known layout, or cannot be listed.
-    """
-    classes = classes or labels.CLASSES
-    cases, problems = layout.discover(source, partial(run_all, _frames))
-    lesion_of = partial(_published_lesion, phases=len(classes))
-    return Found(layout.EXPECTED, cases, classes, lesion_of, problems, single=True)
+    names, pattern = checked_classes(classes), checked_pattern(groups)
+    frames_of = partial(run_all, _frames)
+    if not subfolders(source, "dicom"):
+        return own_layouts.find(source, names, pattern, frames_of, run_all)
+    if pattern:
+        raise MedsegError(f"groups is {groups!r}, but in the public layout a folder is a patient. Leave it empty.")
+    names = names or labels.CLASSES
+    cases, problems = layout.discover(source, frames_of)
+    unlabelled = "image without label: no usable JSON of this patient and name"
+    read = partial(_lesion, phases=len(names))
+    return Found(layout.EXPECTED, cases, names, read, problems, unlabelled=unlabelled, single=True)
 
 
 def checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
@@ -72,7 +60,5 @@ def _frames(image: Path) -> int:
         return 1  # the pass that follows says why
 
 
-def _published_lesion(case: Case, size: tuple[int, int], phases: int) -> Lesion:
-    if case.label is None:
-        raise BadFile("image without label: no usable JSON of this patient and name")
-    return labels.read(case.label, phases)
+def _lesion(case: Case, size: tuple[int, int], phases: int) -> Lesion:
+    return labels.read(case.label or case.image, phases)
