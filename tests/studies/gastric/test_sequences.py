@@ -143,3 +143,25 @@ def test_a_faulty_sequence_is_one_row_for_all_its_frames(source, tmp_path):
     assert reasons[0].startswith("frames without label (3 frame(s)")
     assert reasons[1].startswith("truncated")
     assert reasons[1].endswith("(3 frame(s): clip-f0001, clip-f0002, clip-f0005)")
+
+
+def test_a_sequence_beside_plain_pictures_has_the_labels_of_its_video(tmp_path):
+    root = tmp_path / "raw"
+    put(root, "images/P1/clip.dcm", sequence(6))
+    put(root, "video.xml", VIDEO.encode())
+    size = 'width="120" height="90"'
+    boxes = ['<box label="Phase 3" xtl="40" ytl="20" xbr="80" ybr="60"></box>', "", '<polyline label="x"></polyline>']
+    inside = "".join(f'<image name="P{n}/a.png" {size}>{box}</image>' for n, box in enumerate(boxes, 2))
+    put(root, "more.xml", f"<annotations>{inside}</annotations>".encode())
+    for patient in (2, 3, 4):
+        (root / f"images/P{patient}").mkdir()
+        Image.fromarray(frame(patient)).save(root / f"images/P{patient}/a.png")
+    dataset = gastric.prepare(root, tmp_path / "out", overlay="off", shares=(0.4, 0.3, 0.3))
+    assert dataset.info["classes"] == ["Phase 3"]
+    assert dataset.index.set_index("case_id")["phase"].to_dict() == {
+        "P1/clip-f0002": 1, "P1/clip-f0003": 1, "P2/a": 1, "P3/a": 0
+    }  # fmt: skip
+    assert set(dataset.index["group"]) == {"P1", "P2", "P3"}
+    found = rejected(dataset)
+    assert "a <polyline> encloses nothing" in found["more.xml: P4/a"]
+    assert found["images/P1/clip.dcm"].startswith("frames without label (4 frame(s): clip-f0001")

@@ -91,7 +91,8 @@ class Job:
                 case.case_id, read.pixels, lesion, self.overlay_on(size), self.recipe, corrected=correction is not None
             )
         except BadFile as error:
-            return self.relative(at_fault), error.reason
+            whose = f": {case.case_id}" if self.found.shared and at_fault == case.label and case.frame is None else ""
+            return self.relative(at_fault) + whose, error.reason
         except Exception as error:  # whatever one file does, the others are still read
             return self.relative(at_fault), f"unexpected {type(error).__name__}: {error}"
         for name, data in made.files.items():  # a disk that refuses ends the whole preparation

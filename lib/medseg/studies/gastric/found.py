@@ -16,8 +16,8 @@ class Found:
     """Cases, and the classes in the order of their numbers; ``layout`` says in words how they lie.
 
     ``lesion_of`` reads the label of a case that has one, for a picture of (width, height), and raises BadFile;
-    ``unlabelled`` is said of a case without. ``single``: a picture has one class. ``guessed``: nothing tells which
-    pictures are of one patient.
+    ``unlabelled`` is said of a case without. ``shared``: a file holds the labels of many pictures. ``single``: a
+    picture has one class. ``guessed``: nothing tells which pictures are of one patient.
     """
 
     layout: str
@@ -27,5 +27,6 @@ class Found:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unlabelled: str = "image without label"
+    shared: bool = False
     single: bool = False
     guessed: bool = False

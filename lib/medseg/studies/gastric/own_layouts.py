@@ -26,6 +26,8 @@ EXPECTED = (
     "one COCO JSON or CVAT XML for all, or 'images/NAME.png' with 'labels/NAME.png' of class numbers"
 )
 
+_SHARED = ("COCO JSON", "CVAT XML")
+
 
 def find(source: Path, classes: tuple[str, ...], pattern: str, frames_of: Counter, run_all: Mapper) -> Found:
     """Find pictures and labels in ``source``; what belongs nowhere is among the ``problems``.
@@ -42,7 +44,7 @@ def find(source: Path, classes: tuple[str, ...], pattern: str, frames_of: Counte
         _refuse(source, pictures, list(files))
     (kind, found), *_ = files.items()
     names = classes or class_masks.named_in([source, *tops])
-    if kind in ("COCO JSON", "CVAT XML"):
+    if kind in _SHARED:
         paths = [path for listed in found.values() for path in listed]
         labelled, names, read = _of_files(kind, paths, pictures, names, problems)
     else:
@@ -59,7 +61,8 @@ def find(source: Path, classes: tuple[str, ...], pattern: str, frames_of: Counte
     if not names:
         raise MedsegError(f"{project.display(source)}: the labels ({kind}) hold no class. Name them in classes.")
     cases = [replace(case, label=labelled.get(key)) for key, case in pictures.items()]
-    return Found(f"pictures with {kind}", cases, names, read, problems, [note], guessed=guessed)
+    shared = kind in _SHARED
+    return Found(f"pictures with {kind}", cases, names, read, problems, [note], shared=shared, guessed=guessed)
 
 
 def _label_files(source: Path, tops: list[Path], pictures: dict[Key, Case]) -> dict[str, dict[Key, list[Path]]]:
