@@ -14,7 +14,7 @@ from medseg.experiments.identity import AS_BEFORE, run_id, weights_files
 from medseg.experiments.runs import Run, all_runs
 
 #: Parameters that came later, with the values that mean what was done before there was a choice.
-_ADDED = {
+_ADDED = {"logger": [],
     "tta": [], "thresholds": "fixed", "postprocess": "none", "crf": False, "restart_epochs": 10, "restart_factor": 1,
     **AS_BEFORE,
 }  # fmt: skip

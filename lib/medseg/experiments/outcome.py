@@ -11,6 +11,7 @@ import pandas as pd
 
 from medseg import project
 from medseg.errors import MedsegError
+from medseg.experiments import reuse_training
 from medseg.experiments.job import HALVINGS_VARIABLE, OUT_OF_MEMORY
 from medseg.experiments.provenance import Device
 from medseg.experiments.runs import Run
@@ -85,7 +86,9 @@ def train(
         MedsegError: out of memory, or a checkpoint that cannot be read.
     """
     state = read_state(run)
-    if state is None or not state["ended"]:
+    if state is None and reuse_training.begin_with_shorter(run, parameters):
+        state = read_state(run)
+    if state is None or not state["ended"] or _is_longer(state, parameters):
         try:
             fit(state)
         except Exception as error:
@@ -99,6 +102,11 @@ def train(
         run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table
         finish(run, parameters, history, device, model, metric, rule, state, **selection(state["rows"]))
     return run.history()
+
+
+def _is_longer(state: State, parameters: Mapping[str, Any]) -> bool:
+    """Whether ``state`` ended with its last epoch, and more are asked for now."""
+    return state.get("ended_by") == "max_epochs" and state["epoch"] < parameters["max_epochs"]
 
 
 def finish(

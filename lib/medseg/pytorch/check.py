@@ -19,6 +19,7 @@ from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel, build
 from medseg.pytorch.optimisation import Optimisation, scales
 from medseg.pytorch.overlapping_inference import check_windows
+from medseg.pytorch.weights import RUN, named_run
 
 _AT_LEAST_ONE = (
     "resolution", "batch_size", "accumulate", "max_epochs", "validation_interval", "patience", "restart_epochs",
@@ -81,7 +82,8 @@ def _check_model(parameters: Mapping[str, Any], model: BuiltModel) -> None:
             f"{parameters['backbone']!r}, which divides pictures by {model.stride}. Take {model.stride} or more."
         )
     weights = parameters["weights"]
-    if Path(weights).suffix and not project.resolve(weights).is_file():
+    named_run(weights)
+    if Path(weights).suffix and not weights.startswith(RUN) and not project.resolve(weights).is_file():
         raise MedsegError(f"The file of pretrained weights {weights!r} does not exist. Give a file, imagenet or none.")
     optimisation = Optimisation.of(parameters)
     optimisation.rates(model.network.network, model.encoder)

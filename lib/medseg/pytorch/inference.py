@@ -15,6 +15,7 @@ from medseg.experiments import outcome
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
 from medseg.pytorch.models import BuiltModel, build
+from medseg.pytorch.weights import trained_weights
 
 FLIP = "flip"
 _SCALES = (0.25, 4.0)
@@ -160,13 +161,8 @@ def best_network(run: Run, device: str) -> tuple[BuiltModel, int, devices.Device
 
 def load_best(run: Run, model: BuiltModel) -> None:
     """Give ``model`` the weights of the best checkpoint of ``run``, or say with a MedsegError why that cannot be."""
-    path = run.checkpoints / "best.ckpt"
+    saved = trained_weights(run)
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-        mean = "average.module."  # of the weights, where one was kept
-        prefix = mean if any(key.startswith(mean) for key in saved) else "network."
-        model.network.load_state_dict(
-            {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
-        )
+        model.network.load_state_dict(saved)
     except Exception as error:
-        raise outcome.unusable(path, error) from error
+        raise outcome.unusable(run.checkpoints / "best.ckpt", error) from error

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -72,12 +72,15 @@ def available_backbones(architecture: str) -> list[str]:
 def build(parameters: Mapping[str, Any], classes: int, *, weights: str | None = None) -> BuiltModel:
     """The network that the parameters of a run describe, see :func:`build_model`.
 
-    ``weights`` are taken instead of those in ``parameters``: "none" where trained ones follow.
+    ``weights`` are taken instead of those in ``parameters``: "none" where trained ones follow. Weights ``run:ID`` are
+    those of the whole network of a run.
     """
-    return build_model(
+    weights = parameters["weights"] if weights is None else weights
+    run = pretrained.named_run(weights)
+    model = build_model(
         parameters["architecture"],
         parameters["backbone"],
-        weights=parameters["weights"] if weights is None else weights,
+        weights="none" if run else weights,
         num_classes=classes,
         parts=parameters.get("parts", PARTS),
         width=parameters.get("width", 1.0),
@@ -85,6 +88,7 @@ def build(parameters: Mapping[str, Any], classes: int, *, weights: str | None = 
         upsampling=parameters.get("upsampling"),
         auxiliary=parameters.get("auxiliary", ()),
     )
+    return replace(model, weights=pretrained.from_run(run, model.network)) if run else model
 
 
 def build_model(

@@ -15,8 +15,13 @@ from torch import Tensor, nn
 
 from medseg import downloads
 from medseg.errors import MedsegError
+from medseg.experiments import outcome
+from medseg.experiments.runs import Run, all_runs
 from medseg.project import display, resolve
 from medseg.pytorch.backbones import Normalisation, from_preprocessing
+
+#: How weights of a run are asked for: ``run:ID``.
+RUN = "run:"
 
 # First parts of the state-dict keys of ImageNet classifiers, which encoders do without.
 _CLASSIFIERS = ("fc.", "_fc.", "classifier.", "last_linear.", "linear.", "head.")
@@ -59,6 +64,59 @@ def from_file(path: str | Path, backbone: str, tags: Sequence[str]) -> Weights:
             "encoder alone: torch.save(encoder.state_dict(), file)."
         )
     return Weights(state_dict, f"file {downloads.named(file)}")
+
+
+def named_run(weights: str) -> Run | None:
+    """The finished run that ``weights`` names as ``run:ID``, of whatever study; None for weights of another kind.
+
+    Raises MedsegError: there is no such run, or more than one, or it is not finished.
+    """
+    if not weights.startswith(RUN):
+        return None
+    wanted = weights.removeprefix(RUN)
+    found = [run for run in all_runs() if run.id == wanted or run.id.endswith(wanted)] if wanted else []
+    if len(found) != 1:
+        known = ", ".join(run.id for run in (found or all_runs())[:8]) or "none yet"
+        raise MedsegError(f"{len(found)} runs match the weights '{weights}'. Give a whole run id; there are: {known}.")
+    if not (found[0].checkpoints / "best.ckpt").is_file():
+        raise MedsegError(f"The run {found[0].id}, which weights names, has no best.ckpt of PyTorch: train it first.")
+    return found[0]
+
+
+def from_run(run: Run, network: nn.Module) -> str:
+    """Start ``network`` from the best checkpoint of ``run``, whose classes may be others; gives a label.
+
+    What differs in shape stays as it is, and the label says how much that is. Raises MedsegError: the checkpoint cannot
+    be read, or less than half of the weights fit.
+    """
+    saved, own = trained_weights(run), network.state_dict()
+    fitting = {key: value for key, value in saved.items() if key in own and own[key].shape == value.shape}
+    total = sum(value.numel() for value in own.values())
+    share = sum(value.numel() for value in fitting.values()) / max(1, total)
+    if share < 0.5:
+        asked = run.record.get("parameters", {})
+        raise MedsegError(
+            f"Only {share:.0%} of the weights of the run {run.id} ({asked.get('architecture')} on "
+            f"{asked.get('backbone')}) fit this network. Start from a run of the same architecture and backbone."
+        )
+    network.load_state_dict({**own, **fitting})
+    rest = sorted({".".join(key.split(".")[:2]) for key in own if key not in fitting})
+    return f"run {run.id}" + (f", but for {', '.join(rest)}" if rest else "")
+
+
+def trained_weights(run: Run) -> dict[str, Tensor]:
+    """State dict of the network in the best checkpoint of a run: the mean of the weights where one was kept.
+
+    Raises MedsegError: the checkpoint is missing or cannot be read.
+    """
+    path = run.checkpoints / "best.ckpt"
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    except Exception as error:
+        raise outcome.unusable(path, error) from error
+    mean = "average.module."
+    prefix = mean if any(key.startswith(mean) for key in saved) else "network."
+    return {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
 
 
 def from_torchvision(backbone: str) -> Weights:
