@@ -68,14 +68,15 @@ class SegmentationTask(lightning.LightningModule):
         self.epoch_results = {}
         self._sums = EpochSums(self.device)
         (encoder,) = self._encoder
-        self._frozen = encoder if self.current_epoch < self._optimisation.freeze_encoder_epochs else None
+        self._frozen = self.current_epoch < self._optimisation.freeze_encoder_epochs
         if encoder is not None and self._optimisation.freeze_encoder_epochs:
-            encoder.requires_grad_(self._frozen is None).train(self._frozen is None)
+            encoder.requires_grad_(not self._frozen).train(not self._frozen)
 
     def training_step(self, batch: tuple[torch.Tensor, ...], number: int) -> torch.Tensor:
         self._batch = number
-        if self._frozen is not None:
-            self._frozen.eval()  # whoever set the whole network to training
+        (encoder,) = self._encoder
+        if self._frozen and encoder is not None:
+            encoder.eval()  # whoever set the whole network to training
         return self.step(batch, self._sums)
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:

@@ -91,7 +91,7 @@ def test_images_that_the_table_leaves_out_and_lines_without_an_image_are_reporte
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file;sequence\n1.tif;a\n", r"has the columns file;sequence; expected"),
+        ("file|sequence\n1.tif|a\n", r"has the columns file.sequence; expected"),
         ("", r"has the columns \(none\)"),
         ("file,sequence\n1.tif,a\n1.tif,b\n", "puts 1.tif in two sequences, a and b"),
     ],
@@ -99,6 +99,11 @@ def test_images_that_the_table_leaves_out_and_lines_without_an_image_are_reporte
 def test_a_table_that_cannot_be_right_is_refused(tmp_path, text, message):
     with pytest.raises(MedsegError, match=message):
         group_frames(centre("ETIS", 1), write(tmp_path, text), clinicdb_numbers=False)
+
+
+def test_a_table_may_have_semicolons(tmp_path):
+    found = group_frames(centre("ETIS", 1), write(tmp_path, "file;sequence\n1.tif;a\n"), clinicdb_numbers=False)
+    assert found.group == {"1": "ETIS/a"}
 
 
 def test_a_missing_or_binary_table_is_refused(tmp_path):
