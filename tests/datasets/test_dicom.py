@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian
 
 from medseg.datasets import dicom, jpeg_header
@@ -145,6 +146,12 @@ def test_a_known_colour_file_of_pydicom_is_read_right():
     assert tuple(read.pixels[5, 50]) == (255, 0, 0)  # pydicom's documentation: the first bar is red
 
 
+def without_jfif(stream: bytes) -> bytes:
+    """A JPEG stream without its first segment, JFIF's, which says that the colours are YCbCr."""
+    assert stream[:4] == b"\xff\xd8\xff\xe0"
+    return stream[:2] + stream[4 + int.from_bytes(stream[4:6], "big") :]
+
+
 def bundled(name: str) -> pydicom.Dataset:
     return pydicom.dcmread(get_testdata_file(name, download=False))
 
@@ -153,11 +160,31 @@ def bundled(name: str) -> pydicom.Dataset:
 def test_subsampled_chroma_under_a_header_that_says_rgb_is_ycbcr_and_noted(tmp_path, name):
     dataset = bundled(name)
     dataset.save_as(tmp_path / "right.dcm")
+    right = dicom.read(tmp_path / "right.dcm")
+    assert right.note == ""
     dataset.PhotometricInterpretation = "RGB"
-    dataset.save_as(tmp_path / "wrong.dcm")
-    right, wrong = dicom.read(tmp_path / "right.dcm"), dicom.read(tmp_path / "wrong.dcm")
-    np.testing.assert_array_equal(wrong.pixels, right.pixels)
-    assert (right.note, wrong.note, wrong.photometric) == ("", dicom.YBR_NOTE, "RGB")
+    stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    for held in (stream, without_jfif(stream)):  # with the marker decoders know better than the header; without, not
+        dataset.PixelData = encapsulate([held])
+        dataset.save_as(tmp_path / "wrong.dcm")
+        wrong = dicom.read(tmp_path / "wrong.dcm")
+        np.testing.assert_array_equal(wrong.pixels, right.pixels)
+        assert (wrong.note, wrong.photometric) == (dicom.YBR_NOTE, "RGB")
+    assert np.abs(pydicom.dcmread(tmp_path / "wrong.dcm").pixel_array.astype(int) - right.pixels).mean() > 50
+
+
+def test_so_it_is_in_every_frame_of_a_sequence(tmp_path):
+    dataset = bundled("SC_rgb_dcmtk_+eb+cy+n1.dcm")
+    dataset.save_as(tmp_path / "one.dcm")
+    stream = without_jfif(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    dataset.NumberOfFrames, dataset.PhotometricInterpretation = 3, "RGB"
+    for has_table in (True, False):
+        dataset.PixelData = encapsulate([stream] * 3, has_bot=has_table)
+        dataset.save_as(tmp_path / "three.dcm")
+        for number in range(3):
+            found = dicom.read(tmp_path / "three.dcm", number)
+            np.testing.assert_array_equal(found.pixels, dicom.read(tmp_path / "one.dcm").pixels)
+            assert found.note == dicom.YBR_NOTE
 
 
 @pytest.mark.parametrize("name", ["SC_jpeg_no_color_transform.dcm", "SC_rgb_dcmtk_+eb+cr.dcm", "SC_rgb_jpeg.dcm"])

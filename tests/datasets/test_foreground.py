@@ -94,6 +94,9 @@ def test_black_white_and_what_lies_between_at_an_edge_is_no_class(tmp_path):
     assert (foreground.cleaned(read_mask(saved(tmp_path / "m.png", soft))) == (soft > 127) * 255).all()
     noisy = areas(255) + np.random.default_rng(0).integers(0, 40, (12, 12)).astype(np.uint8) * (areas(255) == 0)
     assert (foreground.cleaned(read_mask(saved(tmp_path / "n.png", noisy))) == (noisy > 127) * 255).all()
+    for border in ((11,), (6, 7, 9, 19)):  # as masks of CVC-ClinicDB have them over parts of their borders
+        dark = areas(255, *border)
+        assert (foreground.cleaned(read_mask(saved(tmp_path / "c.png", dark))) == (dark > 127) * 255).all()
     ones = areas(1)
     assert (foreground.cleaned(read_mask(saved(tmp_path / "o.png", ones))) == ones * 255).all()
     assert not foreground.cleaned(ReadMask(np.zeros((4, 4), np.uint8))).any()

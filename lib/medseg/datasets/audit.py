@@ -147,8 +147,9 @@ def _note(draft: DatasetDraft, dropped: set[str]) -> None:
     if pairs := draft.info["duplicates"]:
         named = listed((f"{e['first']} and {e['second']} ({', '.join(e['splits'])})" for e in pairs), _NAMED)
         notes.append(
-            f"{len(pairs)} pairs of pictures in different splits or folds look the same: {named}. Scores on what was "
-            "trained on flatter; drop_duplicates leaves the twins out. dataset.json lists all."
+            f"{len(pairs)} pair{'s' if pairs[1:] else ''} of pictures in different splits or folds look the same: "
+            f"{named}. Scores on what was trained on flatter; drop_duplicates leaves the twins out. dataset.json lists "
+            "all."
         )
     if dropped:
         notes.append(f"{len(dropped)} pictures were left out, as they look the same as one in another split or fold.")

@@ -1,5 +1,6 @@
 """Colour pictures out of DICOM files, one or one of many frames, whatever state the file is in."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,9 +9,15 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, get_decoder, pixel_array
+from pydicom.pixels import (
+    apply_color_lut,
+    apply_modality_lut,
+    apply_voi_lut,
+    convert_color_space,
+    get_decoder,
+    pixel_array,
+)
 from pydicom.uid import (
     UID,
     ImplicitVRLittleEndian,
@@ -29,6 +36,7 @@ YBR_NOTE = "its header says RGB, its JPEG stream holds YCbCr; read as the latter
 
 _LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 _OF_THE_EXTRA = (JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless)  # what the extra [dicom] reads
+_HEADER = 1 << 16  # bytes of a JPEG stream in which its frame is described
 MAX_PIXELS = 100_000_000  # more is no camera frame, but a damaged header
 
 
@@ -52,7 +60,7 @@ def read(path: Path, frame: int | None = None) -> DicomPicture:
 
     YBR and palette colours become RGB, grey pictures three equal channels, MONOCHROME1 is inverted. More than 8 bits
     are brought to 8: through the file's window where it has one, else by dividing by the largest value its bits hold.
-    Where a JPEG file of one picture says RGB and its chroma is subsampled, it is YCbCr, and ``note`` says so.
+    Where a JPEG file says RGB and its chroma is subsampled, it is YCbCr, and ``note`` says so.
     Raises BadFile: no DICOM, truncated, no picture, several without ``frame``, a compression without decoder, or
     anything else.
     """
@@ -61,9 +69,10 @@ def read(path: Path, frame: int | None = None) -> DicomPicture:
         _check(path, dataset, frame)
         syntax = dataset.file_meta.TransferSyntaxUID.name if "TransferSyntaxUID" in dataset.file_meta else "unknown"
         photometric, note = str(dataset.PhotometricInterpretation), ""
-        if frame is None and _is_ybr_despite_its_header(dataset):
-            dataset.PhotometricInterpretation, note = "YBR_FULL_422", YBR_NOTE
-        pixels = pixel_array(dataset) if frame is None else pixel_array(path, index=frame)  # YBR is RGB from here on
+        hidden = _is_ybr_despite_its_header(path, dataset)
+        pixels = pixel_array(dataset if frame is None else path, index=frame, raw=hidden)
+        if hidden:
+            pixels, note = convert_color_space(pixels, "YBR_FULL", "RGB"), YBR_NOTE
         return DicomPicture(_to_rgb(path, dataset, pixels), syntax, photometric, note)
 
 
@@ -137,13 +146,23 @@ def _check_decoder(path: Path, syntax: UID) -> None:
         raise BadFile(f"compressed as {syntax.name}, for which no decoder is installed; {advice}", path)
 
 
-def _is_ybr_despite_its_header(dataset: Dataset) -> bool:
-    """Whether a JPEG stream has subsampled chroma where the header says RGB, which would give wrong colours."""
+def _is_ybr_despite_its_header(path: Path, dataset: Dataset) -> bool:
+    """Whether the first JPEG stream has subsampled chroma where the header says RGB, which would give wrong colours."""
     syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
     if syntax not in _LOSSY_JPEG or dataset.PhotometricInterpretation != "RGB":
         return False
-    header = jpeg_header.read(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    header = jpeg_header.read(_first_stream(path))
     return header is not None and header.surely_ybr
+
+
+def _first_stream(path: Path) -> bytes:
+    """The beginning of the first compressed picture: after the table of offsets, whose items begin with a length."""
+    with path.open("rb") as file:
+        pydicom.dcmread(file, stop_before_pixels=True)  # leaves the file where the pixel data begin
+        file.seek(12, os.SEEK_CUR)  # their tag, VR and length
+        file.seek(int.from_bytes(file.read(8)[4:], "little"), os.SEEK_CUR)
+        file.seek(8, os.SEEK_CUR)
+        return file.read(_HEADER)
 
 
 def _to_rgb(path: Path, dataset: Dataset, pixels: np.ndarray) -> np.ndarray:

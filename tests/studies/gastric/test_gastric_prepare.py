@@ -238,7 +238,9 @@ def test_a_lesion_under_the_text_is_rejected_and_half_of_one_is_cut(source, tmp_
 def test_each_picture_is_decoded_once_whatever_is_wanted(source, tmp_path, monkeypatch):
     counted = []
     decode = dicom.pixel_array
-    monkeypatch.setattr(dicom, "pixel_array", lambda dataset: counted.append(1) or decode(dataset))
+    monkeypatch.setattr(
+        dicom, "pixel_array", lambda dataset, **options: counted.append(1) or decode(dataset, **options)
+    )
     for outputs in ((), OUTPUTS):
         counted.clear()
         gastric.prepare(source, tmp_path / "out", outputs=outputs)
