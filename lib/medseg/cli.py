@@ -69,7 +69,8 @@ def sweep(
     file: Annotated[Path, typer.Argument(help="sweep file, such as notebooks/polyp/sweeps/parts.yaml")],
     profile: Annotated[str, typer.Option(help="a profile of the file, such as sample")] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="show the runs and what would be skipped, then end")
+        bool,
+        typer.Option("--dry-run", help="check and show the runs, what they take and what would be skipped, then end"),
     ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="runs at a time; one per GPU, else two")] = None,
     scheduler: Annotated[str, typer.Option(help="address of a Dask scheduler, such as tcp://host:8786")] = "",
@@ -78,8 +79,10 @@ def sweep(
 ) -> None:
     """Train and evaluate every run of a sweep file; finished runs are skipped, interrupted ones go on."""
     planned = sweeps.load(Path.cwd() / file, profile)
-    terminal.show_plan(planned)
+    verdicts = preflight.check(planned.planned) if dry_run else []
+    terminal.show_plan(planned, [verdict.facts for verdict in verdicts])
     if dry_run:
+        _refuse(verdicts)
         return
     outcomes = _run(planned, workers, scheduler, timeout)
     terminal.show_summary(outcomes)
@@ -254,15 +257,18 @@ def demo() -> None:
         raise typer.Exit(1)
 
 
+def _refuse(verdicts: list[preflight.Verdict]) -> None:
+    if faults := [verdict.fault for verdict in verdicts if verdict.fault]:
+        raise MedsegError("Nothing was started:\n" + "\n".join(f"  - {fault}" for fault in dict.fromkeys(faults)))
+
+
 def _run(
     planned: sweeps.Sweep, workers: int | None, scheduler: str, timeout_hours: float | None
 ) -> list[engine.Outcome]:
     """Check, then run what is not finished yet."""
     jobs = planned.planned
     pending = [job for job in jobs if job.run.record.get("status") != "finished"]
-    faults = [message for message in preflight.check(pending) if message]
-    if faults:
-        raise MedsegError("Nothing was started:\n" + "\n".join(f"  - {fault}" for fault in dict.fromkeys(faults)))
+    _refuse(preflight.check(pending))
     sweeps.write_record(planned)
     seconds = timeout_hours * 3600 if timeout_hours else None
     stop_file = sweeps.record_file(planned.name).with_suffix(".STOP")

@@ -58,8 +58,8 @@ def test_a_sweep_gets_one_message_per_run(parameters, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asked)))
     preflight.answer(checking.check)
     well, wrong = json.loads(capsys.readouterr().out)
-    assert well == ""
-    assert "Choose one of: base, tiny" in wrong
+    assert well == ["", ""]
+    assert "Choose one of: base, tiny" in wrong[0]
 
 
 def test_the_switches_of_the_old_keras_do_not_reach_this_one():

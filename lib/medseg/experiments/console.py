@@ -1,5 +1,6 @@
 """What a sweep shows in the terminal: the plan, live progress, the summary."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -29,8 +30,8 @@ def action(planned: PlannedRun) -> str:
     }.get(planned.run.status, "train")
 
 
-def show_plan(sweep: Sweep) -> None:
-    """Print the runs of ``sweep`` and what would be done about each."""
+def show_plan(sweep: Sweep, facts: Sequence[str] = ()) -> None:
+    """Print the runs of ``sweep`` and what would be done about each; ``facts`` are what is known of each before."""
     table = Table(
         title=f"{sweep.title} ({sweep.study})", title_justify="left",
         caption=f"Every row: {sweep.terms}" if sweep.terms else None, caption_justify="left",
@@ -39,9 +40,12 @@ def show_plan(sweep: Sweep) -> None:
     table.add_column("run", no_wrap=True)
     table.add_column("differs in", overflow="fold")
     table.add_column("plan", overflow="fold")
+    if any(facts):
+        table.add_column("network", overflow="fold")
     for number, planned in enumerate(sweep.planned, 1):
         differs = ", ".join(f"{k} {_readable(v)}" for k, v in planned.varied.items() if k not in IN_SLUG)
-        table.add_row(str(number), planned.run.id, escape(differs), action(planned))
+        known = [facts[number - 1]] if any(facts) else []
+        table.add_row(str(number), planned.run.id, escape(differs), action(planned), *known)
     console.print(table)
 
 

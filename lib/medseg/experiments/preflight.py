@@ -4,32 +4,38 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from medseg import registry
 from medseg.errors import MedsegError
 from medseg.experiments.job import Job
 
 
-def answer(check_one: Callable[[Mapping[str, Any]], None]) -> None:
-    """The main program of a module that checks: every parameter set of the standard input, the messages printed."""
-    messages = []
+class Verdict(NamedTuple):
+    """What a check says of a run: why it cannot work, empty where it can; and facts about it, such as its size."""
+
+    fault: str
+    facts: str = ""
+
+
+def answer(check_one: Callable[[Mapping[str, Any]], str | None]) -> None:
+    """The main program of a module that checks: every parameter set of the standard input, the verdicts printed."""
+    verdicts = []
     for parameters in json.load(sys.stdin):
         try:
-            check_one(parameters)
-            messages.append("")
+            verdicts.append(Verdict("", check_one(parameters) or ""))
         except MedsegError as error:
-            messages.append(str(error))
-    print(json.dumps(messages))
+            verdicts.append(Verdict(str(error)))
+    print(json.dumps(verdicts))
 
 
-def check(jobs: Sequence[Job]) -> list[str]:
+def check(jobs: Sequence[Job]) -> list[Verdict]:
     """Ask the framework of each training notebook, in a process of its own, whether it can do what ``jobs`` want.
 
     The study names the module that checks; it gets the parameters as JSON on its standard input and prints a JSON
-    list with one message per job, empty where all is well.
+    list with a fault, empty where all is well, and facts for each job.
     """
-    messages = [""] * len(jobs)
+    verdicts = [Verdict("")] * len(jobs)
     by_module: dict[str, list[int]] = {}
     for i, job in enumerate(jobs):
         module = registry.find(job.study).training(job.stage).checker
@@ -45,6 +51,6 @@ def check(jobs: Sequence[Job]) -> list[str]:
         )
         if done.returncode != 0:
             raise RuntimeError(f"{module} could not check the runs:\n{done.stderr[-2000:]}")
-        for i, message in zip(numbers, json.loads(done.stdout.splitlines()[-1]), strict=True):
-            messages[i] = message
-    return messages
+        for i, said in zip(numbers, json.loads(done.stdout.splitlines()[-1]), strict=True):
+            verdicts[i] = Verdict(*said)
+    return verdicts

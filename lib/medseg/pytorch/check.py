@@ -14,6 +14,7 @@ from medseg.evaluation.rules import MaskRules
 from medseg.experiments import loggers, preflight
 from medseg.pytorch import device as devices
 from medseg.pytorch.data import classes_overlap
+from medseg.pytorch.dry_step import try_step
 from medseg.pytorch.inference import views
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel, build
@@ -35,8 +36,10 @@ _NOT_NEGATIVE = (
 )
 
 
-def check(parameters: Mapping[str, Any]) -> None:
-    """Try everything that costs little, the network built without memory; a :class:`MedsegError` says what cannot work.
+def check(parameters: Mapping[str, Any]) -> str:
+    """Try everything that costs little, and a training step without memory; a MedsegError says what cannot work.
+
+    Gives in words how large the network is and what memory its training takes.
 
     ``data`` names the prepared dataset, which says how many classes there are and whether they overlap; window, stride,
     tta, thresholds, postprocess and crf are checked where they are there.
@@ -52,12 +55,43 @@ def check(parameters: Mapping[str, Any]) -> None:
     optimisation = Optimisation.of(parameters)
     optimisation.check(limited=bool(parameters.get("max_steps") or parameters.get("max_minutes")))
     devices.choose(parameters["device"], parameters["precision"])
-    with torch.device("meta"):
-        model = build(parameters, len(dataset.info["classes"]), weights="none")
+    classes = len(dataset.info["classes"])
+    model = _without_memory(parameters, classes)
     _check_model(parameters, model)
+    needs = try_step(
+        model,
+        f"{parameters['architecture']} on {parameters['backbone']}",
+        resolution=parameters["resolution"],
+        batch_size=parameters["batch_size"],
+        classes=classes,
+    )
+    _check_views(parameters, model)
     check_windows(parameters.get("window", 0), parameters.get("stride", 0))
     views(parameters.get("tta", ()))
     MaskRules.of(parameters)
+    return str(needs)
+
+
+def _without_memory(parameters: Mapping[str, Any], classes: int) -> BuiltModel:
+    try:
+        with torch.device("meta"):
+            return build(parameters, classes, weights="none")
+    except MedsegError as error:
+        if "meta tensors" not in str(error):
+            raise
+    return build(parameters, classes, weights="none")  # some encoders compute numbers while they are built
+
+
+def _check_views(parameters: Mapping[str, Any], model: BuiltModel) -> None:
+    """Refuse pictures of another size where an encoder is made for one."""
+    if model.network.fixed_size is None:
+        return
+    window = parameters.get("window", 0)
+    if any(view.scale != 1 for view in views(parameters.get("tta", ()))) or window not in (0, parameters["resolution"]):
+        raise MedsegError(
+            f"The encoder {parameters['backbone']!r} is made for pictures of one size, the resolution: leave "
+            "magnifications out of tta, and window at 0, or choose a convolutional encoder."
+        )
 
 
 def _check_numbers(parameters: Mapping[str, Any]) -> None:

@@ -87,6 +87,7 @@ def build(parameters: Mapping[str, Any], classes: int, *, weights: str | None = 
         norm=parameters.get("norm", "batch"),
         upsampling=parameters.get("upsampling"),
         auxiliary=parameters.get("auxiliary", ()),
+        resolution=parameters["resolution"],
     )
     return replace(model, weights=pretrained.from_run(run, model.network)) if run else model
 
@@ -102,6 +103,7 @@ def build_model(
     norm: str = "batch",
     upsampling: str | None = None,
     auxiliary: Sequence[str] = (),
+    resolution: int | None = None,
 ) -> BuiltModel:
     """The network ``architecture`` on ``backbone``, with its encoder's weights loaded.
 
@@ -116,6 +118,7 @@ def build_model(
         upsampling: "bilinear" or "bicubic" for the last upsampling of an smp network, where it has one, with pixel
             centres in their places; None: as smp has it, which aligns the corners.
         auxiliary: facts of ``heads.AUXILIARY`` that an smp network tells beside its logits.
+        resolution: side of the square pictures, for encoders that are made for one size; None: the published one.
 
     Raises:
         MedsegError: an unknown name, an option that the architecture does not have, or weights that cannot be had or
@@ -146,7 +149,7 @@ def build_model(
     elif architecture == "dilated-resnet-unet":
         model = _dilated_resnet_unet(backbone, weights, num_classes, width)
     else:
-        model = _smp_model(architecture, backbone, weights, num_classes, upsampling, auxiliary)
+        model = _smp_model(architecture, backbone, weights, num_classes, upsampling, auxiliary, resolution)
     if norm == "group":
         use_group_norm(model.network.network, architecture)
     return model
@@ -173,7 +176,13 @@ def _dilated_resnet_unet(backbone: str, weights: str, num_classes: int, width: f
 
 
 def _smp_model(
-    architecture: str, backbone: str, weights: str, num_classes: int, upsampling: str | None, auxiliary: Sequence[str]
+    architecture: str,
+    backbone: str,
+    weights: str,
+    num_classes: int,
+    upsampling: str | None,
+    auxiliary: Sequence[str],
+    resolution: int | None,
 ) -> BuiltModel:
     timm_name = backbone[3:] if backbone.startswith("tu-") else None
     tags = ["imagenet"] if timm_name else list(smp.encoders.encoders[backbone]["pretrained_settings"])
@@ -187,24 +196,28 @@ def _smp_model(
         loaded, normalisation = pretrained.from_smp(backbone, weights)
     elif weights != "none":
         loaded = pretrained.from_file(weights, backbone, tags)
-    if architecture == "smp-dpt":
-        options["dynamic_img_size"] = True
-
+    fixed: tuple[int, ...] | None = None
     try:
+        config = timm.models.get_pretrained_cfg(timm_name) if timm_name else None
+        if architecture == "smp-dpt":
+            options["dynamic_img_size"] = True
+        elif config and config.fixed_input_size:
+            fixed = tuple(config.input_size[1:])
+            if resolution and fixed != (resolution, resolution):
+                options["img_size"] = fixed = (resolution, resolution)
         network = smp.create_model(architecture.removeprefix("smp-"), backbone, classes=num_classes, **options)
     except Exception as error:  # smp and timm refuse a combination with whatever exception comes to hand
-        raise MedsegError(f"'{architecture}' cannot be built on '{backbone}': {error}") from error
+        at = f" for pictures of {resolution} x {resolution}" if "img_size" in options else ""
+        raise MedsegError(f"'{architecture}' cannot be built on '{backbone}'{at}: {error}") from error
     if loaded is not None and options["encoder_weights"] is None:
         pretrained.adopt(network.encoder, loaded, backbone, pretrained.timm_keys(timm_name) if timm_name else ())
 
     if upsampling is not None:
         set_upsampling(network, upsampling, architecture)
-    config = timm.models.get_pretrained_cfg(timm_name) if timm_name else None
-    fixed = config and config.fixed_input_size and architecture != "smp-dpt"
     padding: dict[str, Any] = {
         "stride": network.encoder.output_stride * _FURTHER_STRIDE.get(architecture, 1),
         "minimum": _MINIMUM_SIZES.get(architecture, 1),
-        "fixed_size": tuple(config.input_size[1:]) if config and fixed else None,
+        "fixed_size": fixed,
     }
     padded = AuxiliaryNetwork(network, auxiliary, **padding) if auxiliary else PaddedNetwork(network, **padding)
     return BuiltModel(padded, normalisation, loaded.label if loaded else "random", padded.stride)
