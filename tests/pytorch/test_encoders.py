@@ -54,8 +54,12 @@ def test_an_encoder_trains_a_step_or_is_refused_before_the_start(parameters, arc
     loss.backward()
     optimizer.step()
     assert torch.isfinite(loss)
+    reached = [parameter.grad is not None for parameter in model.network.parameters()]
+    assert np.mean(reached) > 0.95
+    # Where the last normalisation of every block begins at 0, what lies before it gets a gradient of 0 in the first step.
     moved = [not torch.equal(a, b) for a, b in zip(before, model.network.parameters(), strict=True)]
-    assert np.mean(moved) > 0.9
+    assert any(moved[: len(moved) // 4]), "the encoder stands still"
+    assert np.mean(moved) > 0.25
 
 
 def test_a_step_without_memory_keeps_what_a_real_one_keeps():
@@ -73,9 +77,9 @@ def test_a_step_without_memory_keeps_what_a_real_one_keeps():
     real = sum(size for place, size in kept.items() if place not in weights)
     needs = try_step(build_model("smp-linknet", "tu-test_resnet"), "x", resolution=64, batch_size=2, classes=1)
     assert needs.parameters == model.parameters_total
-    assert needs.memory - 16 * needs.parameters == pytest.approx(real, rel=0.05)
+    assert needs.memory - 16 * needs.parameters == real
     double = try_step(build_model("smp-linknet", "tu-test_resnet"), "x", resolution=64, batch_size=4, classes=1)
-    assert double.memory - 16 * needs.parameters == pytest.approx(2 * real, rel=0.05)
+    assert double.memory - 16 * needs.parameters == pytest.approx(2 * real, rel=0.01)
 
 
 @pytest.mark.parametrize(

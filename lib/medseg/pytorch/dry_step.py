@@ -31,15 +31,15 @@ def try_step(model: BuiltModel, name: str, *, resolution: int, batch_size: int, 
     The memory is that of the tensors kept for the backward pass; mixed precision takes about half of these, and what
     the libraries themselves take is not in it. Raises MedsegError: the step fails; ``name`` is the network's.
     """
+    network: nn.Module = model.network.to("meta").train()
+    own = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
     kept: dict[int, int] = {}
-    own = {id(parameter) for parameter in model.network.parameters()}
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
-        if id(tensor) not in own:
-            kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
+        if (storage := tensor.untyped_storage())._cdata not in own:
+            kept[storage._cdata] = storage.nbytes()
         return tensor
 
-    network: nn.Module = model.network.to("meta").train()
     pictures = torch.empty(batch_size, 3, resolution, resolution, device="meta")
     try:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
