@@ -56,7 +56,7 @@ def test_an_encoder_trains_a_step_or_is_refused_before_the_start(parameters, arc
     assert torch.isfinite(loss)
     reached = [parameter.grad is not None for parameter in model.network.parameters()]
     assert np.mean(reached) > 0.95
-    # Where the last normalisation of every block begins at 0, what lies before it gets a gradient of 0 in the first step.
+    # Where the last normalisation of every block begins at 0, what lies before it gets a gradient of 0 at first.
     moved = [not torch.equal(a, b) for a, b in zip(before, model.network.parameters(), strict=True)]
     assert any(moved[: len(moved) // 4]), "the encoder stands still"
     assert np.mean(moved) > 0.25

@@ -22,7 +22,7 @@ class Needs:
     memory: int
 
     def __str__(self) -> str:
-        return f"{self.parameters / 1e6:.1f} M parameters, about {self.memory / 2**30:.1f} GB in training"
+        return f"{self.parameters / 1e6:.1f} M parameters, about {self.memory / 2**30:.1f} GB"
 
 
 def try_step(model: BuiltModel, name: str, *, resolution: int, batch_size: int, classes: int) -> Needs:
