@@ -11,7 +11,14 @@ from medseg import project
 from medseg.cli import app
 
 ROOT = project.root()
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "data/README.md"]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/weights.md",
+    "data/README.md",
+]
 DOCUMENTS += [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs" / "formats").glob("*.md"))]
 
 

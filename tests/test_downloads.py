@@ -50,5 +50,5 @@ def test_what_cannot_be_had_is_one_message():
     assert message == (
         "Weights for 'a' could not be had from the hub (TimeoutError: no answer), nor from the local cache. Connect "
         "this machine, or set resnet_weights to the path of a file with them, or to 'none' to train from random "
-        "weights."
+        "weights; docs/weights.md says how to work without a hub (the folder MEDSEG_WEIGHTS)."
     )

@@ -188,7 +188,9 @@ def _smp_model(
     tags = ["imagenet"] if timm_name else list(smp.encoders.encoders[backbone]["pretrained_settings"])
     normalisation, loaded = normalisation_of(backbone), None
     options: dict[str, Any] = {"encoder_weights": None}
-    if weights in tags and timm_name:
+    if weights == "imagenet" and (here := pretrained.at_hand(backbone)):
+        loaded, normalisation = here
+    elif weights in tags and timm_name:
         # Loaded by timm itself, which knows what its older files need to be changed in.
         loaded = pretrained.from_timm(timm_name)
         options = {"encoder_weights": True, "pretrained_cfg_overlay": {"state_dict": dict(loaded.state_dict)}}

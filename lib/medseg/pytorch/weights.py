@@ -18,7 +18,8 @@ from medseg.errors import MedsegError
 from medseg.experiments import outcome
 from medseg.experiments.runs import Run, all_runs
 from medseg.project import display, resolve
-from medseg.pytorch.backbones import Normalisation, from_preprocessing
+from medseg.pytorch import offline
+from medseg.pytorch.backbones import Normalisation, from_preprocessing, normalisation_of
 
 #: How weights of a run are asked for: ``run:ID``.
 RUN = "run:"
@@ -119,9 +120,20 @@ def trained_weights(run: Run) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
 
 
+def at_hand(backbone: str) -> tuple[Weights, Normalisation] | None:
+    """ImageNet weights of ``backbone`` that need no hub, of the folder ``MEDSEG_WEIGHTS`` or a package; or None."""
+    if own := offline.in_folder(backbone):
+        return from_file(own, backbone, ["imagenet"]), normalisation_of(backbone)
+    if found := offline.packaged(backbone):
+        return Weights(*found[:2]), found[2]
+    return None
+
+
 def from_torchvision(backbone: str) -> Weights:
     """torchvision's first ImageNet weights for ``backbone``, those that most published work started from."""
     url = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"].url
+    if own := offline.in_folder(backbone, url.rpartition("/")[2]):
+        return from_file(own, backbone, ["imagenet"])
     cached = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     with _download(f"ImageNet weights for '{backbone}'", "PyTorch's download server", url) as reachable:
         if not (reachable or cached.is_file()):
