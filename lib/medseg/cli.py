@@ -129,6 +129,27 @@ def list_runs(
         terminal.console.print(f"no runs yet in {project.display(project.runs_folder())}; start with 'make demo'")
 
 
+@app.command(epilog="Example: [bold]medseg evaluate latest --study polyp --data data/other[/]")
+def evaluate(
+    run: Annotated[str, typer.Argument(help="run id, its end, its folder, or latest")],
+    data: Annotated[str, typer.Option(help="prepared dataset; the run's own if not given")] = "",
+    checkpoint: Annotated[str, typer.Option(help="best, last, or a file; in Keras 3 best_iou or latest too")] = "",
+    every_split: Annotated[bool, typer.Option("--all", help="all pictures of other data, not its test split")] = False,
+    study: Annotated[str, typer.Option(help=f"of the run, where its id alone does not say: {_STUDIES}")] = "",
+) -> None:
+    """Score a checkpoint of a run on any prepared dataset of its classes; the run's own scores stay as they are."""
+    from medseg.evaluation import elsewhere
+    from medseg.metrics.overlap import summarise
+    from medseg.reporting import small_tables
+
+    found = runs.find_run(study, run)
+    folder, cases = elsewhere.score(
+        found, samples.load(data or found.record["dataset"]["path"]), checkpoint=checkpoint, every_split=every_split
+    )
+    print(small_tables.scores(summarise(cases)))
+    terminal.console.print(f"cases: {project.display(folder / 'cases.csv')}", highlight=False, soft_wrap=True)
+
+
 @app.command(epilog="Example: [bold]medseg tensorboard[/]")
 def tensorboard(port: Annotated[int, typer.Option(help="where it listens, on this machine")] = 6006) -> None:
     """Show the curves of all runs that were trained with [bold]logger: [tensorboard][/] in a browser."""

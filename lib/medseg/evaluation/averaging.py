@@ -57,7 +57,7 @@ class Average:
         record = _only(self._runs, lambda record: record["dataset"]["fingerprint"], "data (another preparation)")
         _only(self._runs, lambda record: MaskRules.of(record["parameters"]), "thresholds, postprocess or crf")
         self.kind = kinds.of(registry.find(record["study"]).label, record["dataset"]["classes"])
-        self._thresholds = [_thresholds(run, self.kind) for run in self._runs]
+        self._thresholds = [thresholds_of(run, self.kind) for run in self._runs]
         self.own: list[str] = []
         self.unchecked = ""
         self._fold_of: dict[str, int] = {}
@@ -126,7 +126,7 @@ def _mean(predictors: Sequence[kinds.Predictor], kind: kinds.Kind) -> kinds.Pred
     ]
 
 
-def _thresholds(run: Run, kind: kinds.Kind) -> list[float]:
+def thresholds_of(run: Run, kind: kinds.Kind) -> list[float]:
     """As the run's evaluation had them, of everything that is scored."""
     evaluation = run.record.get("evaluation", {})
     if MaskRules.of(run.record["parameters"]).thresholds == "fixed":

@@ -224,14 +224,15 @@ def example_runs(study: str) -> list[Run]:
 def find_run(study: str, wanted: str) -> Run:
     """The run whose id, or unambiguous start or end of an id, or folder is ``wanted``; ``latest``: last finished.
 
-    A :class:`MedsegError` where there is none, or more than one.
+    ``study`` empty: of whatever study. A :class:`MedsegError` where there is none, or more than one.
     """
-    runs = all_runs(study)
+    runs = all_runs(study or None)
     if wanted == "latest":
         done = [run for run in runs if run.record.get("status") == "finished"]
         if done:
             return max(done, key=lambda run: run.record["finished"])
-        raise MedsegError(f"No finished run of {study} in {project.display(project.runs_folder())}: train one first.")
+        of = f" of {study}" if study else ""
+        raise MedsegError(f"No finished run{of} in {project.display(project.runs_folder())}: train one first.")
     if (project.resolve(wanted) / "run.json").is_file():
         return Run(project.resolve(wanted))
     found = [r for r in runs if r.id == wanted] or [r for r in runs if r.id.startswith(wanted) or r.id.endswith(wanted)]
@@ -239,7 +240,7 @@ def find_run(study: str, wanted: str) -> Run:
         return found[0]
     names = ", ".join(run.id for run in (found or runs)[:8]) or "none yet"
     raise MedsegError(
-        f"{len(found)} runs of {study} match {wanted!r}. Give a whole run id or folder; "
+        f"{len(found)} runs{f' of {study}' if study else ''} match {wanted!r}. Give a whole run id or folder; "
         f"{'they are' if found else 'there are'}: {names}."
     )
 

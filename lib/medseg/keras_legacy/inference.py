@@ -2,21 +2,23 @@
 
 import tensorflow as tf
 
+from medseg import project
 from medseg.experiments import outcome
 from medseg.experiments.runs import Run
 from medseg.keras_legacy.unet import build_model
 from medseg.tf_shared.prediction import Predictor, device_of
 
 
-def load_predictor(run: Run, device: str = "auto") -> Predictor:
-    """The predictor of a finished run: its best checkpoint, in the precision it was trained in; on a CPU in fp32.
+def load_predictor(run: Run, device: str = "auto", checkpoint: str = "best") -> Predictor:
+    """The predictor of a finished run, in the precision it was trained in; on a CPU in fp32.
 
-    It gives for each picture the probability (H, W) of the structure. ``device`` is ``auto``, ``cuda`` or ``cpu``. A
-    :class:`MedsegError` where the checkpoint is missing, unreadable, or not of the network that the run describes.
+    It gives for each picture the probability (H, W) of the structure. ``device`` is ``auto``, ``cuda`` or ``cpu``,
+    ``checkpoint`` ``best`` or a file of weights. A :class:`MedsegError` where the checkpoint is missing, unreadable, or
+    not of the network that the run describes.
     """
     parameters = run.record["parameters"]
     model = build_model(parameters["backbone"], device_of(parameters, device))
-    path = run.checkpoints / "best.h5"
+    path = run.checkpoints / "best.h5" if checkpoint == "best" else project.resolve(checkpoint)
     try:
         model.network.load_weights(path)
     except Exception as error:  # a damaged file fails in many ways, each with an exception of its own

@@ -15,7 +15,7 @@ from medseg.experiments import outcome
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
 from medseg.pytorch.models import BuiltModel, build
-from medseg.pytorch.weights import trained_weights
+from medseg.pytorch.weights import BEST, checkpoint_file, trained_weights
 
 FLIP = "flip"
 _SCALES = (0.25, 4.0)
@@ -137,14 +137,16 @@ class Predictor:
 def load_predictor(run: Run, device: str = "auto", **options: Any) -> Predictor:
     """The predictor of a finished run: see :func:`best_network`.
 
-    ``options`` may hold tta (see :func:`views`), where it is not to be as the run's parameters say.
+    ``options`` may hold tta (see :func:`views`), where it is not to be as the run's parameters say, and checkpoint:
+    ``best``, ``last``, or a file.
     """
     parameters = {**run.record["parameters"], **options}
-    return Predictor(*best_network(run, device), views=views(parameters.get("tta", ())))
+    checkpoint = str(options.get("checkpoint", BEST))
+    return Predictor(*best_network(run, device, checkpoint), views=views(parameters.get("tta", ())))
 
 
-def best_network(run: Run, device: str) -> tuple[BuiltModel, int, devices.Device]:
-    """The network of a finished run with the weights of its best checkpoint, its resolution, and where it computes.
+def best_network(run: Run, device: str, checkpoint: str = BEST) -> tuple[BuiltModel, int, devices.Device]:
+    """The network of a finished run with the weights of a checkpoint, its resolution, and where it computes.
 
     That is in the precision it was trained in, or in one that there is here. A :class:`MedsegError` where the
     checkpoint is missing, unreadable, or not of the network that the run describes.
@@ -155,14 +157,14 @@ def best_network(run: Run, device: str) -> tuple[BuiltModel, int, devices.Device
     except MedsegError:  # trained where there was more to choose from
         chosen = devices.choose(device)
     model = build(parameters, len(run.record["dataset"]["classes"]), weights="none")
-    load_best(run, model)
+    load_best(run, model, checkpoint)
     return model, parameters["resolution"], chosen
 
 
-def load_best(run: Run, model: BuiltModel) -> None:
-    """Give ``model`` the weights of the best checkpoint of ``run``, or say with a MedsegError why that cannot be."""
-    saved = trained_weights(run)
+def load_best(run: Run, model: BuiltModel, checkpoint: str = BEST) -> None:
+    """Give ``model`` the weights of a checkpoint of ``run``, or say with a MedsegError why that cannot be."""
+    saved = trained_weights(run, checkpoint)
     try:
         model.network.load_state_dict(saved)
     except Exception as error:
-        raise outcome.unusable(run.checkpoints / "best.ckpt", error) from error
+        raise outcome.unusable(checkpoint_file(run, checkpoint), error) from error

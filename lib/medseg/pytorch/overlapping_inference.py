@@ -18,6 +18,7 @@ from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
 from medseg.pytorch.inference import AS_IT_IS, ProbabilityMaps, TrainedNetwork, View, best_network, views
 from medseg.pytorch.models import BuiltModel
+from medseg.pytorch.weights import BEST
 
 _WINDOWS_AT_ONCE = 4
 
@@ -138,14 +139,15 @@ class OverlappingPredictor:
 def load_predictor(run: Run, device: str = "auto", **options: Any) -> OverlappingPredictor:
     """The predictor of a finished run: see :func:`best_network`.
 
-    ``options`` are window, stride, tta (see :func:`views`), upsampling and batch; what is left out is as the run's
-    parameters say. A :class:`MedsegError` where one is out of range.
+    ``options`` are window, stride, tta (see :func:`views`), upsampling, batch, and checkpoint (``best``, ``last``, or a
+    file); what is left out is as the run's parameters say. A :class:`MedsegError` where one is out of range.
     """
     parameters = run.record["parameters"]
     wanted = {name: parameters[name] for name in ("window", "stride", "tta", "upsampling") if name in parameters}
     wanted |= options
     seen = views(wanted.pop("tta", ()))
-    return OverlappingPredictor(*best_network(run, device), views=seen, **wanted)
+    checkpoint = wanted.pop("checkpoint", BEST)
+    return OverlappingPredictor(*best_network(run, device, checkpoint), views=seen, **wanted)
 
 
 def check_windows(window: int, stride: int) -> None:

@@ -21,6 +21,7 @@ from medseg.project import display, resolve
 from medseg.pytorch import offline
 from medseg.pytorch.backbones import Normalisation, from_preprocessing, normalisation_of
 
+BEST = "best"
 #: How weights of a run are asked for: ``run:ID``.
 RUN = "run:"
 
@@ -105,12 +106,21 @@ def from_run(run: Run, network: nn.Module) -> str:
     return f"run {run.id}" + (f", but for {', '.join(rest)}" if rest else "")
 
 
-def trained_weights(run: Run) -> dict[str, Tensor]:
-    """State dict of the network in the best checkpoint of a run: the mean of the weights where one was kept.
+def checkpoint_file(run: Run, checkpoint: str = BEST) -> Path:
+    """The file of a checkpoint of a run: ``best``, ``last``, the name of another in its folder, or any path."""
+    inside = run.checkpoints / (checkpoint if checkpoint.endswith(".ckpt") else f"{checkpoint}.ckpt")
+    return inside if inside.is_file() or checkpoint in (BEST, "last") else resolve(checkpoint)
+
+
+def trained_weights(run: Run, checkpoint: str = BEST) -> dict[str, Tensor]:
+    """State dict of the network in a checkpoint of a run: the mean of the weights where one was kept.
 
     Raises MedsegError: the checkpoint is missing or cannot be read.
     """
-    path = run.checkpoints / "best.ckpt"
+    path = checkpoint_file(run, checkpoint)
+    if not path.is_file() and checkpoint not in (BEST, "last"):
+        there = ", ".join(sorted(file.name for file in run.checkpoints.glob("*.ckpt"))) or "none"
+        raise MedsegError(f"There is no checkpoint {checkpoint!r} of the run {run.id}. There are: {there}.")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
     except Exception as error:
