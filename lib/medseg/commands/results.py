@@ -1,0 +1,91 @@
+"""Commands about finished runs: runs, report, evaluate."""
+
+from typing import Annotated
+
+import typer
+
+from medseg import project, registry
+from medseg.datasets import sample as samples
+from medseg.experiments import console as terminal
+from medseg.experiments import migrate, runs
+
+app = typer.Typer()
+_STUDIES = ", ".join(registry.names())
+
+
+@app.command(epilog="Example: [bold]medseg report polyp[/]")
+def report(
+    study: Annotated[str, typer.Argument(help=f"{_STUDIES}; without it, every study that has runs")] = "",
+    name: Annotated[str, typer.Option("--sweep", help="only the runs of this started sweep")] = "",
+) -> None:
+    """Build the report of a study over all its finished runs, and the index of all reports."""
+    from medseg.reporting import build, pages
+
+    for one in [study] if study else sorted({run.folder.parent.name for run in runs.all_runs()}):
+        terminal.console.print(project.display(build.study_report(one, name)), highlight=False)
+    terminal.console.print(project.display(pages.write_index()), highlight=False)
+
+
+@app.command("runs", epilog="Example: [bold]medseg runs polyp[/]; [bold]medseg runs migrate --dry-run[/]")
+def list_runs(
+    study: Annotated[str, typer.Argument(help=f"{_STUDIES}, or migrate; without it, every study")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="with migrate: only say what would be done")] = False,
+) -> None:
+    """List the runs on this machine with their state; [bold]migrate[/] renames those from before parameters were.
+
+    It also notes checksums of the tables of finished runs that have none; rows lost before that are not found any more.
+    """
+    if study == "migrate":
+        _migrate(dry_run)
+        return
+    found = runs.all_runs(study or None)
+    for run in found:
+        state = "finished, evaluated" if run.evaluated else run.status
+        error = (run.record.get("error") or "").splitlines()
+        _print_run(run, state + (f": {error[-1]}" if error else ""))
+    if not found:
+        terminal.console.print(f"no runs yet in {project.display(project.runs_folder())}; start with 'make demo'")
+
+
+@app.command(epilog="Example: [bold]medseg evaluate latest --study polyp --data data/other[/]")
+def evaluate(
+    run: Annotated[str, typer.Argument(help="run id, its end, its folder, or latest")],
+    data: Annotated[str, typer.Option(help="prepared dataset; the run's own if not given")] = "",
+    checkpoint: Annotated[str, typer.Option(help="best, last, or a file; in Keras 3 best_iou or latest too")] = "",
+    every_split: Annotated[bool, typer.Option("--all", help="all pictures of other data, not its test split")] = False,
+    study: Annotated[str, typer.Option(help=f"of the run, where its id alone does not say: {_STUDIES}")] = "",
+) -> None:
+    """Score a checkpoint of a run on any prepared dataset of its classes; the run's own scores stay as they are."""
+    from medseg.evaluation import elsewhere
+    from medseg.metrics.overlap import summarise
+    from medseg.reporting import small_tables
+
+    found = runs.find_run(study, run)
+    folder, cases = elsewhere.score(
+        found, samples.load(data or found.record["dataset"]["path"]), checkpoint=checkpoint, every_split=every_split
+    )
+    print(small_tables.scores(summarise(cases)))
+    terminal.console.print(f"cases: {project.display(folder / 'cases.csv')}", highlight=False, soft_wrap=True)
+
+
+def _migrate(dry_run: bool) -> None:
+    planned = migrate.plan()
+    for one in planned:
+        if one.problem:
+            _print_run(one.run, f"left as it is: {one.problem}")
+        elif one.needed:
+            words = [f"{'would become' if dry_run else 'is now'} {one.new_id}"] if one.reworded else []
+            words += [f"{'would get' if dry_run else 'has'} checksums of its tables"] if one.checksums else []
+            _print_run(one.run, ", ".join(words))
+            if not dry_run:
+                migrate.migrate(one)
+    needed = sum(one.needed for one in planned)
+    terminal.console.print(
+        f"{needed} of {len(planned)} runs {'would be' if dry_run else 'were'} changed"
+        + ("" if dry_run or not needed else "; build their reports again with 'medseg report'")
+    )
+
+
+def _print_run(run: runs.Run, text: str) -> None:
+    line = f"{run.folder.parent.name}/{run.id}  {text}"
+    terminal.console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,104 @@
+"""Commands that train: sweep, demo; and tensorboard, which shows how it goes."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medseg import project, registry
+from medseg.errors import MedsegError
+from medseg.experiments import console as terminal
+from medseg.experiments import engine, preflight
+from medseg.experiments import sweep as sweeps
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: [bold]medseg sweep notebooks/polyp/sweeps/backbones_torch.yaml --profile sample[/]")
+def sweep(
+    file: Annotated[Path, typer.Argument(help="sweep file, such as notebooks/polyp/sweeps/parts.yaml")],
+    profile: Annotated[str, typer.Option(help="a profile of the file, such as sample")] = "",
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="check and show the runs, what they take and what would be skipped, then end"),
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="runs at a time; one per GPU, else two")] = None,
+    scheduler: Annotated[str, typer.Option(help="address of a Dask scheduler, such as tcp://host:8786")] = "",
+    timeout: Annotated[float | None, typer.Option(help="hours allowed for each notebook")] = None,
+    report: Annotated[bool, typer.Option(help="build the report at the end")] = True,
+) -> None:
+    """Train and evaluate every run of a sweep file; finished runs are skipped, interrupted ones go on."""
+    planned = sweeps.load(Path.cwd() / file, profile)
+    verdicts = preflight.check(planned.planned) if dry_run else []
+    terminal.show_plan(planned, [verdict.facts for verdict in verdicts])
+    if dry_run:
+        _refuse(verdicts)
+        return
+    outcomes = _run(planned, workers, scheduler, timeout)
+    terminal.show_summary(outcomes)
+    if report and any(p.run.evaluated for p in planned.planned):
+        from medseg.reporting import build
+
+        page = build.sweep_report(planned, only_if_new=all(o.outcome == "skipped" for o in outcomes))
+        terminal.console.print(f"report: {project.display(page)}", highlight=False)
+    if any(outcome.outcome in ("failed", "timeout", "stopped") for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: [bold]medseg demo[/]")
+def demo() -> None:
+    """Run the small sweeps of every study on the sample data and build their reports; minutes on a CPU."""
+    from medseg.reporting import build
+
+    failed, new, studies = False, 0, set()
+    for study, name in [(one.name, name) for one in registry.every() for name in one.demo]:
+        planned = sweeps.load(project.root() / "notebooks" / study / "sweeps" / f"{name}.yaml", "sample")
+        terminal.show_plan(planned)
+        outcomes = _run(planned, None, "", None)
+        terminal.show_summary(outcomes)
+        fresh = sum(outcome.outcome != "skipped" for outcome in outcomes)
+        if any(p.run.evaluated for p in planned.planned):
+            build.sweep_report(planned, only_if_new=not fresh)
+            studies.add(planned.study)
+        failed |= any(outcome.outcome not in ("done", "skipped") for outcome in outcomes)
+        new += fresh
+    for study in sorted(studies):
+        if new or not (project.reports_folder() / f"{study}.html").is_file():
+            build.study_report(study)
+    if not new:
+        terminal.console.print("Everything is already done.")
+    terminal.console.print(f"Open {project.reports_folder() / 'index.html'}", highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: [bold]medseg tensorboard[/]")
+def tensorboard(port: Annotated[int, typer.Option(help="where it listens, on this machine")] = 6006) -> None:
+    r"""Show the curves of all runs that were trained with [bold]logger: \[tensorboard][/] in a browser."""
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(project.runs_folder()), "--port", str(port)]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+def _refuse(verdicts: list[preflight.Verdict]) -> None:
+    if faults := [verdict.fault for verdict in verdicts if verdict.fault]:
+        raise MedsegError("Nothing was started:\n" + "\n".join(f"  - {fault}" for fault in dict.fromkeys(faults)))
+
+
+def _run(
+    planned: sweeps.Sweep, workers: int | None, scheduler: str, timeout_hours: float | None
+) -> list[engine.Outcome]:
+    """Check, then run what is not finished yet."""
+    jobs = planned.planned
+    pending = [job for job in jobs if job.run.record.get("status") != "finished"]
+    _refuse(preflight.check(pending))
+    sweeps.write_record(planned)
+    seconds = timeout_hours * 3600 if timeout_hours else None
+    stop_file = sweeps.record_file(planned.name).with_suffix(".STOP")
+    stop_file.unlink(missing_ok=True)
+    with terminal.Bars(len(jobs)) as bars:
+        hooks: Any = {"on_start": bars.on_start, "on_end": bars.on_end, "on_tick": bars.on_tick, "timeout": seconds}
+        if scheduler:
+            return engine.run_on_cluster(jobs, scheduler, stop_file=stop_file, **hooks)
+        return engine.run_local(jobs, engine.local_slots(workers), stop_file=stop_file, **hooks)
