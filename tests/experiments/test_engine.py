@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -152,3 +153,23 @@ def test_slots_are_gpus_where_there_are_some(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     assert [slot["OMP_NUM_THREADS"] for slot in engine.local_slots()] == ["4", "4"]
+
+
+def test_a_job_on_several_devices_takes_as_many_slots_at_once(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    slots = engine.Slots(engine.local_slots(3))
+    first = slots.take(1)
+    assert engine.together(first) == {"CUDA_VISIBLE_DEVICES": "2"}
+    waiting = ThreadPoolExecutor(1).submit(slots.take, 2)
+    both = waiting.result(timeout=5)  # the third slot is on the same GPU as the first
+    assert engine.together(both)["CUDA_VISIBLE_DEVICES"] in ("2,5", "5,2")
+    late = ThreadPoolExecutor(1).submit(slots.take, 9)
+    time.sleep(0.2)
+    assert not late.done()
+    slots.give(both)
+    assert len(late.result(timeout=5)) == 2
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    on_cpu = engine.together(engine.Slots(engine.local_slots()).take(2))
+    assert on_cpu == {"CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "8", "MKL_NUM_THREADS": "8"}

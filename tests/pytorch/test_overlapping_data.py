@@ -33,7 +33,7 @@ def test_batches_repeat_by_seed_and_epoch_whoever_loads_them(bones):
     def drawn(epoch, batch_size=6, workers=0, **changes):
         items = OverlappingItems(bones, "train", auxiliary=["sex"], **{**WANTED, **changes})
         loader = batches(items, batch_size, workers=workers, seed=changes.get("seed", 1))
-        loader.sampler.set_epoch(epoch)
+        loader.batch_sampler.sampler.set_epoch(epoch)
         return list(loader)
 
     first = drawn(0)

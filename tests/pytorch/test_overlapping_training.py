@@ -186,7 +186,7 @@ def test_facts_that_are_not_known_do_not_count():
     loss.backward()
     assert logits.grad[2] == 0
     assert fact_loss(logits, torch.full((3,), -1)) == 0
-    sums = EpochSums(torch.device("cpu"))
+    sums = EpochSums(torch.device("cpu"), ("sex",))
     sums.add_fact("sex", loss.detach(), logits.detach(), targets)
     sums.add_fact("sex", torch.tensor(1.0), torch.tensor([1.0, 1.0]), torch.tensor([0, -1]))
     results = sums.results()
@@ -203,7 +203,7 @@ def test_the_loss_adds_the_facts_with_their_weight(bone_parameters):
         torch.randint(0, 256, (2, 1, 64, 64), dtype=torch.uint8), torch.randint(0, 8, (2, 64, 64), dtype=torch.int32),
         torch.tensor([[0, 1], [-1, 0]]),
     )  # fmt: skip
-    loss = task.step(batch, EpochSums(torch.device("cpu")))
+    loss = task.step(batch, task.no_sums())
     rgb = (batch[0].repeat(1, 3, 1, 1) / 255 - task._mean) / task._std
     logits, facts = model.network(rgb, auxiliary=True)
     expected = build_loss("bce")(logits, unpack(batch[1], 3))

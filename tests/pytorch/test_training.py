@@ -155,7 +155,7 @@ def test_batches_repeat_by_seed_and_epoch_and_validation_is_untouched(discs):
     def drawn(epoch, seed=1, workers=0):
         items = BinaryItems(discs, "train", resolution=32, augmentation="warp", seed=seed)
         loader = batches(items, 5, seed=seed, workers=workers)
-        loader.sampler.set_epoch(epoch)
+        loader.batch_sampler.sampler.set_epoch(epoch)
         return [pictures for pictures, _ in loader]
 
     first = drawn(0)

@@ -4,7 +4,6 @@ A run that fails never stops the others.
 """
 
 import os
-import queue
 import shutil
 import subprocess
 import threading
@@ -16,6 +15,7 @@ from types import SimpleNamespace
 from medseg.experiments.job import Job, Outcome, run_job
 
 _POLL_SECONDS = 0.3
+_GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def local_slots(workers: int | None = None) -> list[dict[str, str]]:
@@ -25,11 +25,11 @@ def local_slots(workers: int | None = None) -> list[dict[str, str]]:
     """
     gpus = _visible_gpus()
     if gpus:
-        return [{"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} for i in range(workers or len(gpus))]
+        return [{_GPUS: gpus[i % len(gpus)]} for i in range(workers or len(gpus))]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = workers or min(2, cores)
     threads = str(max(1, cores // count))
-    return [{"CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}] * count
+    return [{_GPUS: "-1", **dict.fromkeys(_THREADS, threads)}] * count
 
 
 def run_local(
@@ -44,25 +44,25 @@ def run_local(
 ) -> list[Outcome]:
     """Run ``jobs`` on ``slots``, each slot one at a time, until all have ended.
 
+    A job whose parameters ask for several ``devices`` takes as many slots at once, where there are so many.
+
     Ctrl-C, or the appearance of ``stop_file``, ends the running notebooks; their runs can be resumed.
 
     Raises:
         KeyboardInterrupt: after everything that ran has been ended.
     """
-    free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
-    for slot in slots:
-        free.put(slot)
+    free = Slots(slots)
     stop = threading.Event()
 
     def work(job: Job) -> Outcome:
         if stop.is_set():
             return Outcome(job, "stopped", "stopped before it began")
-        slot = free.get()
+        taken = free.take(job.parameters.get("devices", 1))
         try:
             on_start(job)
-            return run_job(job, slot, timeout, stop)
+            return run_job(job, together(taken), timeout, stop)
         finally:
-            free.put(slot)
+            free.give(taken)
 
     with ThreadPoolExecutor(len(slots), thread_name_prefix="slot") as pool:
         futures = {pool.submit(work, job): job for job in jobs}
@@ -84,17 +84,19 @@ def run_on_cluster(
 ) -> list[Outcome]:
     """As :func:`run_local`, on the workers of the Dask scheduler at ``address``.
 
-    Workers must see the same project folder, and be started with one thread and ``--resources "GPU=1"``. They watch
-    ``stop_file``, which Ctrl-C writes, because a task that runs on a worker cannot be interrupted otherwise.
+    Workers must see the same project folder, and be started with one thread and ``--resources "GPU=1"``, or as many as
+    runs ask for ``devices``. They watch ``stop_file``, which Ctrl-C writes, because a task that runs on a worker cannot
+    be interrupted otherwise.
     """
     from distributed import Client
 
     with Client(address, timeout="20s", set_as_default=False) as client:
-        pool = client.get_executor(resources={"GPU": 1}, pure=False, retries=0)
         stop = SimpleNamespace(is_set=stop_file.exists)  # a file in the place of an event
         futures = {}
         for job in jobs:
             on_start(job)
+            resources = {"GPU": job.parameters.get("devices", 1)}
+            pool = client.get_executor(resources=resources, pure=False, retries=0)
             futures[pool.submit(run_job, job, {}, timeout, stop)] = job  # the worker's environment names its device
         try:
             return _collect(futures, on_end, on_tick, stop_file, stop_file.touch)
@@ -102,6 +104,48 @@ def run_on_cluster(
             stop_file.touch()
             wait(futures, timeout=30)
             raise
+
+
+class Slots:
+    """The slots that are free."""
+
+    def __init__(self, slots: Iterable[dict[str, str]]) -> None:
+        self._free = list(slots)
+        self._most = len(_different(self._free))
+        self._changed = threading.Condition()
+
+    def take(self, count: int) -> list[dict[str, str]]:
+        """Wait until ``count`` slots of different GPUs, or on a CPU any, can be had at once; all if there are fewer."""
+        count = min(max(count, 1), self._most)
+        with self._changed:
+            self._changed.wait_for(lambda: len(_different(self._free)) >= count)
+            taken = _different(self._free)[:count]
+            for slot in taken:
+                self._free.remove(slot)
+        return taken
+
+    def give(self, taken: Iterable[dict[str, str]]) -> None:
+        """Give back what was taken."""
+        with self._changed:
+            self._free += taken
+            self._changed.notify_all()
+
+
+def together(slots: list[dict[str, str]]) -> dict[str, str]:
+    """The environment of a job that has all of ``slots``: their GPUs, or on a CPU their threads."""
+    joined = dict(slots[0])
+    if (gpus := [slot.get(_GPUS, "-1") for slot in slots])[0] != "-1":
+        joined[_GPUS] = ",".join(gpus)
+    for name in _THREADS:
+        if name in joined:
+            joined[name] = str(sum(int(slot[name]) for slot in slots))
+    return joined
+
+
+def _different(slots: list[dict[str, str]]) -> list[dict[str, str]]:
+    """One slot of each GPU; all of those without."""
+    on_cpu = [slot for slot in slots if slot.get(_GPUS, "-1") == "-1"]
+    return on_cpu or list({slot[_GPUS]: slot for slot in slots}.values())
 
 
 def _collect(
@@ -129,7 +173,7 @@ def _collect(
 
 def _visible_gpus() -> list[str]:
     """Ids of the NVIDIA GPUs that this process may use, without importing a framework."""
-    limited = os.environ.get("CUDA_VISIBLE_DEVICES")
+    limited = os.environ.get(_GPUS)
     if limited is not None:
         return [part.strip() for part in limited.split(",") if part.strip() not in ("", "-1")]
     if shutil.which("nvidia-smi") is None:

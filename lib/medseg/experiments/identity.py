@@ -18,8 +18,10 @@ NOT_PART_OF_THE_QUESTION = frozenset({"data", "device", "workers", "logger"})
 AS_BEFORE: Mapping[str, Any] = {
     "max_minutes": 0, "max_steps": 0, "fold": -1, "optimizer": "adam", "warmup_epochs": 0, "part_rates": [],
     "freeze_encoder_epochs": 0, "gradient_clip": 0, "ema": 0, "label_smoothing": 0, "multiscale": [],
-    "deterministic": False,
+    "deterministic": False, "devices": 1,
 }  # fmt: skip
+#: One of a notebook's parameters where it had ``devices`` from the start, so that it is part of the question there.
+_WITH_DEVICES = "vit_weights"
 #: Parameters that a run id shows.
 IN_SLUG = ("architecture", "size", "variant", "backbone", "resolution", "seed")
 #: Parameters that name pretrained weights, which may be a file.
@@ -35,7 +37,8 @@ def question(parameters: Mapping[str, Any], files: Mapping[str, tuple[str, str]]
     asked = {
         name: value
         for name, value in parameters.items()
-        if name not in NOT_PART_OF_THE_QUESTION and not (name in AS_BEFORE and value == AS_BEFORE[name])
+        if (name not in NOT_PART_OF_THE_QUESTION and not (name in AS_BEFORE and value == AS_BEFORE[name]))
+        or (name == "devices" and _WITH_DEVICES in parameters)
     }
     return {**asked, **{name: f"sha256 {digest}" for name, (_, digest) in files.items()}}
 

@@ -133,7 +133,10 @@ def finish(
     """
     batch_size, accumulate = batches(parameters)
     run.finish(
-        device={"kind": device.kind, "name": device.name, "precision": device.precision},
+        device={
+            **{"kind": device.kind, "name": device.name, "precision": device.precision},
+            **({"count": device.count} if device.count > 1 else {}),
+        },
         model={
             "name": parameters["architecture"],
             "weights": model.weights,

@@ -26,6 +26,7 @@ class Device:
     kind: str  # ``cuda``, ``mps`` or ``cpu``
     name: str  # what a person would call it, such as "NVIDIA A100"
     precision: str  # ``fp32``, ``fp16`` or ``bf16`` (the last two mixed: weights stay fp32)
+    count: int = 1  # that share every batch
 
     def peak_bytes(self) -> int:
         """Highest memory so far that the framework allocated on CUDA."""

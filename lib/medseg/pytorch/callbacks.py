@@ -52,7 +52,8 @@ class Bookkeeping(Checkpoint):
         self._history.restore(state_dict)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self._history.begin()
+        if trainer.is_global_zero:
+            self._history.begin()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._started = time.monotonic()
@@ -62,7 +63,7 @@ class Bookkeeping(Checkpoint):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         spent = time.monotonic() - self._started
-        if trainer.is_last_batch and self._history.ending(trainer.current_epoch + 1, spent):
+        if trainer.is_last_batch and self._is_ending(trainer, trainer.current_epoch + 1, spent):
             trainer.check_val_every_n_epoch = 1  # the last epoch is validated whatever the interval
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -72,21 +73,28 @@ class Bookkeeping(Checkpoint):
             if split in results:
                 self._history.add(epoch, split, results[split], self._learning_rate, seconds)
         # Minutes that are over between the last batch and here leave no validation: one more epoch.
-        if "validation" in results and self._history.ending():
+        if "validation" in results and self._is_ending(trainer):
             trainer.should_stop = True
         self._ended = trainer.should_stop
-        self._history.write()
+        if trainer.is_global_zero:
+            self._history.write()
         self._save(trainer, epoch)
+
+    def _is_ending(self, trainer: lightning.Trainer, *at: Any) -> bool:
+        """Whether a limit is reached; of several processes, whose clocks differ, the first one decides."""
+        return trainer.strategy.broadcast(bool(self._history.ending(*at)))
 
     def _save(self, trainer: lightning.Trainer, epoch: int) -> None:
         best = [row["epoch"] for row in ranked(self._history.rows, "dice")[: self._keep]]
         if best[:1] == [epoch]:
             trainer.save_checkpoint(self._folder / "best.ckpt", weights_only=True)
-            if self._keep > 1:
+            if self._keep > 1 and trainer.is_global_zero:
                 atomic.link(self._folder / "best.ckpt", self._folder / file_of(epoch))
         elif epoch in best:
             trainer.save_checkpoint(self._folder / file_of(epoch), weights_only=True)
         trainer.save_checkpoint(self._folder / LAST)
+        if not trainer.is_global_zero:
+            return
         for file in self._folder.glob("epoch-*.ckpt"):  # only now: a kill before would go on from where it was needed
             if file.name not in map(file_of, best):
                 file.unlink()

@@ -1,5 +1,6 @@
 """Say what is wrong with the parameters of a training before anything is loaded or computed; a sweep asks it too."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from medseg.pytorch.weights import RUN, named_run
 
 _AT_LEAST_ONE = (
     "resolution", "batch_size", "accumulate", "max_epochs", "validation_interval", "patience", "restart_epochs",
-    "restart_factor",
+    "restart_factor", "devices",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "weight_decay",
@@ -54,7 +55,12 @@ def check(parameters: Mapping[str, Any]) -> str:
     loggers.check(parameters.get("logger", ()))
     optimisation = Optimisation.of(parameters)
     optimisation.check(limited=bool(parameters.get("max_steps") or parameters.get("max_minutes")))
-    devices.choose(parameters["device"], parameters["precision"])
+    count = devices.choose(parameters["device"], parameters["precision"], parameters.get("devices", 1)).count
+    if parameters["batch_size"] < count:
+        raise MedsegError(
+            f"batch_size is {parameters['batch_size']}, but {count} devices share every batch. Give each a picture at "
+            "least."
+        )
     classes = len(dataset.info["classes"])
     model = _without_memory(parameters, classes)
     _check_model(parameters, model)
@@ -62,7 +68,7 @@ def check(parameters: Mapping[str, Any]) -> str:
         model,
         f"{parameters['architecture']} on {parameters['backbone']}",
         resolution=parameters["resolution"],
-        batch_size=parameters["batch_size"],
+        batch_size=math.ceil(parameters["batch_size"] / count),
         classes=classes,
     )
     _check_views(parameters, model)

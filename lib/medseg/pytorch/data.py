@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from medseg import registry
 from medseg.datasets.augmentation.presets import build_augmentation
@@ -16,6 +16,7 @@ from medseg.datasets.index import PreparedDataset
 from medseg.datasets.polygon_items import PolygonItems
 from medseg.errors import MedsegError
 from medseg.pytorch.heads import AUXILIARY
+from medseg.pytorch.several_devices import PartOfBatches
 
 
 class Items(Dataset):
@@ -109,17 +110,23 @@ class EpochSampler(Sampler):
         return ((self._epoch, int(number)) for number in order)
 
 
-def batches(items: Items, batch_size: int, *, workers: int = 0, seed: int | None = None) -> DataLoader:
+def batches(
+    items: Items, batch_size: int, *, workers: int = 0, seed: int | None = None, place: tuple[int, int] = (0, 1)
+) -> DataLoader:
     """Batches of ``items``: with a seed augmented and in a new order each epoch, without as they are, in their order.
 
     Where they are trained on, a last batch of a single item is left out: batch normalisation has no variance to
-    measure in it.
+    measure in it. Of several processes each takes its part at its ``place``, number and count.
     """
+    number, count = place
+    if seed is not None:
+        drop = len(items) > batch_size and len(items) % batch_size == 1
+        sampler: Sampler = PartOfBatches(EpochSampler(len(items), seed), batch_size, drop, number, count)
+    else:
+        sampler = BatchSampler(range(number, len(items), count), batch_size, drop_last=False)
     return DataLoader(
         items,
-        batch_size=batch_size,
-        sampler=None if seed is None else EpochSampler(len(items), seed),
-        drop_last=seed is not None and len(items) > batch_size and len(items) % batch_size == 1,
+        batch_sampler=sampler,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),

@@ -1,9 +1,12 @@
 """Figures of an epoch, summed up batch by batch on the device; and the loss of a fact that not every case has."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch.nn import functional
+
+from medseg.pytorch.several_devices import total
 
 
 class EpochSums:
@@ -11,14 +14,17 @@ class EpochSums:
 
     Dice is the mean over cases and classes of 2 TP / (2 TP + FP + FN) at threshold 0.5, IoU that of TP / (TP + FP +
     FN); a class that is empty in truth and prediction of a case is left out. The counts are integers. The sums stay on
-    the device, so that nothing waits for them.
+    the device, so that nothing waits for them; :meth:`results` adds those of several processes up.
+
+    Args:
+        facts: names of those that :meth:`add_fact` may be told of.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, facts: Sequence[str] = ()) -> None:
         self._dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
         self._loss, self._dice, self._iou = (torch.zeros((), dtype=self._dtype, device=device) for _ in range(3))
         self._items, self._scored = 0, torch.zeros((), dtype=torch.int64, device=device)
-        self._facts: dict[str, torch.Tensor] = {}
+        self._facts = {name: torch.zeros(3, dtype=self._dtype, device=device) for name in facts}
 
     def add(self, loss: torch.Tensor, logits: torch.Tensor, masks: torch.Tensor) -> None:
         """Count a batch: ``loss`` is the mean over it, ``logits`` and ``masks`` of {0, 1} are (B, C, H, W)."""
@@ -40,19 +46,20 @@ class EpochSums:
         known = targets >= 0
         right = ((logits > 0) == (targets == 1)) & known
         number = known.sum()
-        added = torch.stack([loss.to(self._dtype) * number, right.sum().to(self._dtype), number.to(self._dtype)])
-        self._facts[name] = self._facts.get(name, torch.zeros_like(added)) + added
+        self._facts[name] += torch.stack([loss.to(self._dtype) * number, right.sum(), number])
 
     def results(self) -> dict[str, float]:
         """loss, dice and iou; for each fact FACT_loss and FACT_accuracy. NaN where nothing was scored or known."""
-        scored = int(self._scored)
+        items = torch.full_like(self._loss, self._items)
+        sums = torch.stack([self._loss, self._dice, self._iou, self._scored.to(self._dtype), items])
+        loss, dice, iou, scored, count, *facts = total(torch.cat([sums, *self._facts.values()])).tolist()
         results = {
-            "loss": float(self._loss) / max(self._items, 1),
-            "dice": float(self._dice) / scored if scored else math.nan,
-            "iou": float(self._iou) / scored if scored else math.nan,
+            "loss": loss / max(count, 1),
+            "dice": dice / scored if scored else math.nan,
+            "iou": iou / scored if scored else math.nan,
         }
-        for name, sums in self._facts.items():
-            loss, right, known = sums.tolist()
+        for number, name in enumerate(self._facts):
+            loss, right, known = facts[3 * number : 3 * number + 3]
             results[f"{name}_loss"] = loss / known if known else math.nan
             results[f"{name}_accuracy"] = right / known if known else math.nan
         return results

@@ -1,6 +1,6 @@
 """What one training step, one validation step and one epoch's end are, by kind of label."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning
@@ -27,6 +27,7 @@ class SegmentationTask(lightning.LightningModule):
         seed: with the epoch, it fixes all randomness on the device.
         label_smoothing: of the masks that are trained on, s: 1 becomes 1 - s / 2, and 0 becomes s / 2.
         sides: of the square in which each batch is trained, pixels, one drawn for each; empty: as it comes.
+        weight: of a batch of this number in the mean over the processes that train together.
     """
 
     _mean: torch.Tensor
@@ -41,12 +42,14 @@ class SegmentationTask(lightning.LightningModule):
         seed: int,
         label_smoothing: float = 0.0,
         sides: Sequence[int] = (),
+        weight: Callable[[int], float] = lambda number: 1.0,
     ) -> None:
         super().__init__()
         self.network, self.loss = model.network, loss
         self._encoder, self._optimisation = [model.encoder], optimisation  # in a list: it is no module of its own
         self._seed, self._label_smoothing, self._sides = seed, label_smoothing, list(sides)
         self._schedule: Any = None
+        self._weight = weight
         self._batch = 0  # of the epoch
         for name in ("mean", "std"):
             values = torch.tensor(getattr(model.normalisation, name)).view(1, 3, 1, 1)
@@ -64,9 +67,9 @@ class SegmentationTask(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Seed by epoch, so that a resumed run draws what an undisturbed one would (dropout, for instance)."""
-        torch.manual_seed(self._seed * 1_000_003 + self.current_epoch)
+        torch.manual_seed((self._seed + self.global_rank) * 1_000_003 + self.current_epoch)
         self.epoch_results = {}
-        self._sums = EpochSums(self.device)
+        self._sums = self.no_sums()
         (encoder,) = self._encoder
         self._frozen = self.current_epoch < self._optimisation.freeze_encoder_epochs
         if encoder is not None and self._optimisation.freeze_encoder_epochs:
@@ -77,7 +80,9 @@ class SegmentationTask(lightning.LightningModule):
         (encoder,) = self._encoder
         if self._frozen and encoder is not None:
             encoder.eval()  # whoever set the whole network to training
-        return self.step(batch, self._sums)
+        weight = self._weight(number)
+        loss = self.step(batch, self._sums if weight else self.no_sums())
+        return loss * weight if weight != 1 else loss
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         super().optimizer_step(*arguments, **options)
@@ -85,14 +90,15 @@ class SegmentationTask(lightning.LightningModule):
             self.average.update_parameters(self.network)
 
     def on_validation_epoch_start(self) -> None:
-        self._validation_sums = EpochSums(self.device)
+        self._validation_sums = self.no_sums()
 
     def validation_step(self, batch: tuple[torch.Tensor, ...], _: int) -> None:
         self.step(batch, self._validation_sums)
 
     def on_validation_epoch_end(self) -> None:
         self.epoch_results["validation"] = self._validation_sums.results()
-        self.log("validation_dice", self.epoch_results["validation"]["dice"])
+        # Already over all processes; Lightning wants to hear of it.
+        self.log("validation_dice", self.epoch_results["validation"]["dice"], sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
         """Close the epoch.
@@ -138,6 +144,10 @@ class SegmentationTask(lightning.LightningModule):
         sums.add(loss.detach(), logits.detach(), masks)
         return loss
 
+    def no_sums(self) -> EpochSums:
+        """To which the batches of an epoch are added."""
+        return EpochSums(self.device)
+
     def _smoothed(self, masks: torch.Tensor) -> torch.Tensor:
         if not (self.training and self._label_smoothing):
             return masks
@@ -178,12 +188,12 @@ class OverlappingTask(SegmentationTask):
     ) -> None:
         super().__init__(model, loss, optimisation, **options)
         self._classes, self._auxiliary_weight = classes, auxiliary_weight
-        self._auxiliary = isinstance(model.network, AuxiliaryNetwork)
+        self._facts = tuple(model.network.auxiliary) if isinstance(model.network, AuxiliaryNetwork) else ()
 
     def step(self, batch: tuple[torch.Tensor, ...], sums: EpochSums) -> torch.Tensor:
         pictures, bits, targets = batch
         pictures, masks = self._resized(pictures, unpack(bits, self._classes))
-        logits, facts = self(pictures, auxiliary=True) if self._auxiliary else (self(pictures), {})
+        logits, facts = self(pictures, auxiliary=True) if self._facts else (self(pictures), {})
         loss = self.loss(logits, self._smoothed(masks))
         for number, (name, said) in enumerate(facts.items()):
             own = fact_loss(said, targets[:, number])
@@ -191,3 +201,7 @@ class OverlappingTask(SegmentationTask):
             loss = loss + self._auxiliary_weight * own
         sums.add(loss.detach(), logits.detach(), masks)
         return loss
+
+    def no_sums(self) -> EpochSums:
+        """To which the batches of an epoch are added."""
+        return EpochSums(self.device, self._facts)

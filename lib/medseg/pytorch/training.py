@@ -1,11 +1,12 @@
 """Train one run in PyTorch with Lightning, whatever the kind of label: resumed where a checkpoint is, recorded."""
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import pandas as pd
@@ -20,11 +21,13 @@ from medseg.experiments.budget import Budget
 from medseg.experiments.history import History, Row, ranked
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
+from medseg.pytorch import several_devices
 from medseg.pytorch.callbacks import LAST, AtomicCheckpointIO, Bookkeeping, file_of
 from medseg.pytorch.data import BinaryItems, Items, OverlappingItems, batches, classes_overlap
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel
 from medseg.pytorch.optimisation import Optimisation, scales
+from medseg.pytorch.several_devices import PartOfBatches
 from medseg.pytorch.task import OverlappingTask, SegmentationTask
 
 SELECTION_RULE = "highest mean validation Dice at the training resolution, threshold 0.5"
@@ -56,7 +59,7 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
         MedsegError: no validation data, a bad augmentation, out of memory, a loss that is not finite, a checkpoint that
             cannot be read, batches of one where batch normalisation needs more.
     """
-    device = devices.choose(parameters["device"], parameters["precision"])
+    device = devices.choose(parameters["device"], parameters["precision"], parameters.get("devices", 1))
     rule, keep = (OVERLAPPING_SELECTION_RULE, KEPT) if classes_overlap(dataset) else (SELECTION_RULE, 1)
 
     def selection(rows: list[Row]) -> dict[str, Any]:
@@ -65,8 +68,17 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
         return {"kept": kept} if keep > 1 else {}
 
     fit = partial(_fit, run, model, dataset, parameters, device, keep)
+    spread = partial(several_devices.launch, device, fit)
     return outcome.train(
-        run, model, parameters, device, _read_state, fit, metric="dice", rule=rule, selection=selection
+        run,
+        model,
+        parameters,
+        device,
+        _read_state,
+        fit if device.count == 1 else spread,
+        metric="dice",
+        rule=rule,
+        selection=selection,
     )
 
 
@@ -82,6 +94,8 @@ def _quiet() -> Iterator[None]:
             ".*Checkpoint directory.*exists.*",
             # Lightning goes through a batch in a way that PyTorch has deprecated; nothing here can choose another.
             ".*LeafSpec.*",
+            # Of gradients in the memory order of channels_last, which several devices add up.
+            ".*Grad strides do not match bucket view.*",
         ):
             warnings.filterwarnings("ignore", hint)
         yield
@@ -99,9 +113,7 @@ def _fit(
 ) -> None:
     batch_size, accumulate = outcome.batches(parameters)
     training, validation = _loaders(dataset, parameters, batch_size)
-    if not len(validation):
-        raise MedsegError("There are no validation samples to choose a checkpoint on. Prepare the dataset again.")
-    task = _task(model, dataset, parameters)
+    task = _task(model, dataset, parameters, cast(PartOfBatches, training.batch_sampler).weight)
     if device.kind == "cuda":
         task = task.to(memory_format=torch.channels_last)
     if parameters["compile"]:
@@ -109,7 +121,6 @@ def _fit(
     history = History(run, parameters["max_epochs"], "dice", Budget.of(parameters, len(training)))
     trainer = lightning.Trainer(
         accelerator={"cuda": "gpu"}.get(device.kind, device.kind),
-        devices=1,
         deterministic=parameters.get("deterministic", False),
         gradient_clip_val=parameters.get("gradient_clip") or None,
         precision=device.lightning_precision,
@@ -130,6 +141,7 @@ def _fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        **several_devices.trainer_options(device),
     )
     resume = run.checkpoints / LAST if state else None
     try:
@@ -147,12 +159,15 @@ def _fit(
         raise KeyboardInterrupt
 
 
-def _task(model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any]) -> SegmentationTask:
+def _task(
+    model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any], weight: Callable[[int], float]
+) -> SegmentationTask:
     loss, optimisation = build_loss(parameters["loss"]), Optimisation.of(parameters)
     options = {
         "seed": parameters["seed"],
         "label_smoothing": parameters.get("label_smoothing", 0.0),
         "sides": scales(parameters.get("multiscale", ()), parameters["resolution"], model.stride),
+        "weight": weight,
     }
     if not classes_overlap(dataset):
         return SegmentationTask(model, loss, optimisation, **options)
@@ -169,7 +184,17 @@ def _loaders(dataset: PreparedDataset, parameters: Mapping[str, Any], batch_size
     seed, resolution, workers = parameters["seed"], parameters["resolution"], parameters["workers"]
     drawn = items("train", resolution=resolution, augmentation=parameters["augmentation"], seed=seed)
     plain = items("validation", resolution=resolution)
-    return batches(drawn, batch_size, workers=workers, seed=seed), batches(plain, batch_size, workers=workers)
+    place = several_devices.place()
+    for split, number in (("train", len(drawn)), ("validation", len(plain))):
+        if number < place[1]:
+            raise MedsegError(
+                f"{dataset.info['name']} has {number} samples in the split {split}, expected {place[1]} or more: one "
+                "for each device, to train on and to choose a checkpoint on. Prepare it again."
+            )
+    return (
+        batches(drawn, batch_size, workers=workers, seed=seed, place=place),
+        batches(plain, math.ceil(batch_size / place[1]), workers=workers, place=place),
+    )
 
 
 def _read_state(run: Run) -> dict[str, Any] | None:

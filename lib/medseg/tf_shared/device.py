@@ -14,9 +14,7 @@ from medseg.tf_shared import keras, tf
 
 @dataclass(frozen=True)
 class Device(provenance.Device):
-    """A choice of device and precision; ``count`` such devices share every batch."""
-
-    count: int = 1
+    """A choice of device and precision, in TensorFlow's words."""
 
     @property
     def policy(self) -> str:

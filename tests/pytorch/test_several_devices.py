@@ -1,0 +1,72 @@
+"""Processes that share every batch train what one process trains."""
+
+import numpy as np
+import pytest
+import torch
+from torch_trainings import trained
+
+from medseg.errors import MedsegError
+from medseg.pytorch import device as devices
+from medseg.pytorch import several_devices
+from medseg.pytorch.check import check
+from medseg.pytorch.data import EpochSampler
+from medseg.pytorch.several_devices import PartOfBatches
+
+# Small steps: rounding grows by every step, and the sums of two processes are rounded otherwise.
+WITHOUT_BATCH_NORM = {
+    "architecture": "smp-unet", "backbone": "tu-test_convnext", "norm": "group", "width": 1.0, "batch_size": 7,
+    "max_epochs": 2, "optimizer": "sgd", "learning_rate": 0.02, "loss": "bce+dice",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("items", "batch_size", "count"), [(24, 7, 2), (10, 4, 3), (9, 8, 4), (5, 5, 1)])
+def test_the_parts_of_a_batch_are_the_batch_and_their_weights_make_its_mean(items, batch_size, count):
+    values = np.random.default_rng(0).normal(size=items)
+    parts = [
+        PartOfBatches(EpochSampler(items, 1), batch_size, drop_last=False, rank=rank, count=count)
+        for rank in range(count)
+    ]
+    (whole,) = [PartOfBatches(EpochSampler(items, 1), batch_size, drop_last=False, rank=0, count=1)]
+    assert {len(part) for part in parts} == {len(whole)}
+    for number, (batch, *shared) in enumerate(zip(whole, *parts, strict=True)):
+        weights = [part.weight(number) for part in parts]
+        counted = [key for part, weight in zip(shared, weights, strict=True) for key in part if weight]
+        assert sorted(counted) == sorted(batch)
+        means = [np.mean([values[key[1]] for key in part]) for part in shared]
+        mean = np.mean([values[key[1]] for key in batch])
+        assert np.mean(np.multiply(weights, means)) == pytest.approx(mean, abs=1e-12)
+
+
+def test_two_processes_have_the_history_of_one(parameters, discs):
+    given = {**parameters, **WITHOUT_BATCH_NORM, "gradient_clip": 1.0, "warmup_epochs": 1}
+    _, one = trained(given, discs)
+    run, two = trained({**given, "devices": 2}, discs)
+    np.testing.assert_allclose(
+        two.drop(columns=["split", "seconds"]), one.drop(columns=["split", "seconds"]), rtol=2e-4
+    )
+    assert two["split"].tolist() == one["split"].tolist()
+    assert run.record["device"]["count"] == 2
+    assert run.record["peak_memory_mb"]["host"] > 100
+    assert sorted(file.name for file in run.checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
+    own, alone = (torch.load(r.checkpoints / "last.ckpt", weights_only=True) for r in (run, trained(given, discs)[0]))
+    assert own["state_dict"].keys() == alone["state_dict"].keys()
+
+
+def refuse(words):
+    if several_devices.place()[0] == 1:
+        raise MedsegError(words)
+    torch.distributed.init_process_group("gloo", rank=0, world_size=2)  # waits for the other
+
+
+def test_a_fault_in_one_process_ends_all_in_the_same_words():
+    with pytest.raises(MedsegError, match="^no such picture$"):
+        several_devices.launch(devices.choose("cpu", count=2), refuse, "no such picture")
+
+
+def test_devices_that_are_not_there_or_get_nothing_are_refused(parameters):
+    with pytest.raises(MedsegError, match="devices is 999, but there is"):
+        check({**parameters, "devices": 999})
+    with pytest.raises(MedsegError, match="devices is 0, expected 1 or more"):
+        check({**parameters, "devices": 0})
+    with pytest.raises(MedsegError, match="batch_size is 1, but 2 devices share every batch"):
+        check({**parameters, "devices": 2, "batch_size": 1})
