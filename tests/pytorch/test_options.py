@@ -275,3 +275,54 @@ def test_deterministic_algorithms_are_asked_for_while_training_alone(parameters,
 def test_what_cannot_work_is_refused_before_anything_starts(parameters, changes, message):
     with pytest.raises(MedsegError, match=message):
         check({**parameters, **changes})
+
+
+@pytest.mark.parametrize(("architecture", "backbone"), [("unet", "none"), ("smp-unet", "tu-test_resnet")])
+def test_deep_supervision_adds_the_losses_of_coarser_levels_while_training(architecture, backbone):
+    torch.manual_seed(0)
+    width = 0.125 if architecture == "unet" else 1.0
+    model = build_model(architecture, backbone, width=width, sides=2)
+    plain = build_model(architecture, backbone, width=width)
+    batch = torch.randint(0, 256, (2, 3, 40, 33), dtype=torch.uint8), torch.ones(2, 1, 40, 33, dtype=torch.uint8)
+    task = SegmentationTask(
+        model, build_loss("bce"), Optimisation(**BASE), seed=1, deep_supervision=(0.5, 0.25)
+    ).train()
+    for head in model.network.sides.heads:  # logits of 3 everywhere
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.constant_(head.bias, 3.0)
+    seen = []
+    model.network.register_forward_hook(lambda module, given, logits: seen.append(logits))
+    loss = task.step(batch, task.no_sums())
+    sides = torch.nn.functional.softplus(torch.tensor(-3.0))
+    torch.testing.assert_close(loss, build_loss("bce")(seen[0], batch[1]) + 0.75 * sides)
+    loss.backward()
+    assert all(head.weight.grad.abs().sum() > 0 for head in model.network.sides.heads)
+    # The first weighs the level at half the size, and each level is brought to the size of the picture.
+    shapes = {number: feature.shape[-2:] for number, feature in enumerate(_features_of(model, batch[0]))}
+    assert shapes[0][0] == 2 * shapes[1][0]
+
+    task.eval()
+    evaluated = task.step(batch, task.no_sums())
+    torch.testing.assert_close(evaluated, build_loss("bce")(seen[-1], batch[1]))
+    assert {n for n, _ in model.network.named_parameters()} - {n for n, _ in plain.network.named_parameters()} == {
+        f"sides.heads.{number}.{part}" for number in (0, 1) for part in ("weight", "bias")
+    }
+
+
+def _features_of(model, pictures):
+    model.network.train()
+    model.network(pictures.float())
+    return [model.network.sides._features.pop(number) for number in (0, 1)]
+
+
+def test_deep_supervision_of_what_has_no_levels_is_refused(parameters):
+    given = {**parameters, "deep_supervision": [0.5]}
+    assert "M parameters" in check(given)
+    with pytest.raises(
+        MedsegError, match="needs a decoder that goes up level by level: unet or smp-unet, not 'smp-fpn'"
+    ):
+        check({**given, "architecture": "smp-fpn", "backbone": "tu-test_resnet", "width": 1.0})
+    with pytest.raises(MedsegError, match="has 4 weights, but 'unet' has 3 levels"):
+        check({**given, "deep_supervision": [0.5] * 4})
+    with pytest.raises(MedsegError, match="holds 0; expected weights above 0"):
+        check({**given, "deep_supervision": [0.5, 0]})

@@ -18,7 +18,7 @@ NOT_PART_OF_THE_QUESTION = frozenset({"data", "device", "workers", "logger"})
 AS_BEFORE: Mapping[str, Any] = {
     "max_minutes": 0, "max_steps": 0, "fold": -1, "optimizer": "adam", "warmup_epochs": 0, "part_rates": [],
     "freeze_encoder_epochs": 0, "gradient_clip": 0, "ema": 0, "label_smoothing": 0, "multiscale": [],
-    "deterministic": False, "devices": 1,
+    "deterministic": False, "devices": 1, "deep_supervision": [],
 }  # fmt: skip
 #: One of a notebook's parameters where it had ``devices`` from the start, so that it is part of the question there.
 _WITH_DEVICES = "vit_weights"

@@ -69,6 +69,7 @@ class PaddedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
+        self.sides: nn.Module | None = None  # see :class:`medseg.pytorch.side_outputs.SideOutputs`
         self.stride, self.minimum, self.fixed_size = stride, minimum, fixed_size
 
     def forward(self, images: Tensor) -> Tensor:

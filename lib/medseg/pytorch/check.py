@@ -128,6 +128,8 @@ def _check_model(parameters: Mapping[str, Any], model: BuiltModel) -> None:
     optimisation = Optimisation.of(parameters)
     optimisation.rates(model.network.network, model.encoder)
     scales(parameters.get("multiscale", ()), parameters["resolution"], model.stride)
+    if wrong := [weight for weight in parameters.get("deep_supervision", ()) if weight <= 0]:
+        raise MedsegError(f"deep_supervision holds {wrong[0]:g}; expected weights above 0, such as 0.5, 0.25.")
     if not 0 <= (smoothing := parameters.get("label_smoothing", 0.0)) < 1:
         raise MedsegError(f"label_smoothing is {smoothing:g}, expected a share from 0 to below 1, such as 0.1.")
     if optimisation.freeze_encoder_epochs and (model.encoder is None or weights == "none"):

@@ -15,6 +15,7 @@ from medseg.pytorch import weights as pretrained
 from medseg.pytorch.backbones import IMAGENET, Normalisation, PaddedNetwork, normalisation_of
 from medseg.pytorch.dilated_unet import BACKBONES, DilatedResNetUNet
 from medseg.pytorch.heads import AUXILIARY, NORMS, UPSAMPLINGS, AuxiliaryNetwork, set_upsampling, use_group_norm
+from medseg.pytorch.side_outputs import SideOutputs
 from medseg.pytorch.unet import WIDTHS, UNet
 
 ARCHITECTURES = ("unet", "dilated-resnet-unet", *(f"smp-{name}" for name in smp.MODEL_ARCHITECTURES_MAPPING))
@@ -87,6 +88,7 @@ def build(parameters: Mapping[str, Any], classes: int, *, weights: str | None = 
         norm=parameters.get("norm", "batch"),
         upsampling=parameters.get("upsampling"),
         auxiliary=parameters.get("auxiliary", ()),
+        sides=len(parameters.get("deep_supervision", ())),
         resolution=parameters["resolution"],
     )
     return replace(model, weights=pretrained.from_run(run, model.network)) if run else model
@@ -103,6 +105,7 @@ def build_model(
     norm: str = "batch",
     upsampling: str | None = None,
     auxiliary: Sequence[str] = (),
+    sides: int = 0,
     resolution: int | None = None,
 ) -> BuiltModel:
     """The network ``architecture`` on ``backbone``, with its encoder's weights loaded.
@@ -118,6 +121,7 @@ def build_model(
         upsampling: "bilinear" or "bicubic" for the last upsampling of an smp network, where it has one, with pixel
             centres in their places; None: as smp has it, which aligns the corners.
         auxiliary: facts of ``heads.AUXILIARY`` that an smp network tells beside its logits.
+        sides: how many coarser levels of the decoder predict as well in training; of "unet" and "smp-unet".
         resolution: side of the square pictures, for encoders that are made for one size; None: the published one.
 
     Raises:
@@ -152,6 +156,8 @@ def build_model(
         model = _smp_model(architecture, backbone, weights, num_classes, upsampling, auxiliary, resolution)
     if norm == "group":
         use_group_norm(model.network.network, architecture)
+    if sides:
+        model.network.sides = SideOutputs(model.network.network, architecture, sides, num_classes)
     return model
 
 

@@ -27,6 +27,7 @@ class SegmentationTask(lightning.LightningModule):
         seed: with the epoch, it fixes all randomness on the device.
         label_smoothing: of the masks that are trained on, s: 1 becomes 1 - s / 2, and 0 becomes s / 2.
         sides: of the square in which each batch is trained, pixels, one drawn for each; empty: as it comes.
+        deep_supervision: weights of the losses of coarser levels of the decoder, where the network has them.
         weight: of a batch of this number in the mean over the processes that train together.
     """
 
@@ -42,6 +43,7 @@ class SegmentationTask(lightning.LightningModule):
         seed: int,
         label_smoothing: float = 0.0,
         sides: Sequence[int] = (),
+        deep_supervision: Sequence[float] = (),
         weight: Callable[[int], float] = lambda number: 1.0,
     ) -> None:
         super().__init__()
@@ -49,7 +51,7 @@ class SegmentationTask(lightning.LightningModule):
         self._encoder, self._optimisation = [model.encoder], optimisation  # in a list: it is no module of its own
         self._seed, self._label_smoothing, self._sides = seed, label_smoothing, list(sides)
         self._schedule: Any = None
-        self._weight = weight
+        self._weight, self._side_weights = weight, list(deep_supervision)
         self._batch = 0  # of the epoch
         for name in ("mean", "std"):
             values = torch.tensor(getattr(model.normalisation, name)).view(1, 3, 1, 1)
@@ -140,13 +142,22 @@ class SegmentationTask(lightning.LightningModule):
         """Loss of one batch, which is counted in ``sums``."""
         pictures, masks = self._resized(*batch)
         logits = self(pictures)
-        loss = self.loss(logits, self._smoothed(masks))
+        loss = self._loss_of(logits, masks)
         sums.add(loss.detach(), logits.detach(), masks)
         return loss
 
     def no_sums(self) -> EpochSums:
         """To which the batches of an epoch are added."""
         return EpochSums(self.device)
+
+    def _loss_of(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        truth = self._smoothed(masks)
+        loss = self.loss(logits, truth)
+        if self.training and self.network.sides is not None:
+            levels = self.network.sides(*masks.shape[2:])
+            for weight, level in zip(self._side_weights, levels, strict=True):
+                loss = loss + weight * self.loss(level, truth)
+        return loss
 
     def _smoothed(self, masks: torch.Tensor) -> torch.Tensor:
         if not (self.training and self._label_smoothing):
@@ -194,7 +205,7 @@ class OverlappingTask(SegmentationTask):
         pictures, bits, targets = batch
         pictures, masks = self._resized(pictures, unpack(bits, self._classes))
         logits, facts = self(pictures, auxiliary=True) if self._facts else (self(pictures), {})
-        loss = self.loss(logits, self._smoothed(masks))
+        loss = self._loss_of(logits, masks)
         for number, (name, said) in enumerate(facts.items()):
             own = fact_loss(said, targets[:, number])
             sums.add_fact(name, own.detach(), said.detach(), targets[:, number])

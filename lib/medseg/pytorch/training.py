@@ -52,8 +52,9 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
             validation_interval is 1 epoch, auxiliary_weight 0.005, and the others as in :class:`Optimisation`.
 
     Returns:
-        The history: epoch, split, loss (that of the auxiliary heads included), dice, iou, for each auxiliary head its
-        loss and accuracy, learning_rate, seconds; no row for the validation of an epoch that had none.
+        The history: epoch, split, loss (that of the auxiliary heads included; in training also that of coarser levels),
+        dice, iou, for each auxiliary head its loss and accuracy, learning_rate, seconds; no row for the validation of
+        an epoch that had none.
 
     Raises:
         MedsegError: no validation data, a bad augmentation, out of memory, a loss that is not finite, a checkpoint that
@@ -167,6 +168,7 @@ def _task(
         "seed": parameters["seed"],
         "label_smoothing": parameters.get("label_smoothing", 0.0),
         "sides": scales(parameters.get("multiscale", ()), parameters["resolution"], model.stride),
+        "deep_supervision": parameters.get("deep_supervision", ()),
         "weight": weight,
     }
     if not classes_overlap(dataset):

@@ -19,6 +19,7 @@ class ExpandingLevel(nn.Module):
         super().__init__()
         self.gate = AttentionGate(skip, below) if attention else None
         self.convolutions = DoubleConv(skip + below, out, residual)
+        self.channels = out
 
     def forward(self, skip: Tensor, below: Tensor) -> Tensor:
         upsampled = F.interpolate(below, size=skip.shape[2:], mode="bilinear", align_corners=False)
