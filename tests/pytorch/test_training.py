@@ -27,7 +27,8 @@ trained(parameters, dataset)
 
 
 MANY = {
-    "schedule": "plateau", "warmup_epochs": 5, "optimizer": "sgd(momentum=0.9, nesterov=True)", "ema": 0.9, "deep_supervision": [0.5, 0.25],
+    "schedule": "plateau", "warmup_epochs": 5, "optimizer": "sgd(momentum=0.9, nesterov=True)", "ema": 0.9,
+    "deep_supervision": [0.5, 0.25],
     "gradient_clip": 1.0, "label_smoothing": 0.1, "multiscale": [0.5, 1.0],
 }  # fmt: skip
 
