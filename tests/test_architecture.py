@@ -29,7 +29,8 @@ ALLOWED = {
     "keras_legacy": _DATA | {"experiments", "evaluation", "tf_shared"},
     "reporting": _DATA | {"experiments", "evaluation"},
     "studies": _DATA | {"experiments", "evaluation", "reporting"},
-    "commands": _DATA | {"experiments", "evaluation", "reporting"},
+    "prediction": _DATA | {"experiments", "evaluation"},
+    "commands": _DATA | {"experiments", "evaluation", "prediction", "reporting"},
     "cli": {"commands"},
 }
 

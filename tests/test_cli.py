@@ -129,12 +129,14 @@ def test_a_prediction_takes_several_runs_or_all_folds_of_one(medseg, tmp_path, m
     ))  # fmt: skip
     (tmp_path / "new").mkdir()
     cv2.imwrite(str(tmp_path / "new" / "hand.png"), np.full((4, 4), 9, np.uint8))
-    options = ("--pictures", str(tmp_path / "new"), "--out", str(tmp_path / "out.csv"))
+    options = ("--pictures", str(tmp_path / "new"), "--out", str(tmp_path / "out"))
     code, shown, errors = medseg("predict", folds[1].id, folds[2].id, "--all-folds", *options)
     assert (code, errors) == (0, "")
-    assert "1 pictures, mean of 3 networks" in shown
+    assert "1 pictures predicted by the mean of 3 networks" in shown
     assert loaded == [run.id for run in folds]
     code, shown, errors = medseg("predict", folds[1].id, other.id, *options)
+    assert "out holds predictions with runs [" in errors
+    code, shown, errors = medseg("predict", folds[1].id, other.id, *options[:-1], str(tmp_path / "other"))
     assert "mean of 2 networks" in shown
     assert "no finished other fold" in medseg("predict", other.id, "--all-folds", *options)[2]
 

@@ -37,6 +37,10 @@ class Study:
     prepare: str  # function ``prepare(source, out)``, as ``module:function``
     sample: str = ""  # function that draws its raw sample into a folder, as ``module:function``; empty: there is none
     demo: tuple[str, ...] = ()  # sweep files (without ending) that the demo runs with their profile ``sample``
+    #: Function ``read(path, frame, info)`` that reads a new picture as those are that the preparation writes, uint8 RGB
+    #: (H, W, 3), or grey (H, W) where classes overlap; ``info`` is the ``dataset.json``, {} where it is gone. Empty: as
+    #: :func:`medseg.datasets.images.read_picture` and :func:`medseg.datasets.dicom.read` give it.
+    reader: str = ""
     items: str = "pictures"  # what its pictures are called, in the plural
     groups: str = "patients"  # what its pictures are grouped by, in the plural: no group is in two splits
 

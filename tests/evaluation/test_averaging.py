@@ -1,15 +1,15 @@
 """Several runs as one: mean probabilities, and of their own data only the fold that did not see a picture."""
 
+import re
 import shutil
 
 import cv2
 import numpy as np
 import pytest
+from predicting import codes, predict
 
 from medseg.errors import MedsegError
-from medseg.evaluation import submission
 from medseg.evaluation.averaging import Average, all_folds
-from medseg.masks import submission as files
 
 
 def constant(*values):
@@ -31,16 +31,12 @@ def new(tmp_path):
     return tmp_path / "new"
 
 
-def found(path):
-    return {(row.image_name, row.class_name): row.rle for row in files.read(path)}
-
-
 def test_a_new_picture_has_the_mean_of_all_probabilities(folds, new, tmp_path):
     """Of b two of three networks are sure enough alone, and of c one; the means are 0.4 and 0.6."""
     predictors = [constant(0.9, 0.55, 0.45), constant(0.9, 0.55, 0.45), constant(0.0, 0.1, 0.9)]
-    said = submission.predict_folder(folds, predictors, new, tmp_path / "out.csv")
-    assert said == "1 pictures, mean of 3 networks"
-    assert found(tmp_path / "out.csv") == {
+    said = predict(folds, predictors, new, tmp_path / "out")
+    assert said.endswith("1 pictures predicted by the mean of 3 networks")
+    assert codes(tmp_path / "out") == {
         ("new.png", "a"): "1 80", ("new.png", "b"): "", ("new.png", "c"): "1 80",
     }  # fmt: skip
 
@@ -63,11 +59,11 @@ def test_a_picture_of_the_data_is_predicted_by_the_fold_alone_that_held_it_out(
     row = polygon_dataset.index.query("fold == 1").iloc[0]
     shutil.copy(polygon_dataset.path(row["image"]), new / "renamed.png")
     predictors = [constant(1, 0, 1), constant(0, 1, 0), constant(1, 0, 1)]
-    said = submission.predict_folder(folds, predictors, new, tmp_path / "out.csv")
-    codes = found(tmp_path / "out.csv")
-    assert {name: bool(codes["renamed.png", name]) for name in "abc"} == {"a": False, "b": True, "c": False}
-    assert {name: bool(codes["new.png", name]) for name in "abc"} == {"a": True, "b": False, "c": True}
-    assert "1 of them belong to the data that the networks were trained on (renamed.png)" in said
+    said = predict(folds, predictors, new, tmp_path / "out")
+    found = codes(tmp_path / "out")
+    assert {name: bool(found["renamed.png", name]) for name in "abc"} == {"a": False, "b": True, "c": False}
+    assert {name: bool(found["new.png", name]) for name in "abc"} == {"a": True, "b": False, "c": True}
+    assert "1 of them belong to the data that the networks were trained on (renamed)" in said
     assert "only by the network whose fold held it out" in said
 
 
@@ -75,14 +71,16 @@ def test_a_picture_that_every_given_fold_has_seen_is_refused(folds, new, polygon
     row = polygon_dataset.index.query("fold == 1").iloc[0]
     shutil.copy(polygon_dataset.path(row["image"]), new / "seen.png")
     runs, predictors = [folds[0], folds[2]], [constant(1, 1, 1)] * 2
-    with pytest.raises(MedsegError, match=r"seen.png is a picture of the data .* of fold 1, and no run"):
-        submission.predict_folder(runs, predictors, new, tmp_path / "out.csv")
-    assert not (tmp_path / "out.csv").exists()
+    said = predict(runs, predictors, new, tmp_path / "out")
+    assert "1 pictures predicted by the mean of 2 networks, 1 rejected" in said
+    assert {name for name, _ in codes(tmp_path / "out")} == {"new.png"}
+    rejected = (tmp_path / "out" / "rejected.csv").read_text()
+    assert re.search(r"seen.png,.*seen is a picture of the data .* of fold 1, and no run", rejected)
 
 
 def test_where_the_data_is_gone_it_is_said_that_nothing_was_checked(folds, new, polygon_dataset, tmp_path):
     shutil.rmtree(polygon_dataset.folder)
-    said = submission.predict_folder(folds, [constant(1, 1, 1)] * 3, new, tmp_path / "out.csv")
+    said = predict(folds, [constant(1, 1, 1)] * 3, new, tmp_path / "out")
     assert "not checked whether they are of the data" in said
 
 
@@ -102,9 +100,9 @@ def test_thresholds_are_averaged_and_other_rules_refused(run_of, polygon_dataset
     for run, threshold in zip(runs, (0.2, 0.6), strict=True):
         run.update(evaluation={"thresholds": dict.fromkeys("abc", threshold)})
     predictors = [constant(0.39, 0.41, 0.1)] * 2
-    submission.predict_folder(runs, predictors, new, tmp_path / "out.csv")
-    assert found(tmp_path / "out.csv")["new.png", "b"] == "1 80"
-    assert found(tmp_path / "out.csv")["new.png", "a"] == ""
+    predict(runs, predictors, new, tmp_path / "out")
+    assert codes(tmp_path / "out")["new.png", "b"] == "1 80"
+    assert codes(tmp_path / "out")["new.png", "a"] == ""
     with pytest.raises(MedsegError, match="differ in their thresholds, postprocess or crf"):
         Average([runs[0], run_of(polygon_dataset, fold=1)], predictors)
 

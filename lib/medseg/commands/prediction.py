@@ -16,29 +16,35 @@ app = typer.Typer()
 _STUDIES = ", ".join(registry.names())
 
 
-@app.command(epilog="Example: [bold]medseg predict latest --pictures ~/hands/test --out submission.csv[/]")
+@app.command(epilog="Example: [bold]medseg predict latest --study polyp --pictures ~/new --out ~/predicted[/]")
 def predict(
     run: Annotated[list[str], typer.Argument(help="run id, its end, its folder, or latest; several are averaged")],
-    pictures: Annotated[Path, typer.Option(help="folder of PNG files, subfolders included; no truth is needed")],
-    out: Annotated[Path, typer.Option(help="CSV to write: image_name,class,rle")],
-    study: Annotated[str, typer.Option(help=f"of the run: {_STUDIES}")] = "handbone",
+    pictures: Annotated[Path, typer.Option(help="picture, DICOM file, video, folder of them, or CSV list")],
+    out: Annotated[Path, typer.Option(help="folder to write; one that was cut off is gone on with")],
+    study: Annotated[str, typer.Option(help=f"of the run, where its id alone does not say: {_STUDIES}")] = "",
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
     all_folds: Annotated[bool, typer.Option("--all-folds", help="average the run and its other folds")] = False,
+    probabilities: Annotated[str, typer.Option(help="none, png (16 bits) or npz")] = "none",
+    overlays: Annotated[bool, typer.Option(help="pictures with outlines")] = True,
+    dicom_seg: Annotated[
+        bool, typer.Option("--dicom-seg", help="also DICOM-SEG of DICOM files (extra dicom-seg)")
+    ] = False,
 ) -> None:
-    """Predict new pictures with a trained run, as a submission; masks are made by the run's own rules.
+    """Predict new pictures with trained runs: masks, overlays, a table; by the rules by which the runs were scored.
 
     Several runs, or all folds of one, are averaged: the mean of their probabilities. A picture of the data that the
     folds were trained on is predicted by the network alone that did not see it.
     """
-    from medseg.evaluation import averaging, common, submission
+    from medseg.evaluation import averaging
+    from medseg.prediction import command
 
     found = [runs.find_run(study, wanted) for wanted in run]
     if all_folds:
         found = [fold for one in found for fold in averaging.all_folds(one)]
     found = list({one.id: one for one in found}.values())
-    predictors = [common.load_predictor(one, device) for one in found]
-    said = submission.predict_folder(found, predictors, pictures.absolute(), out)
-    terminal.console.print(f"{out}: {said}", highlight=False, soft_wrap=True)
+    options = command.Options(probabilities, overlays, dicom_seg)
+    for line in command.predict(found, pictures.expanduser().absolute(), out.expanduser().absolute(), device, options):
+        terminal.console.print(line, highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: [bold]medseg ensemble a.csv b.csv c.csv --out all.csv --data data/handbone[/]")

@@ -11,7 +11,7 @@ from medseg import registry
 from medseg.datasets.frames import read_grey, read_rgb
 from medseg.errors import MedsegError
 from medseg.evaluation import kinds
-from medseg.evaluation.rules import MaskRules, Segmentation, Segmenter
+from medseg.evaluation.rules import MaskRules, See, Segmentation, Segmenter
 from medseg.experiments.identity import fold_of, question
 from medseg.experiments.runs import Run, all_runs, dataset_of
 
@@ -40,6 +40,7 @@ class Average:
     the others were trained on it, or chosen by it. Such a picture is known by its pixels.
 
     Attributes:
+        thresholds: of everything that is scored, mean over the runs.
         own: names of the pictures of the runs' own data that were met.
         unchecked: why pictures could not be looked for in the data; empty where they were, or need not be.
 
@@ -58,6 +59,7 @@ class Average:
         _only(self._runs, lambda record: MaskRules.of(record["parameters"]), "thresholds, postprocess or crf")
         self.kind = kinds.of(registry.find(record["study"]).label, record["dataset"]["classes"])
         self._thresholds = [thresholds_of(run, self.kind) for run in self._runs]
+        self.thresholds = np.mean(self._thresholds, axis=0).tolist()
         self.own: list[str] = []
         self.unchecked = ""
         self._fold_of: dict[str, int] = {}
@@ -68,8 +70,8 @@ class Average:
                 self.unchecked = str(error)
         self._segmenter = functools.lru_cache(maxsize=None)(self._made)
 
-    def __call__(self, picture: np.ndarray, name: str) -> Segmentation:
-        """Masks of a picture (H, W, 3) uint8 RGB, or (H, W) uint8 where the data is grey.
+    def __call__(self, picture: np.ndarray, name: str, see: See | None = None) -> Segmentation:
+        """Masks of a picture (H, W, 3) uint8 RGB, or (H, W) uint8 where the data is grey; ``see`` as of a segmenter.
 
         Raises:
             MedsegError: a network gives no numbers, or the picture is of the runs' own data and none held it out.
@@ -83,7 +85,7 @@ class Average:
             )
         if fold is not None:
             self.own.append(name)
-        return self._segmenter(tuple(chosen))(picture, name)
+        return self._segmenter(tuple(chosen))(picture, name, see)
 
     def read(self, path: Any) -> np.ndarray:
         """A picture as the networks want it."""

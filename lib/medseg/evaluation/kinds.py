@@ -45,6 +45,10 @@ class Kind(ABC):
         """For each picture the probabilities of what is scored."""
         return [[probability] for probability in predict(pictures)]
 
+    def of_classes(self, maps: Any) -> Iterator[tuple[str, np.ndarray]]:
+        """Every class and its probability (H, W), from one of :meth:`maps`."""
+        return ((name, maps[number]) for number, name in enumerate(self.classes))
+
     def truth(self, label: Any, number: int) -> np.ndarray:
         """True mask (H, W), bool or uint8 of {0, 1}, of what is scored."""
         return label
@@ -119,6 +123,9 @@ class ClassMap(Kind):
     def maps(self, predict: Predictor, pictures: Sequence[np.ndarray]) -> list[Maps]:
         return [_ForegroundMap(probabilities) for probabilities in predict(pictures)]
 
+    def of_classes(self, maps: "_ForegroundMap") -> Iterator[tuple[str, np.ndarray]]:
+        return zip(self.classes, maps.classes, strict=True)
+
     def truth(self, label: np.ndarray, number: int) -> np.ndarray:
         return label > 0
 
@@ -137,13 +144,13 @@ class _ForegroundMap(list[np.ndarray]):
     """The one probability of all classes together, from those of each (C, H, W), background first."""
 
     def __init__(self, probabilities: np.ndarray) -> None:
-        self._classes = probabilities[1:]
-        super().__init__([np.minimum(self._classes.sum(0), 1)])  # a sum of rounded numbers may end above 1
+        self.classes = probabilities[1:]
+        super().__init__([np.minimum(self.classes.sum(0), 1)])  # a sum of rounded numbers may end above 1
 
     @property
     def likeliest(self) -> np.ndarray:
         """The likeliest class of each pixel (H, W), from 1."""
-        return self._classes.argmax(0) + 1
+        return self.classes.argmax(0) + 1
 
 
 def of(name: str, classes: Sequence[str]) -> Kind:

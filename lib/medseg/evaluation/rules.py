@@ -1,7 +1,7 @@
 """From probabilities to masks by the rules of a run: what is scored, and so what is shown."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from medseg.experiments.runs import Run
 from medseg.masks import crf
 from medseg.masks.postprocess import postprocess
 
+#: Is shown a class and its probability (H, W) in [0, 1].
+See = Callable[[str, np.ndarray], None]
 POSTPROCESSING = ("none", "holes", "largest", "both")
 _PARAMETERS = ("thresholds", "postprocess", "crf")
 
@@ -91,13 +93,19 @@ class Segmenter:
         self.fit_seconds = 0.0
         self._predict = predict
 
-    def __call__(self, picture: np.ndarray, name: str = "a picture") -> Segmentation:
+    def __call__(self, picture: np.ndarray, name: str = "a picture", see: See | None = None) -> Segmentation:
         """Masks of a picture (H, W, 3) uint8 RGB, or (H, W) uint8 where the data is grey.
 
-        A :class:`MedsegError` with ``name`` where the network gives no numbers.
+        ``see`` is called with every class and its probability (H, W): where classes overlap and for one class that
+        which is thresholded. A :class:`MedsegError` with ``name`` where the network gives no numbers.
         """
         (maps,) = self.kind.maps(self._predict, [picture])
-        return self._segment(picture, maps, name)
+        whole_picture = self.kind.scored != self.kind.classes  # classes together are thresholded, not each
+        found = self._segment(picture, maps, name, None if whole_picture else see)
+        if whole_picture and see is not None:
+            for class_name, probability in self.kind.of_classes(maps):
+                see(class_name, probability)
+        return found
 
     def over(
         self, dataset: PreparedDataset, cases: pd.DataFrame, batch_size: int = 1
@@ -159,12 +167,14 @@ class Segmenter:
                 )
             yield number, crf.refine(picture, probability) if self.rules.crf else probability
 
-    def _segment(self, picture: np.ndarray, maps: kinds.Maps, name: str) -> Segmentation:
+    def _segment(self, picture: np.ndarray, maps: kinds.Maps, name: str, see: See | None = None) -> Segmentation:
         last = None
 
         def masks() -> Iterator[np.ndarray]:
             nonlocal last
             for number, last in self._probabilities(picture, maps, name):
+                if see is not None:
+                    see(self.kind.scored[number], last)
                 yield self.rules.mask(last, self.thresholds[number])
 
         mask = self.kind.whole(masks(), maps)

@@ -1,12 +1,17 @@
 """The picture of a case: a DICOM file, one frame of a DICOM file of several, or a picture of a common kind."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from medseg.datasets import dicom, images
+from medseg.studies.gastric import overlay
 from medseg.studies.gastric.layout import Case
+from medseg.studies.gastric.overlay import Overlay
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,24 @@ def read(case: Case) -> Picture:
         return Picture(found.pixels, found.transfer_syntax, found.photometric, tuple(notes))
     notes = []
     return Picture(images.read_picture(case.image, notes), notes=tuple(notes))
+
+
+def read_new(path: Path, frame: int | None, info: Mapping[str, Any]) -> np.ndarray:
+    """A new picture (H, W, 3) with its burned-in text blanked as the preparation did it that wrote ``info``.
+
+    The window is sought in this picture alone. One without anything bright outside of it stays as it is, as those that
+    are prepared already. Crop and size of the preparation are left out, so that masks lie on the picture. BadFile as
+    :func:`read`.
+    """
+    dicom_file = path.suffix.casefold() in (".dcm", "")
+    pixels = dicom.read(path, frame).pixels if dicom_file else images.read_picture(path)
+    mode = info.get("overlay", {}).get("mode", "detect")
+    if mode == "off":
+        return pixels
+    height, width = pixels.shape[:2]
+    found = overlay.published((width, height)) if mode == "published" else overlay.detect([pixels])
+    # A shifted picture could not be laid under its mask.
+    return Overlay(found.keep).clean(pixels) if mode == "published" or found.hides(pixels) else pixels
 
 
 def read_size(case: Case) -> tuple[int, int]:

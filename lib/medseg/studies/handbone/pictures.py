@@ -1,8 +1,9 @@
 """X-ray pictures from files of any common kind, as 8-bit grey PNG, and square crops around one bone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -33,13 +34,13 @@ class Picture:
     spacing: Spacing | None = None
 
 
-def read(path: Path) -> Picture:
+def read(path: Path, frame: int | None = None) -> Picture:
     """Read a picture by :data:`CONVERSION_RULE`, of a DICOM file as :func:`medseg.datasets.dicom.read` gives it.
 
     Raises BadFile: as these.
     """
-    if path.suffix.casefold() == ".dcm":
-        grey = cv2.cvtColor(dicom.read(path).pixels, cv2.COLOR_RGB2GRAY)
+    if path.suffix.casefold() in (".dcm", ""):
+        grey = cv2.cvtColor(dicom.read(path, frame).pixels, cv2.COLOR_RGB2GRAY)
         return Picture(grey, images.encode_png(grey), True, spacing.read(path))
     pixels = images.read_grey(path)  # of grey pictures the values; raises on whatever is damaged
     with Image.open(path) as image:
@@ -49,6 +50,11 @@ def read(path: Path) -> Picture:
         if mode not in ("1", "L", "LA") and not mode.startswith("I"):
             pixels = cv2.cvtColor(images.read_picture(path), cv2.COLOR_RGB2GRAY)
     return Picture(pixels, images.encode_png(pixels), True)
+
+
+def read_new(path: Path, frame: int | None, info: Mapping[str, Any]) -> np.ndarray:
+    """A new picture as the preparation would have it, (H, W) uint8; BadFile as :func:`read`."""
+    return read(path, frame).pixels
 
 
 class Window(NamedTuple):

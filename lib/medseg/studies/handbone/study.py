@@ -7,6 +7,7 @@ STUDY = Study(
     label="overlapping",
     trainings=(Training("2_train", "PyTorch", "medseg.pytorch.check", "medseg.pytorch.overlapping_inference"),),
     prepare="medseg.studies.handbone.prepare:prepare",
+    reader="medseg.studies.handbone.pictures:read_new",
     sample="phantoms.handbone.sample:write_hand_sample",
     demo=("image_size",),
 )
