@@ -24,7 +24,7 @@ test: $(INSTALLED)            ## lint, types, unit tests, notebooks, reports in 
 
 notebooks-%: $(INSTALLED)     ## working notebooks of one study as they are; a thread each, for two studies run side by side
 	$(BIN)/python tests/support/committed.py $(COPIES) notebooks/$*/*.ipynb
-	OMP_NUM_THREADS=1 MEDSEG_RUNS=$(CURDIR)/.test-output/runs $(BIN)/python -m pytest -q --nbval-lax $(COPIES)/$*/[123]_*.ipynb
+	OMP_NUM_THREADS=1 MEDSEG_RUNS=$(CURDIR)/.test-output/runs $(BIN)/python -m pytest -q --nbval-lax $(COPIES)/$*/[1235]_*.ipynb
 
 light: $(INSTALLED)           ## the tests that need neither a framework nor a browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope --light tests

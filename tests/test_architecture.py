@@ -27,7 +27,7 @@ ALLOWED = {
     "pytorch": _DATA | {"experiments", "evaluation"},
     "keras": _DATA | {"experiments", "evaluation", "tf_shared"},
     "keras_legacy": _DATA | {"experiments", "evaluation", "tf_shared"},
-    "reporting": _DATA | {"experiments", "evaluation"},
+    "reporting": _DATA | {"experiments", "evaluation", "prediction"},
     "studies": _DATA | {"experiments", "evaluation", "reporting"},
     "prediction": _DATA | {"experiments", "evaluation"},
     "commands": _DATA | {"experiments", "evaluation", "prediction", "reporting"},

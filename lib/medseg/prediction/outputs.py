@@ -133,10 +133,10 @@ class Outputs:
 
 def _label(drawn: np.ndarray, piece: np.ndarray, text: str, colour: np.ndarray) -> None:
     left, top, _, _ = cv2.boundingRect(piece.astype(np.uint8))
-    size = max(drawn.shape[:2]) / 1000
+    size = max(0.45, max(drawn.shape[:2]) / 1200)
     place = (left, max(top - round(8 * size), round(30 * size)))
-    for shade, width in (((0, 0, 0), 4), (tuple(map(int, colour)), 2)):
-        thickness = max(1, round(width * size))
+    for shade, width in (((0, 0, 0), 3), (tuple(map(int, colour)), 1)):
+        thickness = max(width, round(width * 2 * size))
         cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, shade, thickness, cv2.LINE_AA)
 
 

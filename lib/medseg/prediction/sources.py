@@ -7,6 +7,7 @@ from pathlib import Path
 from medseg import project
 from medseg.datasets import dicom, spacing
 from medseg.datasets.folders import is_picture
+from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".mpg", ".mpeg", ".wmv", ".webm")
@@ -77,6 +78,14 @@ def find(pictures: Path) -> list[Source]:
     if pictures.suffix.casefold() == ".csv":
         return _named(_listed(pictures))
     return _named([(pictures, Path(pictures.name), None)])
+
+
+def of_test_cases(dataset: PreparedDataset) -> list[Source]:
+    """The test pictures of a prepared dataset, by their cases, as if they were new; a MedsegError without any."""
+    rows = dataset.split("test")
+    if rows.empty:
+        raise MedsegError(f"{project.display(dataset.folder)} has no test pictures. Name pictures to predict.")
+    return [Source(dataset.path(row["image"]), row["case_id"]) for _, row in rows.iterrows()]
 
 
 def _usable(path: Path) -> bool:
