@@ -1,7 +1,7 @@
 """What training with deterministic algorithms costs: processor time of a step with them over that of one without.
 
-Straightforward: PyTorch's own choice of algorithms. Steps of a network of each kind on one batch of noise, one thread on
-a CPU, a round of one way after a round of the other.
+Straightforward: PyTorch's own choice of algorithms. Steps of a network of each kind on one batch of noise, one thread
+on a CPU, a round of one way after a round of the other.
 """
 
 import argparse

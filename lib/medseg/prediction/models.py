@@ -69,17 +69,23 @@ def of_runs(runs: Sequence[Run], device: str = "auto", predictors: Sequence[kind
 
 
 def reader(study: str, kind: kinds.Kind, info: dict[str, Any]) -> Reader:
-    """How new pictures are read for networks of a study; ``info`` as of :attr:`medseg.registry.Study.reader`."""
-    if of_study := registry.find(study).reader:
-        read = resolve_name(of_study)
-        return lambda path, frame: read(path, frame, info)
+    """How pictures are read for networks of a study; ``info`` as of :attr:`medseg.registry.Study.reader`.
 
-    def plain(path: Path, frame: int | None) -> np.ndarray:
+    Pictures of a prepared dataset are taken as they are: they are what networks are scored on.
+    """
+    of_study = registry.find(study).reader
+    prepared = frames.read_grey if kind.grey else frames.read_rgb
+
+    def read(path: Path, frame: int | None) -> np.ndarray:
+        if any((folder / "dataset.json").is_file() for folder in path.parents):
+            return prepared(path)
+        if of_study:
+            return resolve_name(of_study)(path, frame, info)
         is_dicom = path.suffix.casefold() in (".dcm", "")
         pixels = dicom.read(path, frame).pixels if is_dicom else images.read_picture(path)
         return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if kind.grey else pixels
 
-    return plain
+    return read
 
 
 def _likeness(dataset: PreparedDataset | None, kind: kinds.Kind) -> Likeness | None:

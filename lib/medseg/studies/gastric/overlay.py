@@ -39,10 +39,6 @@ class Overlay:
             return cv2.bitwise_and(pixels, pixels, mask=self._shifted(self.keep))
         return pixels
 
-    def hides(self, picture: np.ndarray) -> bool:
-        """Whether anything brighter than a border would be blanked in a picture (H, W, 3) uint8."""
-        return self.keep is not None and bool(picture[self.keep == 0].max(initial=0) > _DARK)
-
     @property
     def kept(self) -> list[int] | None:
         """Left, top, width and height of the box of what stays, before the shift; None for all."""

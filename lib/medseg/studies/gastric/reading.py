@@ -42,9 +42,8 @@ def read(case: Case) -> Picture:
 def read_new(path: Path, frame: int | None, info: Mapping[str, Any]) -> np.ndarray:
     """A new picture (H, W, 3) with its burned-in text blanked as the preparation did it that wrote ``info``.
 
-    The window is sought in this picture alone. One without anything bright outside of it stays as it is, as those that
-    are prepared already. Crop and size of the preparation are left out, so that masks lie on the picture. BadFile as
-    :func:`read`.
+    The window is sought in this picture alone, where the preparation sought it in several. Crop and size of the
+    preparation are left out, so that masks lie on the picture, and so is the published shift. BadFile as :func:`read`.
     """
     dicom_file = path.suffix.casefold() in (".dcm", "")
     pixels = dicom.read(path, frame).pixels if dicom_file else images.read_picture(path)
@@ -53,8 +52,7 @@ def read_new(path: Path, frame: int | None, info: Mapping[str, Any]) -> np.ndarr
         return pixels
     height, width = pixels.shape[:2]
     found = overlay.published((width, height)) if mode == "published" else overlay.detect([pixels])
-    # A shifted picture could not be laid under its mask.
-    return Overlay(found.keep).clean(pixels) if mode == "published" or found.hides(pixels) else pixels
+    return Overlay(found.keep).clean(pixels)
 
 
 def read_size(case: Case) -> tuple[int, int]:
