@@ -1,6 +1,7 @@
-"""Commands about finished runs: runs, report, evaluate."""
+"""Commands about finished runs: runs, report, evaluate; and score, for what others predicted."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -66,6 +67,27 @@ def evaluate(
     )
     print(small_tables.scores(summarise(cases)))
     terminal.console.print(f"cases: {project.display(folder / 'cases.csv')}", highlight=False, soft_wrap=True)
+
+
+@app.command("score", epilog="Example: [bold]medseg score ~/maps/PraNet --data data/polyp --as PraNet[/]")
+def score_brought(
+    source: Annotated[Path, typer.Argument(help="folder of maps or masks, CSV of run lengths, or COCO file")],
+    data: Annotated[str, typer.Option(help="prepared dataset whose test pictures they answer")],
+    name: Annotated[str, typer.Option("--as", help="what the method is called in tables")],
+    threshold: Annotated[float, typer.Option(help="a pixel belongs to a class where its map is above")] = 0.5,
+    stretch: Annotated[bool, typer.Option(help="bring every map to 0..1 first, as PraNet's evaluation does")] = False,
+    partial: Annotated[bool, typer.Option(help="score the cases that there are; it is then not compared")] = False,
+    fold: Annotated[int, typer.Option(help="test fold of the data; -1: as prepared")] = -1,
+) -> None:
+    """Score what another method predicted, and keep it as a run that stands beside ours in tables and statistics."""
+    from medseg.evaluation import brought
+    from medseg.metrics.overlap import summarise
+    from medseg.reporting import small_tables
+
+    options: dict[str, Any] = {"threshold": threshold, "stretch": stretch, "incomplete": partial, "fold": fold}
+    run, cases = brought.score(source.expanduser().absolute(), samples.load(data), name, **options)
+    print(small_tables.scores(summarise(cases)))
+    terminal.console.print(f"{run.id}: {brought.summary(run)}", highlight=False, soft_wrap=True)
 
 
 def _migrate(dry_run: bool) -> None:

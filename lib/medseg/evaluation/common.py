@@ -10,7 +10,7 @@ import pandas as pd
 from medseg import project, registry
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
-from medseg.experiments.runs import Run
+from medseg.experiments.runs import BROUGHT, Run
 from medseg.experiments.tables import EVALUATED
 from medseg.metrics.overlap import COUNTS, check_complete
 
@@ -23,6 +23,10 @@ def load_predictor(run: Run, device: str = "auto", **options: Any) -> Callable[.
     :class:`MedsegError` where the study or its training notebook is not there, or the checkpoint cannot be used.
     """
     record = run.record
+    if record.get("stage") == BROUGHT:
+        raise MedsegError(
+            f"The masks of {run.id} were made elsewhere and brought: there is no network to predict with."
+        )
     training = registry.find(record.get("study", "")).training(record.get("stage", ""))
     return importlib.import_module(training.predictor).load_predictor(run, device, **options)
 

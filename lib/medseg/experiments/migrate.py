@@ -11,7 +11,7 @@ from medseg import atomic, project, registry
 from medseg.errors import MedsegError
 from medseg.experiments import params, sweep, tables
 from medseg.experiments.identity import AS_BEFORE, run_id, weights_files
-from medseg.experiments.runs import Run, all_runs
+from medseg.experiments.runs import BROUGHT, Run, all_runs
 
 #: Parameters that came later, with the values that mean what was done before there was a choice.
 _ADDED = {"logger": [],
@@ -71,7 +71,7 @@ def plan(study: str | None = None) -> list[Migration]:
     for run in all_runs(study):
         record = run.record
         name, stage, old = record.get("study", ""), record.get("stage", ""), record.get("parameters")
-        if old is None or "fingerprint" not in record.get("dataset", {}):
+        if stage == BROUGHT or old is None or "fingerprint" not in record.get("dataset", {}):
             continue
         try:
             registry.find(name).training(stage)

@@ -6,6 +6,7 @@
 
 import io
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import provenance, tables
 from medseg.experiments.identity import run_id, weights_files
+
+#: Stage of a run whose masks were made elsewhere.
+BROUGHT = "brought"
 
 
 @dataclass(frozen=True)
@@ -176,19 +180,38 @@ def training(
                 parameters=dict(parameters),
                 weights_files=weights_files(parameters),
                 seed=parameters.get("seed"),
-                dataset={
-                    "path": project.display(dataset.folder),
-                    **{key: dataset.info.get(key) for key in ("name", "protocol", "fingerprint", "counts", "classes")},
-                    "leakage": audit.record(dataset),
-                },
-                versions=provenance.versions(),
-                git=provenance.git_state(),
+                **_made_with(dataset),
                 error=None,
             )
         try:
             yield
         except Exception as error:
             run.fail(str(error) if isinstance(error, MedsegError) else f"{type(error).__name__}: {error}")
+            raise
+
+
+@contextmanager
+def bringing(run: Run, study: str, parameters: Mapping[str, Any], dataset: PreparedDataset) -> Iterator[None]:
+    """Hold ``run`` while the scores of what was made elsewhere are taken into it; it has no training.
+
+    Where that fails, a new run leaves nothing, and an old one its record. A :class:`MedsegError` where another process
+    holds it.
+    """
+    with _holding(run):
+        before = run.record
+        described = {"run_id": run.id, "study": study, "stage": BROUGHT, "parameters": dict(parameters), "seed": None}
+        times = {"started": _now(), "finished": _now()}
+        atomic.write_json(
+            run.folder / "run.json",
+            {**described, "status": "finished", **times, **_made_with(dataset), "tables": {}, "error": None},
+        )
+        try:
+            yield
+        except BaseException:
+            if before:
+                atomic.write_json(run.folder / "run.json", before)
+            else:
+                shutil.rmtree(run.folder, ignore_errors=True)
             raise
 
 
@@ -228,7 +251,7 @@ def find_run(study: str, wanted: str) -> Run:
     """
     runs = all_runs(study or None)
     if wanted == "latest":
-        done = [run for run in runs if run.record.get("status") == "finished"]
+        done = [run for run in runs if run.record.get("status") == "finished" and run.record.get("stage") != BROUGHT]
         if done:
             return max(done, key=lambda run: run.record["finished"])
         of = f" of {study}" if study else ""
@@ -265,6 +288,13 @@ def predictions_of(run: Run, test_set: str) -> dict[tuple[str, str], str]:
     """
     table = tables.predictions(run.folder, test_set, run.record)
     return dict(zip(zip(table["image_name"], table["class"], strict=True), table["rle"], strict=True))
+
+
+def _made_with(dataset: PreparedDataset) -> dict[str, Any]:
+    """What a record says of data and code."""
+    known = {key: dataset.info.get(key) for key in ("name", "protocol", "fingerprint", "counts", "classes")}
+    described = {"path": project.display(dataset.folder), **known, "leakage": audit.record(dataset)}
+    return {"dataset": described, "versions": provenance.versions(), "git": provenance.git_state()}
 
 
 def _now() -> str:

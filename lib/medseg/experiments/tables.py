@@ -128,6 +128,8 @@ def _refused(folder: Path, name: str, record: Mapping[str, Any], fault: str) -> 
     place = project.display(folder)
     if name == HISTORY:
         again = f"Train it again: delete the folder {place} and repeat the sweep"
+    elif record.get("stage") == "brought":
+        again = "Score what was brought again: medseg score FOLDER --data DATASET --as NAME"
     else:
         notebook = f"notebooks/{record.get('study')}/3_evaluate.ipynb"
         again = f"Score it again: repeat its sweep, or papermill {notebook} out.ipynb -p run_id {place}"

@@ -138,12 +138,16 @@ def _unusable(run: Run, scored: bool) -> str:
         return str(error)
     if status == "failed":
         return f"failed: {last_words(record, 'no message')}"
-    if not (run.folder / "history.csv").is_file():
+    brought = record.get("brought", {})
+    if brought.get("cases") != brought.get("of"):
+        return f"brought with {brought['cases']} of {brought['of']} cases"
+    if not brought and not (run.folder / "history.csv").is_file():
         return f"{status}, no epoch finished yet"
     if scored and not run.evaluated:
         return f"{status}, not evaluated yet"
     try:  # rows that were lost must not make another mean
-        run.history()
+        if not brought:
+            run.history()
         if scored:
             run.cases()
     except MedsegError as error:
@@ -165,7 +169,8 @@ def _question(record: Mapping[str, Any], apart: Sequence[str]) -> dict[str, Any]
     parameters = record.get("parameters", {})
     asked = {k: v for k, v in parameters.items() if k not in apart and k not in NOT_PART_OF_THE_QUESTION}
     weights = {name: text for name, text in readable_weights(record).items() if name in asked}
-    return {**AS_BEFORE, **asked, **weights, "stage": _notebook(record)}
+    before = {} if record.get("brought") else AS_BEFORE  # nothing is known of how it was trained
+    return {**before, **asked, **weights, "stage": _notebook(record)}
 
 
 def _notebook(record: Mapping[str, Any]) -> Any:

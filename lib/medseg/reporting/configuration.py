@@ -9,7 +9,7 @@ import pandas as pd
 
 from medseg.errors import MedsegError
 from medseg.experiments.identity import fold_of
-from medseg.experiments.runs import Run
+from medseg.experiments.runs import BROUGHT, Run
 from medseg.reporting import cross_validation, style
 
 
@@ -39,6 +39,11 @@ class Configuration:
     def label(self) -> str:
         """Name and details in one line."""
         return f"{self.name} ({self.details})" if self.details else self.name
+
+    @property
+    def brought(self) -> bool:
+        """Whether its masks were made elsewhere: it has no training."""
+        return any(record.get("stage") == BROUGHT for record in self.records)
 
     @property
     def colour(self) -> str:

@@ -26,7 +26,8 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
     One panel per configuration; its seeds and folds share the panel. The epoch whose weights were kept is marked.
     Where no run has the column, a sentence says so instead.
     """
-    histories = [[run.history() for run in c.runs] for c in comparison.configurations]
+    trained = [c for c in comparison.configurations if not c.brought]
+    histories = [[run.history() for run in c.runs] for c in trained]
     if not any(metric in history for group in histories for history in group):
         return sentence(f"{_title(metric)} was not recorded over the epochs of these runs.")
     histories = [[h if metric in h else h.assign(**{metric: np.nan}) for h in group] for group in histories]
@@ -35,11 +36,11 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
     width = style.WIDTH if columns > 1 else 560
     with style.canvas(46 + 190 * rows if columns > 1 else 340, width) as figure:
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for panel, c in zip(panels, comparison.configurations, strict=False):
-            for other in (h for number, group in enumerate(histories) if number != c.number for h in group):
+        for place, (panel, c) in enumerate(zip(panels, trained, strict=False)):
+            for other in (h for number, group in enumerate(histories) if number != place for h in group):
                 validation = _split(other, "validation")
                 panel.plot(validation["epoch"], validation[metric], color=style.FAINT, linewidth=1, zorder=1)
-            _draw(panel, c, histories[c.number], metric)
+            _draw(panel, c, histories[place], metric)
         for panel in panels[len(histories) :]:
             panel.set_visible(False)
         _limits(panels[0], histories, metric)
@@ -60,7 +61,8 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
         if comparison.folds:
             caption += " Every fold has a curve of its own; folds are validated on different cases."
         shown = [
-            (c.label, _split(histories[c.number][0], "validation")[metric].dropna()) for c in comparison.configurations
+            (c.label, _split(group[0], "validation")[metric].dropna())
+            for c, group in zip(trained, histories, strict=True)
         ]
         spans = [f"{label} from {curve.iloc[0]:.2f} to {curve.iloc[-1]:.2f}" for label, curve in shown if len(curve)]
         alt = f"Curves of {_title(metric)} on validation data, first to last epoch: {'; '.join(spans)}."
@@ -74,6 +76,8 @@ def learning_rate(comparison: Comparison) -> Figure | Fragment:
     """
     schedules: dict[tuple[float, ...], list[Configuration]] = {}
     for c in comparison.configurations:
+        if c.brought:
+            continue
         rates = _split(c.runs[0].history(), "train")["learning_rate"]
         schedules.setdefault(tuple(rates), []).append(c)
     if all(len(set(rates)) <= 1 for rates in schedules):

@@ -122,7 +122,13 @@ def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
         notes.append("±: standard deviation over the seeds.")
     notes += measure_table.notes(comparison)
     same = ", ".join(f"{key.replace('_', ' ')} {readable(value)}" for key, value in comparison.constant.items())
-    notes.append(f"Same for all runs: {same}.")
+    brought = [c.name for c in comparison.configurations if c.brought]
+    if brought:
+        notes.append(
+            f"Brought: the masks of {', '.join(brought)} were made elsewhere and scored here, by the same rules; how "
+            "they were made is not known here."
+        )
+    notes.append(f"Same for all runs{' trained here' if brought else ''}: {same}.")
     notes.append(f"Training time on: {measure_table.distinct(comparison.records, 'device', 'name')}.")
     unsealed = sum("cases.csv" not in record.get("tables", {}) for record in comparison.records)
     if unsealed:

@@ -110,7 +110,7 @@ def compared_runs(comparison: Comparison) -> Fragment:
         for run, record in zip(c.runs, c.records, strict=True):
             device, git = record.get("device") or {}, record.get("git") or {}
             commit = (git.get("commit") or "unknown")[:7] + (" with changes" if git.get("dirty") else "")
-            machine = f"{device.get('name')}, {device.get('precision')}"
+            machine = f"{device['name']}, {device.get('precision')}" if "name" in device else "not known"
             weights = record.get("model", {}).get("weights", "")
             label = f"{c.label}, fold {fold_of(record)}" if c.folds else c.label
             rows.append([*map(Cell, (run.id, label, weights, machine, commit))])
