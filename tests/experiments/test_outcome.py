@@ -11,7 +11,7 @@ from medseg.experiments import job, outcome
 from medseg.experiments.runs import Run
 
 MEMORY = {"host": 1.0, "device": None}
-DEVICE = SimpleNamespace(kind="cuda", name="GPU", precision="bf16", peak_memory_mb=lambda: MEMORY)
+DEVICE = SimpleNamespace(kind="cuda", name="GPU", precision="bf16", count=1, peak_memory_mb=lambda: MEMORY)
 MODEL = SimpleNamespace(weights="random", parameters_total=10, parameters_trainable=8)
 PARAMETERS = {"architecture": "unet", "batch_size": 6, "accumulate": 2, "max_epochs": 9, "resolution": 512}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medseg import project, registry
+from medseg import project
 from medseg.datasets.folders import BadFile
 from medseg.datasets.index import PreparedDataset
 from medseg.datasets.splits import hold_out
@@ -19,6 +19,7 @@ from medseg.evaluation.answers import Answers
 from medseg.evaluation.rules import MaskRules, Segmenter
 from medseg.experiments import runs
 from medseg.experiments.runs import BROUGHT, Run
+from medseg.metrics.saliency import MEASURES
 from medseg.names import listed
 
 _NAMED = 8  # missing cases in a message
@@ -90,7 +91,7 @@ def score(
         raise MedsegError('A method that is brought needs a name: --as "NAME".')
     held = hold_out(dataset, fold)
     study = held.info["study"]
-    kind = kinds.of(registry.find(study).label, held.info["classes"])
+    kind = kinds.of_study(study, held.info["classes"])
     cases = held.split("test")
     if cases.empty:
         raise MedsegError(f"{project.display(held.folder)} has no test cases to score anything on.")
@@ -131,6 +132,8 @@ def summary(run: Run) -> str:
         words.append("so it stands in no comparison: means over other cases say nothing about each other")
     figures = run.record["evaluation"].get("saliency", {}).get("test_sets", {})
     for test_set, values in figures.items():
-        shown = listed([f"{key} {value:.3f}" for key, value in values.items() if value is not None], most=20)
+        shown = listed(
+            [f"{key} {value:.3f}" for key, value in values.items() if value is not None and key in MEASURES], most=20
+        )
         words.append(f"{test_set}: {shown}")
     return "; ".join(words)

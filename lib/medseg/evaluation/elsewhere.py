@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from medseg import atomic, project, registry
+from medseg import atomic, project
 from medseg.datasets.index import PreparedDataset
 from medseg.datasets.splits import hold_out
 from medseg.errors import MedsegError
@@ -55,7 +55,7 @@ def score(
     cases = dataset.index if every_split else dataset.split("test")
     if cases.empty:
         raise MedsegError(f"{project.display(dataset.folder)} has no test cases. Score all of its pictures instead.")
-    kind = kinds.of(registry.find(record["study"]).label, dataset.info["classes"])
+    kind = kinds.of_study(record["study"], dataset.info["classes"])
     options: dict[str, Any] = {"checkpoint": checkpoint} if checkpoint else {}
     predict = load_predictor(run, device, **options)
     segment = Segmenter(run, predict, kind, MaskRules.of(record["parameters"]), thresholds_of(run, kind))

@@ -6,11 +6,12 @@ of labels that overlap, the foreground of a class map. Each has a probability of
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from medseg import registry
 from medseg.datasets import frames, polygons
 from medseg.errors import MedsegError
 
@@ -159,3 +160,10 @@ def of(name: str, classes: Sequence[str]) -> Kind:
     if name not in known:
         raise MedsegError(f"There is no kind of label {name!r}. Choose one of: {', '.join(known)}.")
     return known[name](classes)
+
+
+def of_study(name: str, classes: Sequence[str]) -> Kind:
+    """The kind of label of the study of this name, in its words; a :class:`MedsegError` where there is none."""
+    study = registry.find(name)
+    kind = of(study.label, classes)
+    return replace(kind, foreground=study.foreground) if isinstance(kind, ClassMap) else kind

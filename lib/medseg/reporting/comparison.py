@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -50,6 +50,12 @@ class Comparison:
     def shared(self) -> tuple[Configuration, ...]:
         """The configurations with the cases that all of them have; see :func:`shared_cases`."""
         return shared_cases(self.configurations)
+
+    @property
+    def trained(self) -> "Comparison":
+        """Without what was brought; itself where that is all there is."""
+        kept = tuple(c for c in self.configurations if not c.brought)
+        return replace(self, configurations=kept) if kept else self
 
     @property
     def folds(self) -> list[int]:

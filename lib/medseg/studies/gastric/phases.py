@@ -48,6 +48,7 @@ def figures(run: Run) -> pd.DataFrame:
 
 def bars(comparison: Comparison, task: str) -> Figure:
     """Measures of the best configuration (first seed) as grouped bars: a panel per split, a colour per checkpoint."""
+    comparison = comparison.trained  # what was brought has no checkpoints
     configuration = statistics.best(comparison, comparison.test_sets[0])
     found = figures(configuration.runs[0]).query("task == @task").set_index(["split", "checkpoint"])
     measures, described = _TASKS[task], []
@@ -76,6 +77,7 @@ def table(comparison: Comparison, published: str | Path) -> Fragment:
     ``published`` is a CSV with the columns model, split, checkpoint, task, metric, value, source; shown where the
     classes are the published ones.
     """
+    comparison = comparison.trained  # what was brought has no checkpoints
     phases = all(tuple(classes_of(run)) == CLASSES for run in comparison.runs)
     known = published_figures.read(published, _PUBLISHED_COLUMNS)
     known = known if phases else known.iloc[:0]  # of four phases, they say nothing of other classes
@@ -113,6 +115,7 @@ def table(comparison: Comparison, published: str | Path) -> Fragment:
 
 def confusion(comparison: Comparison) -> Figure:
     """True against predicted class of the test images, for the best configuration and its checkpoint of best loss."""
+    comparison = comparison.trained  # what was brought has no checkpoints
     configuration = statistics.best(comparison, comparison.test_sets[0])
     cases = configuration.cases[0]
     classes = classes_of(configuration.runs[0])

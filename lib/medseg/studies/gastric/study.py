@@ -7,6 +7,7 @@ STUDY = Study(
     label="class_map",
     trainings=(Training("2_train", "Keras", "medseg.keras.check", "medseg.keras.inference"),),
     prepare="medseg.studies.gastric.prepare:prepare",
+    foreground="lesion",
     reader="medseg.studies.gastric.reading:read_new",
     sample="phantoms.gastric.sample:write_gastric_sample",
     demo=("final",),
