@@ -52,7 +52,7 @@ def resident(case: str, ours: bool) -> list[int]:
     for _ in range(2):
         x = layers.Activation("relu")(layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(x)))
     network = SegmentationModel(pictures, layers.Conv2D(1, 3, padding="same")(x))
-    compile_network(network, "bce+dice", 1e-3)
+    compile_network(network, "bce+dice", tf_keras.optimizers.Adam(1e-3))
     dataset, normalise = sample.load("data/sample/polyp"), lambda uint8: uint8.astype(np.float32) / 127.5 - 1
     common = {"resolution": RESOLUTION, "batch_size": BATCH}
     training = TrainingBatches(dataset, normalise, augmentation="warp", seed=1, **common)

@@ -44,6 +44,7 @@ def _train(parameters, dataset, model=None):
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs, tmp_path, monkeypatch):
     # 23 samples in six steps, two by two; the rate rises for three epochs, then falls and restarts within the rest.
     parameters |= {"max_epochs": 16, "accumulate": 2, "warmup": 3, "restart_epochs": 7}
+    parameters |= {"optimizer": "adamw(weight_decay=0.01)", "gradient_clip": 1.0, "label_smoothing": 0.1}
     run = runs.prepare_run(*STAGE, parameters, discs)
     kill_after(4, (start(SCRIPT, STAGE, parameters, folder=Path(__file__).parent), run))
 

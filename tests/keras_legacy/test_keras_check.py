@@ -20,7 +20,7 @@ from medseg.keras_legacy import unet
         ({"weights": "none.h5"}, "there is none at none.h5"),
         ({"weights": "imagnet"}, "neither 'none' nor 'imagenet'"),
         ({"loss": "bce+dcie"}, r"bce\+dice"),
-        ({"schedule": "cosine"}, "no schedule 'cosine'.*plateau, constant"),
+        ({"schedule": "warm"}, "no schedule 'warm'.*plateau, constant, cosine"),
         ({"augmentation": "wrap"}, "warp"),
         ({"resolution": 0}, "resolution is 0, expected 1 or more"),
         ({"resolution": 100}, "no multiple of 32.*Take 96 or 128"),

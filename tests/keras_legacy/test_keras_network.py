@@ -87,7 +87,7 @@ def test_xla_trains_the_same():
     losses = []
     for xla in (False, True):
         network = _linear()  # without dropout, for which XLA draws other numbers
-        compile_network(network, "bce+dice", 0.01, xla=xla)
+        compile_network(network, "bce+dice", tf_keras.optimizers.Adam(0.01, jit_compile=xla), xla=xla)
         losses.append([network.train_on_batch(PICTURES, MASKS)[0] for _ in range(3)])
     np.testing.assert_allclose(losses[0], losses[1], atol=1e-5)
     assert losses[0][2] < losses[0][0]

@@ -55,8 +55,10 @@ def test_both_ways_to_feed_give_the_same_figures(parameters, discs, accumulate):
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs, tmp_path, monkeypatch):
     # The learning rate falls within the twelve epochs, so the schedule's place must survive too.
     monkeypatch.setattr(training, "PLATEAU", IMPATIENT)
+    options = ({}, {"optimizer": "sgd(momentum=0.9)", "gradient_clip": 1.0, "label_smoothing": 0.1})
     asked = [
-        {**parameters, "max_epochs": 12, "feeding": feeding, "accumulate": 1 + n} for n, feeding in enumerate(FEEDINGS)
+        {**parameters, "max_epochs": 12, "feeding": feeding, "accumulate": 1 + n, **options[n]}
+        for n, feeding in enumerate(FEEDINGS)
     ]
     folder = Path(__file__).parent
     kill_after(
@@ -162,7 +164,7 @@ def test_a_spoilt_checkpoint_is_named(parameters, discs, content):
 @pytest.mark.parametrize("feeding", FEEDINGS)
 def test_memory_stays_flat(parameters, discs, feeding):
     model = tiny_model()
-    training.compile_network(model.network, "bce+dice", 1e-3)
+    training.compile_network(model.network, "bce+dice", tf_keras.optimizers.Adam(1e-3))
     common = {"resolution": 64, "batch_size": 2}
     batches = TrainingBatches(discs, model.preprocess, augmentation="warp", seed=1, **common)
     watcher = _Watcher()

@@ -20,8 +20,11 @@ AS_BEFORE: Mapping[str, Any] = {
     "freeze_encoder_epochs": 0, "gradient_clip": 0, "ema": 0, "label_smoothing": 0, "multiscale": [],
     "deterministic": False, "devices": 1, "deep_supervision": [],
 }  # fmt: skip
-#: One of a notebook's parameters where it had ``devices`` from the start, so that it is part of the question there.
-_WITH_DEVICES = "vit_weights"
+#: The same for single notebooks, by a parameter that only this one has; None: it was there from the start.
+_AS_BEFORE_OF: Mapping[str, Mapping[str, Any]] = {
+    "feeding": {"restart_epochs": 10, "restart_factor": 1},
+    "vit_weights": {"optimizer": "sgd(momentum=0.9)", "schedule": "cosine", "devices": None},
+}
 #: Parameters that a run id shows.
 IN_SLUG = ("architecture", "size", "variant", "backbone", "resolution", "seed")
 #: Parameters that name pretrained weights, which may be a file.
@@ -34,13 +37,22 @@ def question(parameters: Mapping[str, Any], files: Mapping[str, tuple[str, str]]
     ``files`` are as :func:`weights_files` found them when the run was made; None: as they are now.
     """
     files = weights_files(parameters) if files is None else files
+    before = as_before(parameters)
     asked = {
         name: value
         for name, value in parameters.items()
-        if (name not in NOT_PART_OF_THE_QUESTION and not (name in AS_BEFORE and value == AS_BEFORE[name]))
-        or (name == "devices" and _WITH_DEVICES in parameters)
+        if name not in NOT_PART_OF_THE_QUESTION and not (name in before and value == before[name])
     }
     return {**asked, **{name: f"sha256 {digest}" for name, (_, digest) in files.items()}}
+
+
+def as_before(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that came later to the notebook that has these ``parameters``, and what they were before."""
+    before = dict(AS_BEFORE)
+    for own, values in _AS_BEFORE_OF.items():
+        if own in parameters:
+            before |= values
+    return {name: value for name, value in before.items() if value is not None}
 
 
 def run_id(

@@ -10,13 +10,12 @@ from typing import Any
 from medseg import atomic, project, registry
 from medseg.errors import MedsegError
 from medseg.experiments import params, sweep, tables
-from medseg.experiments.identity import AS_BEFORE, run_id, weights_files
+from medseg.experiments.identity import as_before, run_id, weights_files
 from medseg.experiments.runs import BROUGHT, Run, all_runs
 
 #: Parameters that came later, with the values that mean what was done before there was a choice.
 _ADDED = {"logger": [],
     "tta": [], "thresholds": "fixed", "postprocess": "none", "crf": False, "restart_epochs": 10, "restart_factor": 1,
-    **AS_BEFORE,
 }  # fmt: skip
 _PUBLISHED_STEPS = ["flip_left_right", "flip_up_down", "crop", "brightness", "rotate", "noise"]
 
@@ -62,7 +61,8 @@ def translated(study: str, parameters: Mapping[str, Any], known: Mapping[str, An
     renamed, reworded = _RENAMED.get(study, {}), _REWORDED.get(study, {})
     found = {renamed.get(name, name): value for name, value in parameters.items()}
     found = {name: reworded[name](value) if name in reworded else value for name, value in found.items()}
-    return {**{name: value for name, value in _ADDED.items() if name in known}, **found}
+    added = {**as_before(found), **_ADDED}
+    return {**{name: value for name, value in added.items() if name in known}, **found}
 
 
 def plan(study: str | None = None) -> list[Migration]:

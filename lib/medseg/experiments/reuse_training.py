@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from medseg import atomic
-from medseg.experiments.identity import AS_BEFORE, NOT_PART_OF_THE_QUESTION
+from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION, as_before
 from medseg.experiments.runs import Run, all_runs
 
 #: Parameters that no training depends on.
@@ -99,4 +99,4 @@ def _link_files(finished: Run, run: Run) -> None:
 
 def _training(parameters: Mapping[str, Any]) -> dict[str, Any]:
     left_out = INFERENCE_ONLY | NOT_PART_OF_THE_QUESTION
-    return {key: value for key, value in {**AS_BEFORE, **parameters}.items() if key not in left_out}
+    return {key: value for key, value in {**as_before(parameters), **parameters}.items() if key not in left_out}

@@ -9,6 +9,7 @@ from medseg.keras import augment
 from medseg.keras.models import weight_files
 from medseg.keras.transunet import SIZES, VARIANTS, check_side
 from medseg.tf_shared import device as devices
+from medseg.tf_shared import optimisation
 from medseg.tf_shared.check import check as check_shared
 
 _LEAST = {
@@ -33,6 +34,10 @@ def check(parameters: Mapping[str, Any]) -> None:
         )
     if parameters["compile"] and parameters["devices"] > 1:
         raise MedsegError("compile is for the steps of one device only. Set devices to 1, or compile to False.")
+    by_epoch = parameters.get("schedule", "cosine") not in ("cosine", "onecycle")
+    optimisation.check({"optimizer": "sgd", **parameters, "warmup_epochs": parameters["warmup"] if by_epoch else 0})
+    if parameters.get("gradient_clip") and parameters["devices"] > 1:
+        raise MedsegError("gradient_clip is for one device: each would clip its part. Set devices to 1, or it to 0.")
     augment.parse(parameters["augmentation"])
     weight_files(*(parameters[name] for name in ("size", "variant", "resnet_weights", "vit_weights")))
     devices.choose(parameters["device"], parameters["precision"], parameters["devices"])

@@ -5,6 +5,7 @@ float32.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -16,9 +17,18 @@ SMOOTHING = 1e-5
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def cross_entropy(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Categorical cross-entropy, -log softmax(logits) at the true class, mean over all pixels."""
-    per_pixel = tf.nn.sparse_softmax_cross_entropy_with_logits(_numbers(truth), tf.cast(logits, tf.float32))
+def cross_entropy(truth: tf.Tensor, logits: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
+    """Categorical cross-entropy, -log softmax(logits) at the true class, mean over all pixels.
+
+    ``smoothing`` s: of C classes the true one counts 1 - s + s / C, each other s / C.
+    """
+    logits = tf.cast(logits, tf.float32)
+    if smoothing:
+        classes = logits.shape[-1]
+        soft = tf.one_hot(_numbers(truth), classes) * (1 - smoothing) + smoothing / classes
+        per_pixel = tf.nn.softmax_cross_entropy_with_logits(soft, logits)
+    else:
+        per_pixel = tf.nn.sparse_softmax_cross_entropy_with_logits(_numbers(truth), logits)
     # 0 for a batch of none, which a device may be left with when several share one.
     return tf.math.divide_no_nan(tf.reduce_sum(per_pixel), tf.cast(tf.size(per_pixel), tf.float32))
 
@@ -37,8 +47,8 @@ def dice(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(1 - (2 * overlap + SMOOTHING) / (total + SMOOTHING))
 
 
-def build_loss(cross_entropy_weight: float = 0.5, dice_weight: float = 0.5) -> Loss:
-    """The weighted sum of :func:`cross_entropy` and :func:`dice`; a weight of 0 leaves one out.
+def build_loss(cross_entropy_weight: float = 0.5, dice_weight: float = 0.5, label_smoothing: float = 0.0) -> Loss:
+    """The weighted sum of :func:`cross_entropy`, with smoothed labels, and :func:`dice`; a weight of 0 leaves one out.
 
     ValueError: a weight is negative, or both are 0.
     """
@@ -48,7 +58,10 @@ def build_loss(cross_entropy_weight: float = 0.5, dice_weight: float = 0.5) -> L
     def loss(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         parts = [
             weight * part(truth, logits)
-            for weight, part in ((cross_entropy_weight, cross_entropy), (dice_weight, dice))
+            for weight, part in (
+                (cross_entropy_weight, partial(cross_entropy, smoothing=label_smoothing)),
+                (dice_weight, dice),
+            )
             if weight
         ]
         return tf.add_n(parts)

@@ -56,8 +56,9 @@ class WarmupCosineRestarts(keras.optimizers.schedules.LearningRateSchedule):
 class Steps:
     """Trains ``network``, built within the scope of its devices, batch by batch and keeps the figures of the epoch.
 
-    ``loss`` is of truth and logits, ``schedule`` the learning rate over the changes of the weights, of SGD with
-    momentum 0.9. These change once every ``accumulate`` steps, and at an epoch's end, by the mean gradient; ``half``:
+    ``loss`` is of truth and logits, ``training_loss`` that which is trained on (None: the same), ``schedule`` the
+    learning rate over the changes of the weights, ``optimizer`` makes one of it (None: SGD with momentum 0.9). These
+    change once every ``accumulate`` steps, and at an epoch's end, by the mean gradient; ``half``:
     gradients need the scaled loss of fp16; ``xla``: the steps are compiled.
     """
 
@@ -67,14 +68,17 @@ class Steps:
         loss: Loss,
         schedule: float | keras.optimizers.schedules.LearningRateSchedule,
         *,
+        optimizer: Callable[[Any], keras.optimizers.Optimizer] | None = None,
+        training_loss: Loss | None = None,
         accumulate: int = 1,
         half: bool = False,
         xla: bool = False,
     ) -> None:
         self.network, self._loss, self._accumulate, self._half = network, loss, accumulate, half
+        self._training_loss = training_loss or loss
         self._strategy = network.distribute_strategy
         with self._strategy.scope():
-            self.optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
+            self.optimizer = optimizer(schedule) if optimizer else keras.optimizers.SGD(schedule, momentum=0.9)
             if half:
                 self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
             self.optimizer.build(network.trainable_variables)
@@ -123,6 +127,11 @@ class Steps:
         """Of the next change; 0.001 and not 0.0010000000475."""
         return float(str(tf.convert_to_tensor(self.optimizer.learning_rate).numpy()))
 
+    def set_rate(self, rate: float) -> None:
+        """Of the changes from now on, where no schedule sets it."""
+        optimizer = self.optimizer.inner_optimizer if self._half else self.optimizer
+        optimizer.learning_rate.assign(rate)
+
     def _compiled(self, step: Callable[..., None], xla: bool) -> Callable[[Iterator | tf.Tensor], None]:
         """``step`` in a graph, on every device; it takes the next of an iterator's batches, or a number."""
         compiled = tf.function(step, jit_compile=True) if xla else step
@@ -136,7 +145,7 @@ class Steps:
     def _gradients(self, pictures: tf.Tensor, truth: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             logits = self.network(pictures, training=True)
-            loss = self._loss(truth, logits)
+            loss = self._training_loss(truth, logits)
             # The devices' gradients are summed up.
             scaled = loss / self._strategy.num_replicas_in_sync
             if self._half:

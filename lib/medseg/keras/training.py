@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
-from medseg.experiments import outcome
+from medseg.experiments import outcome, schedules
 from medseg.experiments.budget import Budget
 from medseg.experiments.history import History, Row, ranked
 from medseg.experiments.runs import Run
@@ -23,7 +23,7 @@ from medseg.keras.losses import build_loss
 from medseg.keras.models import BuiltModel
 from medseg.keras.steps import Steps, WarmupCosineRestarts
 from medseg.tf_shared import device as devices
-from medseg.tf_shared import npz
+from medseg.tf_shared import npz, optimisation
 
 #: By which validation figure the two best checkpoints are chosen, and whether more or less of it is better.
 BEST: dict[str, tuple[str, Literal["min", "max"]]] = {"best_loss": ("loss", "min"), "best_iou": ("binary_iou", "max")}
@@ -36,7 +36,8 @@ SELECTION_RULE = (
 def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """Train ``model``, or go on from ``checkpoints/last.npz``; call it within :func:`runs.training`.
 
-    SGD with momentum 0.9 under :class:`WarmupCosineRestarts`. ``model`` is built on the device that ``parameters``
+    As published SGD with momentum 0.9 under :class:`WarmupCosineRestarts`; other schedules are those of
+    :mod:`medseg.experiments.schedules`, by epoch. ``model`` is built on the device that ``parameters``
     name, those of the training notebook; batch_size is that over all devices.
 
     The history has epoch, split, loss, dice and iou of the lesion (means over pictures), binary_iou (of the pixels of
@@ -105,10 +106,15 @@ def _fit(
         restart_epochs=parameters["restart_epochs"],
         restart_factor=parameters["restart_factor"],
     )
+    written, clip = parameters.get("optimizer", "sgd(momentum=0.9)"), parameters.get("gradient_clip", 0.0)
+    weights = parameters["cross_entropy_weight"], parameters["dice_weight"]
+    by_step = parameters.get("schedule", "cosine") == "cosine"
     steps = Steps(
         network,
-        build_loss(parameters["cross_entropy_weight"], parameters["dice_weight"]),
-        schedule,
+        build_loss(*weights),
+        schedule if by_step else parameters["learning_rate"],
+        optimizer=lambda rate: optimisation.build(written, rate, clip),
+        training_loss=build_loss(*weights, parameters.get("label_smoothing", 0.0)),
         accumulate=accumulate,
         half=device.precision == "fp16",
         xla=parameters["compile"],
@@ -123,6 +129,21 @@ def _fit(
         raise (training.failure or validation.failure or error) from None
 
 
+def _set_rate(steps: Steps, epoch: int, parameters: Mapping[str, Any]) -> None:
+    """The rate of an ``epoch`` (from 0) by its number; the published schedule moves by itself, step by step."""
+    schedule = parameters.get("schedule", "cosine")
+    if schedule == "cosine":
+        return
+    factor = schedules.factor(
+        epoch,
+        schedule,
+        max_epochs=parameters["max_epochs"],
+        restart_epochs=parameters["restart_epochs"],
+        warmup_epochs=0 if schedule == "onecycle" else parameters["warmup"],
+    )
+    steps.set_rate(parameters["learning_rate"] * factor)
+
+
 def _loop(
     run: Run, history: History, steps: Steps, training: Batches, validation: Batches, parameters: Mapping[str, Any]
 ) -> None:
@@ -133,6 +154,7 @@ def _loop(
     batches, of_validation = iter(steps.distributed(training.dataset)), steps.distributed(validation.dataset)
     ended = False
     while not ended:
+        _set_rate(steps, history.epoch, parameters)
         epoch, started, learning_rate = history.epoch + 1, time.monotonic(), steps.learning_rate
         figures = {
             "train": steps.train(batches, training.steps),

@@ -18,6 +18,7 @@ from medseg import atomic
 from medseg.datasets.augmentation.warp import plain_resize
 from medseg.datasets.frames import Frames
 from medseg.datasets.index import PreparedDataset
+from medseg.experiments import schedules
 from medseg.experiments.history import History
 from medseg.experiments.runs import Run
 from medseg.keras_legacy.data import Preprocess
@@ -109,6 +110,40 @@ def _variables(network: tf_keras.Model) -> dict[str, tf.Variable]:
         scale = optimizer._loss_scale
         optimizer_variables += [scale.current_loss_scale, scale.counter]
     return {**npz.numbered("network", network.weights), **npz.numbered("optimizer", optimizer_variables)}
+
+
+class ReduceLROnPlateau(tf_keras.callbacks.ReduceLROnPlateau):
+    """Keras's own, from epoch ``begin`` on (from 0): not while the rate still rises."""
+
+    def __init__(self, monitor: str, begin: int, **options: Any) -> None:
+        super().__init__(monitor, **options)
+        self._begin = begin
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch >= self._begin:
+            super().on_epoch_end(epoch, logs)
+
+
+class LearningRate(tf_keras.callbacks.Callback):
+    """Sets the rate of each epoch by the schedule and the warm-up of a training's ``parameters``.
+
+    With the schedule ``plateau`` that of the warm-up and of the first epoch after it alone.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._rate, self._schedule = parameters["learning_rate"], parameters["schedule"]
+        self._options = {
+            "max_epochs": parameters["max_epochs"],
+            "restart_epochs": parameters.get("restart_epochs", 10),
+            "restart_factor": parameters.get("restart_factor", 1),
+            "warmup_epochs": parameters.get("warmup_epochs", 0),
+        }
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if self._schedule != "plateau" or epoch <= self._options["warmup_epochs"]:
+            rate = self._rate * schedules.factor(epoch, self._schedule, **self._options)
+            self.model.optimizer.learning_rate.assign(rate)
 
 
 class ValidationPictures(tf_keras.callbacks.Callback):

@@ -10,6 +10,7 @@ from medseg.experiments import preflight
 from medseg.keras_legacy.training import LOSSES, SCHEDULES
 from medseg.keras_legacy.unet import STRIDE, encoder_file
 from medseg.tf_shared import device as devices
+from medseg.tf_shared import optimisation
 from medseg.tf_shared.check import check as check_shared
 from medseg.tf_shared.model import check_multiple
 
@@ -19,6 +20,7 @@ _LEAST = {"resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "p
 def check(parameters: Mapping[str, Any]) -> None:
     """Try what costs nothing: names, ranges, that files are there; a :class:`MedsegError` says what cannot work."""
     check_shared(parameters, _LEAST)
+    optimisation.check(parameters)
     splits.hold_out(sample.load(parameters["data"]), parameters.get("fold", -1))
     if parameters["loss"] not in LOSSES:
         raise MedsegError(f"There is no loss {parameters['loss']!r} in Keras. Choose one of: {', '.join(LOSSES)}.")

@@ -19,6 +19,7 @@ class SegmentationModel(tf_keras.Model):
     """
 
     _accumulation: "_Accumulation | None" = None
+    label_smoothing = 0.0  # s: of the masks that are trained on 1 becomes 1 - s / 2, and 0 becomes s / 2
 
     def accumulate(self, steps: int, steps_per_epoch: int) -> None:
         """Change the weights once every ``steps`` steps, and at an epoch's end, by the mean gradient.
@@ -38,15 +39,21 @@ class SegmentationModel(tf_keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of training, as Keras asks for it."""
-        if not self._accumulation:
+        if not self._accumulation and not self.label_smoothing:
             return super().train_step(data)
         pictures, masks = data
+        truth = masks
+        if self.label_smoothing:
+            truth = tf.cast(masks, tf.float32) * (1 - self.label_smoothing) + self.label_smoothing / 2
         scaling = isinstance(self.optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape:
             logits = self(pictures, training=True)
-            loss = self.compute_loss(pictures, masks, logits)
-            if scaling:
+            loss = self.compute_loss(pictures, truth, logits)
+            if scaling and self._accumulation:
                 loss = self.optimizer.get_scaled_loss(loss)
+        if not self._accumulation:
+            self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+            return self.compute_metrics(pictures, masks, logits, None)
         gradients = tape.gradient(loss, self.trainable_variables)
         self._accumulation.add(self.optimizer.get_unscaled_gradients(gradients) if scaling else gradients)
         self._accumulation.apply_if_due(self.optimizer, self.trainable_variables)

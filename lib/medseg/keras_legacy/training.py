@@ -17,11 +17,12 @@ from medseg.experiments import outcome
 from medseg.experiments.budget import Budget
 from medseg.experiments.history import History
 from medseg.experiments.runs import Run
-from medseg.keras_legacy.callbacks import Bookkeeping, ValidationPictures, restore
+from medseg.experiments.schedules import BY_EPOCH
+from medseg.keras_legacy.callbacks import Bookkeeping, LearningRate, ReduceLROnPlateau, ValidationPictures, restore
 from medseg.keras_legacy.data import TrainingBatches, ValidationBatches, feed
 from medseg.keras_legacy.unet import BuiltModel
 from medseg.tf_shared import device as devices
-from medseg.tf_shared import npz
+from medseg.tf_shared import npz, optimisation
 from medseg.tf_shared.measures import MeanOverPictures
 
 SELECTION_RULE = "highest mean validation IoU at the training resolution, threshold 0.5"
@@ -51,7 +52,7 @@ def bce_dice(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 LOSSES = {"bce+dice": bce_dice, "dice": dice, "bce": bce}
-SCHEDULES = ("plateau", "constant")
+SCHEDULES = ("plateau", *BY_EPOCH)
 
 
 def masks(truth: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -63,10 +64,10 @@ def masks(truth: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """Train ``model``, or go on from ``checkpoints/last.npz``; call it within :func:`runs.training`.
 
-    Adam (Kingma and Ba, arXiv 1412.6980); with the schedule ``plateau`` its rate is halved when the validation loss has
-    not fallen for 5 epochs. Training stops when validation IoU has not risen for ``patience`` epochs. ``parameters``
-    are those of the training notebook. A :class:`MedsegError` where there is no validation data, memory runs out, a
-    loss is not finite, or a checkpoint cannot be read.
+    With the schedule ``plateau`` the rate is halved when the validation loss has not fallen for 5 epochs; others are
+    those of :mod:`medseg.experiments.schedules`. Training stops when validation IoU has not risen for ``patience``
+    epochs. ``parameters`` are those of the training notebook. A :class:`MedsegError` where there is no validation data,
+    memory runs out, a loss is not finite, or a checkpoint cannot be read.
     """
     device = devices.choose(parameters["device"], parameters["precision"])
     fit = partial(_fit, run, model, dataset, parameters)
@@ -89,13 +90,20 @@ def _fit(
         dataset, model.preprocess, augmentation=parameters["augmentation"], seed=parameters["seed"], **common
     )
     network = model.network
-    compile_network(network, parameters["loss"], parameters["learning_rate"], xla=parameters["compile"])
+    optimizer = optimisation.build(
+        parameters.get("optimizer", "adam"),
+        parameters["learning_rate"],
+        parameters.get("gradient_clip", 0.0),
+        jit_compile=parameters["compile"],
+    )
+    compile_network(network, parameters["loss"], optimizer, xla=parameters["compile"])
+    network.label_smoothing = parameters.get("label_smoothing", 0.0)
     network.accumulate(accumulate, len(training))
     if state:
         restore(network, run.checkpoints / npz.LAST)
     adaptive = [tf_keras.callbacks.EarlyStopping("val_iou", mode="max", patience=parameters["patience"])]
     if parameters["schedule"] == "plateau":
-        adaptive.append(tf_keras.callbacks.ReduceLROnPlateau("val_loss", **PLATEAU))
+        adaptive.append(ReduceLROnPlateau("val_loss", begin=parameters.get("warmup_epochs", 0), **PLATEAU))
     history = History(run, parameters["max_epochs"], "iou", Budget.of(parameters, len(training)))
     history.restore(state)
     feed(
@@ -105,6 +113,7 @@ def _fit(
         validation,
         [
             *adaptive,
+            LearningRate(parameters),
             ValidationPictures(run, dataset, model.preprocess, parameters["resolution"]),
             Bookkeeping(run, history, parameters["seed"], adaptive, state),
         ],
@@ -113,10 +122,12 @@ def _fit(
     )
 
 
-def compile_network(network: tf_keras.Model, loss: str, learning_rate: float, *, xla: bool = False) -> None:
-    """Give ``network`` its loss (a name of ``LOSSES``), Adam, and the measures dice and iou."""
+def compile_network(
+    network: tf_keras.Model, loss: str, optimizer: tf_keras.optimizers.Optimizer, *, xla: bool = False
+) -> None:
+    """Give ``network`` its loss (a name of ``LOSSES``), an optimizer, and the measures dice and iou."""
     network.compile(
-        tf_keras.optimizers.Adam(learning_rate, jit_compile=xla),
+        optimizer,
         loss=LOSSES[loss],
         metrics=[MeanOverPictures(name, masks) for name in ("dice", "iou")],
         jit_compile=xla,

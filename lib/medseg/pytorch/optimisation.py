@@ -1,6 +1,5 @@
 """How weights are changed: the optimizer, the learning rate over the epochs, and the mean of the weights."""
 
-import ast
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +12,12 @@ from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from medseg.errors import MedsegError
+from medseg.experiments import call_text
+from medseg.experiments.schedules import POWER, STEP_FACTOR, TO_THE_END
 from medseg.names import did_you_mean
 
 #: The learning rate over the epochs.
 SCHEDULES = ("plateau", "cosine", "constant", "onecycle", "polynomial", "step")
-#: Those that end with the last epoch.
-TO_THE_END = ("onecycle", "polynomial")
-POWER = 0.9  # of the polynomial, as in DeepLab (Chen et al. 2017, arXiv 1606.00915)
-STEP_FACTOR = 0.1
 
 #: By the name that a parameter gives; those that want a closure or sparse gradients cannot train here.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -31,7 +28,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     and kind is not torch.optim.Optimizer
     and name not in ("LBFGS", "SparseAdam", "Muon")
 }
-_OWN = ("lr", "params", "weight_decay")  # have parameters of their own
+_OWN = {"lr": "learning_rate", "weight_decay": "weight_decay"}  # have parameters of their own
 
 
 @dataclass(frozen=True)
@@ -181,35 +178,12 @@ def read_optimizer(written: str) -> tuple[Callable[..., torch.optim.Optimizer], 
 
     Raises MedsegError: no optimizer of that name (the nearest is named), an unknown setting, or a value it refuses.
     """
-    name, _, rest = written.strip().partition("(")
-    kind = OPTIMIZERS.get(name.strip().lower())
-    if kind is None:
-        raise MedsegError(
-            f"There is no optimizer {name.strip()!r}.{did_you_mean(name, OPTIMIZERS)} Choose one of: "
-            f"{', '.join(sorted(OPTIMIZERS))}; settings in parentheses, as in sgd(momentum=0.9)."
-        )
-    settings = _settings(written, rest) if rest else {}
-    known = [key for key in inspect.signature(kind).parameters if key not in _OWN]
-    for key in settings:
-        if key in _OWN:
-            raise MedsegError(f"optimizer: {key} is a parameter of the notebook (learning_rate, weight_decay).")
-        if key not in known:
-            raise MedsegError(f"{name} has no setting {key!r}.{did_you_mean(key, known)} It has {', '.join(known)}.")
+    kind, settings = call_text.read_optimizer(written, OPTIMIZERS, _OWN, ("params",))
     try:
         kind([nn.Parameter(torch.zeros(1))], lr=1e-3, **settings)
     except (TypeError, ValueError) as error:
-        raise MedsegError(f"optimizer {written!r} cannot be had: {error}.") from error
+        raise call_text.refused(written, error) from error
     return kind, settings
-
-
-def _settings(written: str, rest: str) -> dict[str, Any]:
-    try:
-        call = ast.parse(f"f({rest}", mode="eval").body
-        if isinstance(call, ast.Call) and not call.args and all(keyword.arg for keyword in call.keywords):
-            return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError):
-        pass
-    raise MedsegError(f"optimizer {written!r} cannot be read; write it like sgd(momentum=0.9, nesterov=True).")
 
 
 def scales(factors: Sequence[float], resolution: int, stride: int) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from medseg import registry
 from medseg.errors import MedsegError
-from medseg.experiments.identity import AS_BEFORE, NOT_PART_OF_THE_QUESTION, fold_of, readable_weights
+from medseg.experiments.identity import AS_BEFORE, NOT_PART_OF_THE_QUESTION, as_before, fold_of, readable_weights
 from medseg.experiments.runs import Run
 from medseg.reporting.configuration import Configuration, shared_cases
 
@@ -175,7 +175,7 @@ def _question(record: Mapping[str, Any], apart: Sequence[str]) -> dict[str, Any]
     parameters = record.get("parameters", {})
     asked = {k: v for k, v in parameters.items() if k not in apart and k not in NOT_PART_OF_THE_QUESTION}
     weights = {name: text for name, text in readable_weights(record).items() if name in asked}
-    before = {} if record.get("brought") else AS_BEFORE  # nothing is known of how it was trained
+    before = {} if record.get("brought") else as_before(parameters)  # nothing is known of how it was trained
     return {**before, **asked, **weights, "stage": _notebook(record)}
 
 
