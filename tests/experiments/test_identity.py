@@ -2,8 +2,11 @@
 
 import json
 
-from medseg import project
-from medseg.experiments.identity import question, readable_weights, run_id, weights_files
+import pytest
+
+from medseg import project, registry
+from medseg.experiments.identity import as_before, question, readable_weights, run_id, weights_files
+from medseg.experiments.params import read_schema
 
 #: Had this id before there were budgets.
 KNOWN = project.root() / "tests" / "fixtures" / "runs" / "handbone" / "smp-unet-resnet18-64-s1-88c3253f"
@@ -62,3 +65,17 @@ def test_parameters_that_came_later_do_not_orphan_finished_runs():
     record = json.loads((KNOWN / "run.json").read_text("utf-8"))
     asked = {**record["parameters"], "max_minutes": 0.0, "max_steps": 0}
     assert run_id(record["study"], record["stage"], asked, record["dataset"]["fingerprint"]) == KNOWN.name
+
+
+TRAININGS = [(study.name, training.stage) for study in registry.every() for training in study.trainings]
+
+
+@pytest.mark.parametrize(("study", "stage"), TRAININGS)
+def test_parameters_that_came_later_leave_finished_runs_their_ids(study, stage):
+    now = read_schema(project.root() / "notebooks" / study / f"{stage}.ipynb").complete({}, "x")
+    later = {name for name, value in as_before(now).items() if name in now and now[name] == value}
+    assert "label_smoothing" in later
+    before = {name: value for name, value in now.items() if name not in later}
+    assert run_id(study, stage, before, "f") == run_id(study, stage, now, "f")
+    for name in later:
+        assert run_id(study, stage, {**now, name: "other"}, "f") != run_id(study, stage, now, "f")
