@@ -1,4 +1,4 @@
-"""Commands about finished runs: runs, report, evaluate; and score, for what others predicted."""
+"""Commands about finished runs: runs, report, evaluate, view; and score, for what others predicted."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,6 +67,18 @@ def evaluate(
     )
     print(small_tables.scores(summarise(cases)))
     terminal.console.print(f"cases: {project.display(folder / 'cases.csv')}", highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: [bold]medseg view latest --study polyp[/]")
+def view(
+    run: Annotated[str, typer.Argument(help="run id, its end, its folder, or latest")],
+    study: Annotated[str, typer.Option(help=f"of the run, where its id alone does not say: {_STUDIES}")] = "",
+) -> None:
+    """Write one offline page to look through all test cases of a run, with truth, prediction and difference."""
+    from medseg.reporting import view as pages_of_cases
+
+    page = pages_of_cases.write(runs.find_run(study, run))
+    terminal.console.print(f"open {project.display(page)}", highlight=False, soft_wrap=True)
 
 
 @app.command("score", epilog="Example: [bold]medseg score ~/maps/PraNet --data data/polyp --as PraNet[/]")

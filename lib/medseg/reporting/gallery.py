@@ -20,7 +20,7 @@ from medseg.reporting.samples import kind_of
 _WIDTH = 360  # pixels of one picture; a tile holds two and is shown at half its size
 _TRUTH, _PREDICTION, _RIM = (255, 255, 255), (240, 228, 66), (20, 20, 20)
 #: Light, orange and blue differ in lightness and hue, so that colour-blind readers tell them apart.
-_AREAS = {"found": (226, 230, 234), "missed": (230, 159, 0), "false alarm": (86, 180, 233)}
+AREAS = {"found": (226, 230, 234), "missed": (230, 159, 0), "false alarm": (86, 180, 233)}
 _MARGIN = 0.35  # of the larger side of what is shown, on every side
 
 
@@ -29,8 +29,8 @@ def extremes(comparison: Comparison, *, worst: int = 4, best: int = 2, classes: 
 
     With folds, each case as the network predicted it that did not see it.
     """
-    colours = {"outline of the truth": _TRUTH, "outline of the prediction": _PREDICTION, **_AREAS}
-    parts: list[Fragment | Figure] = [Fragment(legend(colours), f"Left: outlines. Right: {', '.join(_AREAS)}.")]
+    colours = {"outline of the truth": _TRUTH, "outline of the prediction": _PREDICTION, **AREAS}
+    parts: list[Fragment | Figure] = [Fragment(legend(colours), f"Left: outlines. Right: {', '.join(AREAS)}.")]
     for test_set in comparison.test_sets:
         configuration = statistics.best(comparison, test_set)
         parts.append(_heading(f"{test_set}: {configuration.label}"))
@@ -146,7 +146,7 @@ def _tile(
         cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA) >= 0.5
         for mask in (truth, found)
     )
-    areas = dict(zip(_AREAS, (truth & found, truth & ~found, found & ~truth), strict=True))
+    areas = dict(zip(AREAS, (truth & found, truth & ~found, found & ~truth), strict=True))
     gap = np.full((image.shape[0], 4, 3), 128, np.uint8)
     pixels = np.hstack([_outlined(image, truth, found), gap, _difference(image, areas)])
     encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])[1]
@@ -172,7 +172,7 @@ def _difference(image: np.ndarray, areas: Mapping[str, np.ndarray]) -> np.ndarra
     """The picture in dim grey; found, missed and invented pixels in their colours."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None].repeat(3, axis=2) * 0.5
     for name, area in areas.items():
-        grey[area] = 0.25 * grey[area] + 0.75 * np.array(_AREAS[name])
+        grey[area] = 0.25 * grey[area] + 0.75 * np.array(AREAS[name])
     return grey.round().astype(np.uint8)
 
 

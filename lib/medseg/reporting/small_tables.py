@@ -10,6 +10,7 @@ from medseg.datasets.index import PreparedDataset
 from medseg.experiments.identity import fold_of, readable_weights
 from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run
+from medseg.reporting import view
 from medseg.reporting.comparison import Comparison, readable
 from medseg.reporting.fragments import Cell, Fragment, Table, numeric, words
 
@@ -113,7 +114,8 @@ def compared_runs(comparison: Comparison) -> Fragment:
             machine = f"{device['name']}, {device.get('precision')}" if "name" in device else "not known"
             weights = record.get("model", {}).get("weights", "")
             label = f"{c.label}, fold {fold_of(record)}" if c.folds else c.label
-            rows.append([*map(Cell, (run.id, label, weights, machine, commit))])
+            name = Cell(run.id, link=view.link(run))
+            rows.append([name, *map(Cell, (label, weights, machine, commit))])
     columns = words("run", "configuration", "weights at the start", "device", "code")
     same = "; ".join(f"{name} {readable(value)}" for name, value in comparison.constant.items())
     return Table("Compared runs", columns, rows, [f"The same for all: {same}."] if same else []).fragment()
