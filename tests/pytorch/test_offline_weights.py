@@ -112,7 +112,7 @@ def test_tensors_get_timms_names_in_their_order(tmp_path, monkeypatch):
 @pytest.mark.parametrize("backbone", sorted(offline.PACKAGED))
 def test_the_packages_themselves(backbone):
     if importlib.util.find_spec(offline.PACKAGED[backbone].package) is None:
-        pytest.skip("the extra offline-weights is not installed")
+        pytest.skip("the packages of requirements-weights.lock are not installed")
     built = build_model("smp-unet", backbone, weights="imagenet")
     assert offline.PACKAGED[backbone].sha256 in built.weights
     assert built.normalisation == offline.PACKAGED[backbone].normalisation

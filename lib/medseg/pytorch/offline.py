@@ -25,7 +25,7 @@ class Packaged:
     normalisation: Normalisation
 
 
-#: The extra ``offline-weights``, by backbone.
+#: The packages of ``requirements-weights.lock``, by backbone.
 PACKAGED = {
     # torchvision's own file, IMAGENET1K_V1; BSD-3
     "mobilenet_v2": Packaged(
