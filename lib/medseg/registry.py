@@ -41,6 +41,8 @@ class Study:
     #: (H, W, 3), or grey (H, W) where classes overlap; ``info`` is the ``dataset.json``, {} where it is gone. Empty: as
     #: :func:`medseg.datasets.images.read_picture` and :func:`medseg.datasets.dicom.read` give it.
     reader: str = ""
+    set_named: str = ""  # function ``name(folder)``: of a public set, by the name of its folder, or None
+    facts: tuple[str, ...] = ()  # columns of the index that evaluations take along into ``cases.csv``
     foreground: str = "foreground"  # what the classes of a class map are called together
     items: str = "pictures"  # what its pictures are called, in the plural
     groups: str = "patients"  # what its pictures are grouped by, in the plural: no group is in two splits

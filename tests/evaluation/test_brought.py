@@ -52,7 +52,9 @@ def test_maps_saved_by_a_run_give_its_own_rows_and_measures(scored, maps, discs)
     added, table = brought.score(maps, discs, "PraNet")
     same(table, expected)
     assert added.id.startswith("pranet-")
-    assert added.record["brought"] == {"name": "PraNet", "from": "maps", "stretched": False, "cases": 5, "of": 5}
+    assert added.record["brought"] == {
+        "name": "PraNet", "from": str(maps), "stretched": False, "cases": 5, "of": 5, "unused": 0,
+    }  # fmt: skip
     found = added.record["evaluation"]["saliency"]["test_sets"]
     for test_set, values in ours.items():
         assert found[test_set] == pytest.approx(values, abs=2e-4), "16 bits"
@@ -159,21 +161,21 @@ def test_a_brought_run_has_no_network_and_is_never_the_latest(maps, scored, disc
 
 def test_missing_cases_are_named_or_left_out_of_every_comparison(maps, scored, discs):
     (maps / "A" / "1.png").unlink()
-    with pytest.raises(MedsegError, match=r"has no answer for 1 of 5 test cases of .*: a/1. Files are called like"):
+    with pytest.raises(MedsegError, match=r"has no answer for 1 of 5 test cases of .*: a/1. Answers are called"):
         brought.score(maps, discs, "PraNet")
     assert not [run for run in runs.all_runs("polyp") if run.record["stage"] == "brought"]
     run, table = brought.score(maps, discs, "PraNet", incomplete=True)
     assert len(table) == 4
     assert "4 of 5 cases scored; so it stands in no comparison" in brought.summary(run)
     comparison = compare(runs.all_runs("polyp"))
-    assert comparison.left_out == ((run.id, "brought with 4 of 5 cases"),)
+    assert comparison.left_out == ((run.id, "brought with 4 of 5 cases: a mean over other cases is no comparison"),)
 
 
 def test_what_cannot_be_scored_is_refused_in_words_and_keeps_nothing(maps, scored, discs, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MedsegError, match="holds no map and no mask. Expected a folder with a file for each"):
+    with pytest.raises(MedsegError, match="holds no map and no mask. Expected files with one of the endings"):
         brought.score(tmp_path / "empty", discs, "x")
-    with pytest.raises(MedsegError, match="cannot be scored. Expected"):
+    with pytest.raises(MedsegError, match="does not exist. Expected"):
         brought.score(tmp_path / "gone", discs, "x")
     with pytest.raises(MedsegError, match="needs a name"):
         brought.score(maps, discs, " ")
@@ -184,20 +186,21 @@ def test_what_cannot_be_scored_is_refused_in_words_and_keeps_nothing(maps, score
         brought.score(maps, discs, "x")
     file.unlink()
     for values, message in (
-        (np.full((40, 50), np.nan), "no probabilities from 0 to 1"),
-        (np.full((40, 50), 1.5), "no probabilities from 0 to 1"),
+        (np.full((40, 50), np.nan), "a/1 cannot be scored: .*values that are no numbers"),
+        (np.linspace(-3, 4, 2000).reshape(40, 50), "values from -3 to 4, expected probabilities .* take the sigmoid"),
         (np.zeros((2, 40, 50)), "expected one map"),
+        (np.zeros((50, 40)), "is 40 x 50 and its picture 50 x 40 pixels: height and width are exchanged"),
     ):
         np.save(file.with_suffix(".npy"), values)
         with pytest.raises(MedsegError, match=message):
             brought.score(maps, discs, "x")
     file.with_suffix(".npy").unlink()
     file.write_bytes(kept)
-    (maps / "A" / "again").mkdir()
-    (maps / "A" / "again" / "1.png").write_bytes(kept)
-    (maps / "B" / "1.png").write_bytes(kept)
+    for folder in ("A/more", "A/again", "B"):
+        (maps / folder).mkdir(exist_ok=True)
+        (maps / folder / "1.png").write_bytes(kept)
     (maps / "A" / "1.png").unlink()
-    with pytest.raises(MedsegError, match="has several files for a/1"):
+    with pytest.raises(MedsegError, match="has several answers for a/1: A/again/1.png, A/more/1.png"):
         brought.score(maps, discs, "x")
     assert not [run for run in runs.all_runs("polyp") if run.record["stage"] == "brought"]
 
@@ -209,5 +212,44 @@ def test_one_file_is_never_the_answer_to_two_cases(scored, discs, tmp_path):
         (tmp_path / "maps").mkdir(exist_ok=True)
         shutil.copy(discs.folder / "images" / f"{number}.png", tmp_path / "maps")
     dataset = type(discs)(discs.folder, discs.info, twice)
-    with pytest.raises(MedsegError, match=r"1.png could be of A/1 and of B/1. Put the files in folders"):
+    with pytest.raises(MedsegError, match=r"1.png in .*maps could be of A/1 and of B/1. Put what is"):
         brought.score(tmp_path / "maps", dataset, "x")
+
+
+def test_facts_of_patients_go_along(polygon_dataset, right, run_of, tmp_path):
+    """A report on the patients of the best configuration reads them, whoever made it."""
+    (tmp_path / "new").mkdir()
+    for _, row in polygon_dataset.split("test").iterrows():
+        shutil.copy(polygon_dataset.path(row["image"]), tmp_path / "new" / row["image_name"])
+    predict([run_of(polygon_dataset, **RULES)], [right], tmp_path / "new", tmp_path / "bones")
+    table = brought.score(tmp_path / "bones" / "submission.csv", polygon_dataset, "x")[1]
+    assert set(table["age"]) == {30}
+    with pytest.raises(MedsegError, match=r"Maps of probabilities can be stretched; .*submission.csv has masks"):
+        brought.score(tmp_path / "bones" / "submission.csv", polygon_dataset, "x", stretch=True)
+
+
+def test_names_that_match_nothing_are_told(scored, discs, tmp_path):
+    (tmp_path / "maps").mkdir()
+    shutil.copy(discs.folder / "images" / "1.png", tmp_path / "maps" / "other-picture.png")
+    with pytest.raises(
+        MedsegError, match=r"no answer for 5 of 5 .* Of no test case: 1, such as other-picture.png. Ans"
+    ):
+        brought.score(tmp_path / "maps", discs, "x", incomplete=True)
+
+
+def test_ours_decide_which_data_is_compared(maps, scored, discs, tmp_path):
+    other = type(discs)(discs.folder, {**discs.info, "fingerprint": "0" * 64}, discs.index)
+    for name in ("one", "two"):
+        brought.score(maps, other, name)
+    comparison = compare(runs.all_runs("polyp"))
+    assert [run.id for run in comparison.runs] == [scored[0].id]
+    assert {reason for _, reason in comparison.left_out} == {"other data: toy (00000000)"}
+
+
+def test_a_brought_run_alone_has_a_report(maps, discs, scored):
+    brought.score(maps, discs, "PraNet")
+    shutil.rmtree(scored[0].folder)
+    comparison = compare(runs.all_runs("polyp"))
+    assert "Seeds: none, nothing was trained here" in results.table(comparison).text
+    assert "not recorded" in curves.learning(comparison).text
+    assert curves.learning_rate(comparison)

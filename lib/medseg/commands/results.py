@@ -41,8 +41,11 @@ def list_runs(
         return
     found = runs.all_runs(study or None)
     for run in found:
+        record = run.record
         state = "finished, evaluated" if run.evaluated else run.status
-        error = (run.record.get("error") or "").splitlines()
+        if brought := record.get("brought"):
+            state = f"brought, {brought['cases']} of {brought['of']} cases scored" if run.evaluated else "brought"
+        error = (record.get("error") or "").splitlines()
         _print_run(run, state + (f": {error[-1]}" if error else ""))
     if not found:
         terminal.console.print(f"no runs yet in {project.display(project.runs_folder())}; start with 'make demo'")
@@ -86,7 +89,7 @@ def score_brought(
     source: Annotated[Path, typer.Argument(help="folder of maps or masks, CSV of run lengths, or COCO file")],
     data: Annotated[str, typer.Option(help="prepared dataset whose test pictures they answer")],
     name: Annotated[str, typer.Option("--as", help="what the method is called in tables")],
-    threshold: Annotated[float, typer.Option(help="a pixel belongs to a class where its map is above")] = 0.5,
+    threshold: Annotated[float, typer.Option(help="a pixel is of a class where its map is above")] = 0.5,
     stretch: Annotated[bool, typer.Option(help="bring every map to 0..1 first, as PraNet's evaluation does")] = False,
     partial: Annotated[bool, typer.Option(help="score the cases that there are; it is then not compared")] = False,
     fold: Annotated[int, typer.Option(help="test fold of the data; -1: as prepared")] = -1,

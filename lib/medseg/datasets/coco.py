@@ -27,8 +27,11 @@ def is_coco(content: Any) -> bool:
     return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in _KEYS)
 
 
-def read(path: Path) -> tuple[list[AnnotatedImage], list[str]]:
+def read(path: Path, predicted_above: float | None = None) -> tuple[list[AnnotatedImage], list[str]]:
     """Read a file: its pictures in order, and the names of its categories in order.
+
+    ``predicted_above`` says that a method predicted it: of annotations with a score those above it are taken, and an
+    empty mask is none. Else scores do not count, and an empty mask is a fault.
 
     What is wrong with single annotations is in the pictures' ``faults``. Raises MedsegError: it cannot be read, is no
     JSON, or none of COCO.
@@ -38,6 +41,10 @@ def read(path: Path) -> tuple[list[AnnotatedImage], list[str]]:
         content = json.loads(utf8_or_korean(file_bytes(path))[0])
     except (ValueError, RecursionError) as error:
         raise MedsegError(f"{where} is not valid JSON ({str(error)[:120]}). Export it again.") from error
+    if isinstance(content, list):
+        raise MedsegError(
+            f"{where} is a list of results alone. Put it beside its pictures and categories; expected {EXPECTED}."
+        )
     if not is_coco(content):
         raise MedsegError(f"{where} is not a COCO file; expected {EXPECTED}.")
     images: dict[Any, AnnotatedImage] = {}
@@ -58,6 +65,8 @@ def read(path: Path) -> tuple[list[AnnotatedImage], list[str]]:
         try:
             if label is None:
                 raise ValueError(f"its category_id {str(entry.get('category_id'))[:20]!r} is none of the categories")
+            if predicted_above is not None and not _is_there(entry, predicted_above):
+                continue
             image.shapes += [(label, geometry) for geometry in _geometries(entry.get("segmentation"), image.size)]
         except ValueError as error:
             named = f" ({label[:40]})" if label else ""
@@ -76,6 +85,15 @@ def decode(counts: list[int] | str, height: int, width: int) -> np.ndarray:
         raise ValueError(f"run lengths that do not add up to {width} x {height} pixels")
     values = np.repeat(np.resize(np.array([0, 1], np.uint8), len(runs)), runs)
     return values.reshape(width, height).T
+
+
+def _is_there(entry: Mapping[str, Any], threshold: float) -> bool:
+    """Whether what was predicted has a score above ``threshold``, or none, and is no empty mask."""
+    score, segmentation = entry.get("score"), entry.get("segmentation")
+    counts = segmentation.get("counts") if isinstance(segmentation, Mapping) else segmentation
+    runs = _unpacked(counts) if isinstance(counts, str) else counts
+    empty = isinstance(segmentation, Mapping) and isinstance(runs, list) and runs and not any(runs[1::2])
+    return not empty and (not isinstance(score, int | float) or score > threshold)
 
 
 def _named(entry: Any) -> bool:

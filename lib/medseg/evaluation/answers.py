@@ -1,245 +1,182 @@
-"""What a method made elsewhere says about the cases of a dataset: maps or masks in files, found by their names."""
+"""What a method made elsewhere says about the cases of a dataset, and which of its files is about which case."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from pathlib import Path, PurePath
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image
 
-from medseg import project
-from medseg.datasets import coco
 from medseg.datasets.folders import BadFile, composed, plain_name
-from medseg.datasets.polygons import PolygonSet, draw_class
-from medseg.datasets.shapes import PixelMask
 from medseg.errors import MedsegError
 from medseg.evaluation import kinds
-from medseg.masks import rle, submission
+from medseg.evaluation.map_files import SUFFIXES
 from medseg.names import listed
 
-EXPECTED = (
-    "a folder with a file for each test picture, called like it (PNG, JPEG, TIFF or BMP of 8 or 16 bits, npy, npz), in "
-    "a folder for each class where classes overlap; or a CSV of run lengths (image_name,class,rle); or a COCO file"
-)
 SCALING = "masks of two values and maps of classes: nearest pixel; other maps: bilinear, pixel centres in their places"
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy", ".npz")
+#: What methods add to the name of a picture when they write what they predict for it.
+_ADDED = ("{}_mask", "{}_pred", "p{}")
+
+Thing = TypeVar("Thing", bound=Hashable)
+#: The name of a public set by that of a folder, or None; see :attr:`medseg.registry.Study.set_named`.
+SetNamed = Callable[[str], str | None]
 
 
 class Answers(ABC):
-    """Probability maps of cases.
+    """Masks or probability maps of cases.
 
     Attributes:
-        scaled: how many maps were not of the size of their pictures.
+        scaled: how many were not of the size of their pictures.
+        soft: whether any was a map with more than two values.
+        unused: how many files or pictures are of no test case.
+        example: the name of one of these.
     """
 
     def __init__(self, kind: kinds.Kind) -> None:
         self.kind = kind
-        self.scaled = 0
+        self.scaled = self.unused = 0
+        self.soft = False
+        self.example = ""
 
     @abstractmethod
     def lacking(self, cases: pd.DataFrame) -> list[tuple[str, str]]:
-        """Case and class (empty: all) to which there is no answer; a MedsegError where a file could be of several."""
+        """Case and class (empty: all) to which there is no answer; to be asked first.
+
+        A MedsegError where it cannot be said which file is of which case.
+        """
 
     @abstractmethod
-    def probabilities(self, case: pd.Series, size: tuple[int, int]) -> np.ndarray:
-        """Floating maps in [0, 1] as the predictors of this kind give them, at ``size`` (H, W); BadFile if damaged."""
+    def of_class(self, case: pd.Series, number: int, size: tuple[int, int]) -> np.ndarray:
+        """float32 (H, W) in [0, 1] of a class (from 0), of ``size`` (H, W); BadFile or ValueError: damaged."""
 
-    def _fitted(self, values: np.ndarray, size: tuple[int, int], exact: bool) -> np.ndarray:
-        if values.shape == size:
-            return values
-        self.scaled += 1
-        how = cv2.INTER_NEAREST_EXACT if exact else cv2.INTER_LINEAR
-        return cv2.resize(values.astype(np.float32), size[::-1], interpolation=how)
+    @abstractmethod
+    def of_classes(self, case: pd.Series, size: tuple[int, int]) -> np.ndarray:
+        """Of a class map: float32 (C + 1, H, W) in [0, 1], background first; raises as :meth:`of_class`."""
 
-
-class Files(Answers):
-    """A folder of files. ``stretch`` brings every map of one class to 0..1, as PraNet's evaluation does."""
-
-    def __init__(self, folder: Path, kind: kinds.Kind, stretch: bool = False) -> None:
-        super().__init__(kind)
-        self._folder, self._stretch = folder, stretch
-        self._by_tail: dict[str, list[Path]] = {}
-        self._file_of: dict[tuple[str, str], Path] = {}
-        files = [path for path in sorted(folder.rglob("*")) if path.suffix.casefold() in _SUFFIXES]
-        if not files:
-            raise MedsegError(f"{project.display(folder)} holds no map and no mask. Expected {EXPECTED}.")
-        for path in files:
-            parts = path.relative_to(folder).with_suffix("").parts
-            for first in range(len(parts)):
-                self._by_tail.setdefault(_key(parts[first:]), []).append(path)
-
-    def lacking(self, cases: pd.DataFrame) -> list[tuple[str, str]]:
-        lacking: list[tuple[str, str]] = []
-        used: dict[Path, str] = {}
-        for _, case in cases.iterrows():
-            for class_name in self.kind.classes if self.kind.name == "overlapping" else ("",):
-                file = self._find(case, class_name)
-                if file is None:
-                    lacking.append((case["case_id"], class_name))
-                    continue
-                if file in used:
-                    raise MedsegError(
-                        f"{project.display(file)} could be of {used[file]} and of {case['case_id']}. Put the files in "
-                        "folders called like the test sets, or call them like the cases."
-                    )
-                used[file] = case["case_id"]
-                self._file_of[case["case_id"], class_name] = file
-        return lacking
-
-    def probabilities(self, case: pd.Series, size: tuple[int, int]) -> np.ndarray:
+    def maps(self, case: pd.Series, size: tuple[int, int]) -> Any:
+        """As the predictors of this kind give them; a MedsegError with the name of the case where one is damaged."""
         if self.kind.name == "overlapping":
-            return np.stack([self._read(self._file_of[case["case_id"], name], size) for name in self.kind.classes])
-        file = self._file_of[case["case_id"], ""]
-        if self.kind.name == "binary":
-            return self._read(file, size)
-        classes = self._fitted(_values(file), size, exact=True).round().astype(int)
-        if classes.max(initial=0) > len(self.kind.classes):
-            raise BadFile(f"has the value {classes.max()}, expected 0 to {len(self.kind.classes)}, the classes", file)
-        return np.eye(len(self.kind.classes) + 1, dtype=np.float32)[classes].transpose(2, 0, 1)
+            return _Each(self, case, size)
+        try:
+            return self.of_classes(case, size) if self.kind.name == "class_map" else self.of_class(case, 0, size)
+        except (MedsegError, ValueError) as error:
+            raise _damaged(case, error) from error
 
-    def _read(self, file: Path, size: tuple[int, int]) -> np.ndarray:
-        values = _values(file)
-        if np.issubdtype(values.dtype, np.integer) or values.dtype == bool:
-            # 0 and 1 are a mask as well as 0 and 255.
-            top = 65535 if values.dtype == np.uint16 else 255
-            values = values.astype(np.float32) / (1 if values.max(initial=0) <= 1 else top)
-        if not np.isfinite(values).all() or values.min(initial=0) < 0 or values.max(initial=0) > 1:
-            raise BadFile("has values that are no probabilities from 0 to 1", file)
-        values = self._fitted(values.astype(np.float32), size, exact=_two(values))
-        low, high = float(values.min()), float(values.max())
-        return (values - low) / (high - low) if self._stretch and high > low else values
+    def fitted(self, values: np.ndarray, size: tuple[int, int], exact: bool) -> np.ndarray:
+        """float32 ``values`` (H, W) at ``size`` by :data:`SCALING`; BadFile: they lie on their side."""
+        if values.shape != size:
+            if values.shape == size[::-1]:
+                shown, own = (f"{width} x {height}" for height, width in (values.shape, size))
+                raise BadFile(f"is {shown} and its picture {own} pixels: height and width are exchanged")
+            self.scaled += 1
+            how = cv2.INTER_NEAREST_EXACT if exact else cv2.INTER_LINEAR
+            values = cv2.resize(values.astype(np.float32), size[::-1], interpolation=how)
+        return values.astype(np.float32)
 
-    def _find(self, case: pd.Series, class_name: str) -> Path | None:
-        """The file of a case; a MedsegError where several could be it."""
+
+class _Each(Sequence[np.ndarray]):
+    """The maps of the classes of a case, read one at a time: 29 of 2048 x 2048 would fill half a gigabyte."""
+
+    def __init__(self, answers: Answers, case: pd.Series, size: tuple[int, int]) -> None:
+        self._answers, self._case, self._size = answers, case, size
+
+    def __len__(self) -> int:
+        return len(self._answers.kind.classes)
+
+    def __getitem__(self, number: Any) -> Any:
+        try:
+            return self._answers.of_class(self._case, number, self._size)
+        except (MedsegError, ValueError) as error:
+            raise _damaged(self._case, error) from error
+
+
+@dataclass
+class Finder(Generic[Thing]):
+    """Finds what is of a case by its name, as preparations know their files, and by the folders that it lies in.
+
+    Of a name nothing counts but its letters' case and accents' form; of folders punctuation does not count either, and
+    public sets are known by any of their names.
+    """
+
+    cases: pd.DataFrame
+    set_named: SetNamed
+    where: str  # what is searched, for messages
+    taken: dict[Thing, str] = field(default_factory=dict)
+    _by_name: dict[str, list[tuple[Thing, frozenset[str], str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._known = {key for _, case in self.cases.iterrows() for key in self._own(case)}
+
+    def add(self, path: str, thing: Thing) -> None:
+        """Take in what has this path, with ``/``; the extension of a picture or map does not count."""
+        *folders, name = path.split("/")
+        keys = frozenset(map(self._folder, folders))
+        stem = name[: -len(suffix)] if (suffix := PurePosixPath(name).suffix).casefold() in SUFFIXES else name
+        self._by_name.setdefault(_name(stem), []).append((thing, keys, path))
+
+    def find(self, case: pd.Series, class_name: str = "") -> Thing | None:
+        """What is of a case and a class; a MedsegError where several are, or it was found for another case."""
+        own = self._own(case)
         for name in _names(case):
-            tails = [(class_name, name), (name, class_name)] if class_name else [(name,)]
-            found = {path for tail in tails for path in self._by_tail.get(_key(tail), [])}
-            if len(found) == 1:
-                return found.pop()
-            if found:
-                shown = listed(sorted(path.relative_to(self._folder).as_posix() for path in found))
+            found = list(self._called(name, class_name))
+            # What lies in a folder of another test set or patient is of that one.
+            fitting = [entry for entry in found if entry[1] & own or not entry[1] & self._known]
+            most = max((len(keys & own) for _, keys, _ in fitting), default=0)
+            fitting = [entry for entry in fitting if len(entry[1] & own) == most]
+            if len(fitting) > 1:
                 raise MedsegError(
-                    f"{project.display(self._folder)} has several files for {case['case_id']}: {shown}. Keep one, or "
-                    "put them in folders called like the test sets."
+                    f"{self.where} has several answers for {case['case_id']}: "
+                    f"{listed(sorted(path for *_, path in fitting))}. Keep one, or put them in folders called like the "
+                    "test sets."
                 )
+            if fitting:
+                thing, _, path = fitting[0]
+                if self.taken.setdefault(thing, case["case_id"]) != case["case_id"]:
+                    raise MedsegError(
+                        f"{path} in {self.where} could be of {self.taken[thing]} and of {case['case_id']}. Put what is "
+                        "of different test sets into folders called like them, or call it like the cases."
+                    )
+                return thing
         return None
 
+    def tell(self, answers: Answers) -> None:
+        """Say what was found for no case."""
+        unused = [path for found in self._by_name.values() for thing, _, path in found if thing not in self.taken]
+        answers.unused, answers.example = len(unused), next(iter(unused), "")
 
-class Rows(Answers):
-    """Masks by name of picture and class, as run lengths of a submission or shapes of a COCO file."""
-
-    def __init__(self, path: Path, kind: kinds.Kind) -> None:
-        super().__init__(kind)
-        self._path = path
-        self._masks: dict[tuple[str, str], str] = {}
-        self._pictures: dict[str, coco.AnnotatedImage] = {}
-        if path.suffix.casefold() == ".csv":
-            self._masks = {(_key((row.image_name,)), row.class_name): row.rle for row in submission.read(path)}
+    def _called(self, name: str, class_name: str) -> Iterator[tuple[Thing, frozenset[str], str]]:
+        if not class_name:
+            yield from self._by_name.get(name, [])
             return
-        pictures, names = coco.read(path)
-        if unknown := [name for name in names if name not in kind.classes]:
-            raise MedsegError(
-                f"{project.display(path)} has the categories {listed(unknown)}, the data {listed(kind.classes)}."
-            )
-        self._pictures = {_key((PurePath(picture.name).with_suffix("").name,)): picture for picture in pictures}
+        for inner, outer in ((name, class_name), (_name(class_name), name)):
+            yield from (entry for entry in self._by_name.get(inner, []) if self._folder(outer) in entry[1])
 
-    def lacking(self, cases: pd.DataFrame) -> list[tuple[str, str]]:
-        rows = [case for _, case in cases.iterrows()]
-        if self._pictures:
-            return [(case["case_id"], "") for case in rows if self._picture(case) is None]
-        return [
-            (case["case_id"], name) for case in rows for name in self.kind.classes if self._code(case, name) is None
-        ]
+    def _own(self, case: pd.Series) -> set[str]:
+        """The folders that tell a case: its test set, and those of its name."""
+        return {self._folder(part) for part in (case["test_set"], *case["case_id"].split("/")[:-1]) if part}
 
-    def probabilities(self, case: pd.Series, size: tuple[int, int]) -> np.ndarray:
-        masks = np.stack([self._mask(case, name, size) for name in self.kind.classes]).astype(np.float32)
-        if self.kind.name == "binary":
-            return masks[0]
-        if self.kind.name == "class_map":
-            return np.concatenate([1 - masks.max(0, keepdims=True), masks])
-        return masks
-
-    def _mask(self, case: pd.Series, class_name: str, size: tuple[int, int]) -> np.ndarray:
-        if not self._pictures:
-            return rle.decode(self._code(case, class_name) or "", size)
-        picture = self._picture(case)
-        assert picture is not None
-        if picture.faults:
-            raise BadFile(f"{picture.name}: {picture.faults[0]}", self._path)
-        whole = np.zeros((picture.height or size[0], picture.width or size[1]), np.uint8)
-        for label, geometry in picture.shapes:
-            if label != class_name:
-                continue
-            if isinstance(geometry, PixelMask):
-                rows, columns = geometry.pixels.shape
-                whole[geometry.top : geometry.top + rows, geometry.left : geometry.left + columns] |= geometry.pixels
-            else:
-                whole |= draw_class(PolygonSet.of([(0, geometry)], whole.shape[::-1]), 0).astype(np.uint8)
-        return self._fitted(whole, size, exact=True)
-
-    def _code(self, case: pd.Series, class_name: str) -> str | None:
-        keys = [_key((name,)) for name in _names(case)]
-        return next((self._masks[key, class_name] for key in keys if (key, class_name) in self._masks), None)
-
-    def _picture(self, case: pd.Series) -> coco.AnnotatedImage | None:
-        keys = [_key((PurePath(name).name,)) for name in _names(case)]
-        return next((self._pictures[key] for key in keys if key in self._pictures), None)
+    def _folder(self, name: str) -> str:
+        name = self.set_named(name) or name
+        return plain_name(name) or _name(name)
 
 
-def read(path: Path, kind: kinds.Kind, stretch: bool = False) -> Answers:
-    """What lies at ``path``; a :class:`MedsegError` where that is no answer to anything, see :data:`EXPECTED`."""
-    if path.is_dir():
-        return Files(path, kind, stretch)
-    if path.suffix.casefold() in (".csv", ".json") and path.is_file():
-        return Rows(path, kind)
-    raise MedsegError(f"{project.display(path)} cannot be scored. Expected {EXPECTED}.")
+def _damaged(case: pd.Series, error: Exception) -> MedsegError:
+    return MedsegError(f"{case['case_id']} cannot be scored: {error}")
 
 
-def _names(case: pd.Series) -> list[str]:
-    """What a file of a case may be called, the most telling name first."""
-    identity = str(case["case_id"])
-    image = str(case.get("image_name", ""))
-    plain = [image, image[: -len(PurePath(image).suffix)] if PurePath(image).suffix else ""]
+def _names(case: pd.Series) -> Iterator[str]:
+    """What the file of a case may be called, the most telling name first."""
+    identity = case["case_id"]
+    image = PurePosixPath(str(case.get("image_name", "")) or identity)
+    plain = image.name[: -len(image.suffix)] if image.suffix.casefold() in SUFFIXES else image.name
     last = identity.rpartition("/")[2]
-    found = [f"{case['test_set']}/{last}", identity, identity.replace("/", "-"), *plain, last]
-    return [name for name in dict.fromkeys(found) if name]
+    whole = [identity.replace("/", mark) for mark in ("-", "_", "__")]
+    yield from dict.fromkeys(map(_name, [*whole, image.name, plain, last]))
+    yield from (_name(pattern.format(name)) for pattern in _ADDED for name in dict.fromkeys((plain, last)))
 
 
-def _key(parts: Sequence[str]) -> str:
-    """A path as it is compared: of the name nothing but its case is left out, of folders also punctuation."""
-    *folders, name = [piece for part in parts for piece in part.split("/")]
-    return "/".join([*map(plain_name, folders), composed(name).casefold()])
-
-
-def _values(file: Path) -> np.ndarray:
-    """The values of a map (H, W) as the file has them; of colours the brightest channel. BadFile: damaged."""
-    try:
-        if file.suffix.casefold() == ".npy":
-            values = np.load(file, allow_pickle=False)
-        elif file.suffix.casefold() == ".npz":
-            with np.load(file, allow_pickle=False) as content:
-                if len(content.files) != 1:
-                    raise BadFile(f"holds {len(content.files)} arrays, expected one", file)
-                values = content[content.files[0]]
-        else:
-            with Image.open(file) as image:
-                if image.mode in ("I;16", "I", "I;16B"):
-                    values = np.asarray(image).astype(np.uint16)
-                else:
-                    values = np.asarray(image if image.mode in ("1", "L", "P") else image.convert("RGB"))
-    except BadFile:
-        raise
-    except Exception as error:  # numpy and Pillow raise nearly anything on damaged input
-        raise BadFile(f"damaged, or no map: {error or type(error).__name__}", file) from error
-    values = np.squeeze(values)
-    if values.ndim == 3 and values.shape[2] in (3, 4):
-        values = values[..., :3].max(2)
-    if values.ndim != 2:
-        raise BadFile(f"has the shape {values.shape}, expected one map (height, width)", file)
-    return values
-
-
-def _two(values: np.ndarray) -> bool:
-    return len(np.unique(values)) <= 2
+def _name(name: str) -> str:
+    return composed(name).casefold()

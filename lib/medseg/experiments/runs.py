@@ -191,8 +191,12 @@ def training(
 
 
 @contextmanager
-def bringing(run: Run, study: str, parameters: Mapping[str, Any], dataset: PreparedDataset) -> Iterator[None]:
+def bringing(
+    run: Run, study: str, parameters: Mapping[str, Any], dataset: PreparedDataset, told: Mapping[str, Any]
+) -> Iterator[None]:
     """Hold ``run`` while the scores of what was made elsewhere are taken into it; it has no training.
+
+    ``told`` is its record's ``brought``: name, from, stretched, cases (how many are scored), of (how many there are).
 
     Where that fails, a new run leaves nothing, and an old one its record. A :class:`MedsegError` where another process
     holds it.
@@ -203,7 +207,7 @@ def bringing(run: Run, study: str, parameters: Mapping[str, Any], dataset: Prepa
         times = {"started": _now(), "finished": _now()}
         atomic.write_json(
             run.folder / "run.json",
-            {**described, "status": "finished", **times, **_made_with(dataset), "tables": {}, "error": None},
+            {**described, "status": "finished", "brought": dict(told), **times, **_made_with(dataset), "error": None},
         )
         try:
             yield

@@ -53,9 +53,8 @@ class Comparison:
 
     @property
     def trained(self) -> "Comparison":
-        """Without what was brought; itself where that is all there is."""
-        kept = tuple(c for c in self.configurations if not c.brought)
-        return replace(self, configurations=kept) if kept else self
+        """Without what was brought: maybe without any configuration."""
+        return replace(self, configurations=tuple(c for c in self.configurations if not c.brought))
 
     @property
     def folds(self) -> list[int]:
@@ -69,7 +68,7 @@ class Comparison:
 
 
 def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
-    """Put runs over the same data side by side: the data that most of them used.
+    """Put runs over the same data side by side: the data that most of them used, of those trained here if there are.
 
     Runs that differ in seed or fold alone are one configuration.
 
@@ -86,7 +85,8 @@ def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
             left_out.append((run.id, reason))
         else:
             usable.append((run, run.record))
-    compared, most = [], Counter(_fingerprint(record) for _, record in usable).most_common(1)
+    trained = [record for _, record in usable if "brought" not in record] or [record for _, record in usable]
+    compared, most = [], Counter(map(_fingerprint, trained)).most_common(1)
     for run, record in usable:
         if _fingerprint(record) == most[0][0]:
             compared.append((run, record))
@@ -146,7 +146,7 @@ def _unusable(run: Run, scored: bool) -> str:
         return f"failed: {last_words(record, 'no message')}"
     brought = record.get("brought", {})
     if brought.get("cases") != brought.get("of"):
-        return f"brought with {brought['cases']} of {brought['of']} cases"
+        return f"brought with {brought['cases']} of {brought['of']} cases: a mean over other cases is no comparison"
     if not brought and not (run.folder / "history.csv").is_file():
         return f"{status}, no epoch finished yet"
     if scored and not run.evaluated:

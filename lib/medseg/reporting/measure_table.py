@@ -136,6 +136,8 @@ def distinct(records: Iterable[dict], part: str, key: str) -> str:
 
 def _seeds(comparison: Comparison) -> str:
     sets = {c.label: ", ".join(map(str, c.seeds)) for c in comparison.trained.configurations}
+    if not sets:
+        return "none, nothing was trained here"
     first, *others = set(sets.values())
     return "; ".join(map(": ".join, sets.items())) if others else f"{first} for every configuration"
 

@@ -106,6 +106,7 @@ def _described(run: Run, fault: str) -> list[Cell]:
     """Model, status and data of a run; ``fault`` says why it has no scores."""
     try:
         record, status = run.record, "evaluated" if run.evaluated else run.status
+        status = "brought, " * ("brought" in record) + status
     except MedsegError as error:
         return [Cell(run.id), Cell("unreadable", note=str(error)), Cell("")]
     parameters, dataset = record.get("parameters", {}), record.get("dataset", {})

@@ -10,7 +10,7 @@ from medseg.metrics.classification import classify
 from medseg.metrics.overlap import binary_iou, dice, iou, precision, recall
 from medseg.reporting import measure_table, published_figures, statistics, style
 from medseg.reporting.comparison import Comparison
-from medseg.reporting.fragments import Cell, Column, Figure, Fragment, Row, Table, number, words
+from medseg.reporting.fragments import Cell, Column, Figure, Fragment, Row, Table, number, sentence, words
 from medseg.studies.gastric.evaluation import CHECKPOINTS, classes_of
 from medseg.studies.gastric.labels import CLASSES, title
 
@@ -19,6 +19,7 @@ SEGMENTATION = {
 }  # fmt: skip
 CLASSIFICATION = {"accuracy": "accuracy", "recall": "recall", "precision": "precision", "f1": "F1"}
 _TASKS = {"segmentation": SEGMENTATION, "classification": CLASSIFICATION}
+_BROUGHT = "All of these runs were brought from elsewhere: there are no checkpoints to compare."
 _SPLITS = ("test", "validation", "train")
 _PUBLISHED_COLUMNS = ("model", "split", "checkpoint", "task", "metric", "value", "source")
 _DEFINITIONS = (
@@ -46,9 +47,13 @@ def figures(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def bars(comparison: Comparison, task: str) -> Figure:
-    """Measures of the best configuration (first seed) as grouped bars: a panel per split, a colour per checkpoint."""
-    comparison = comparison.trained  # what was brought has no checkpoints
+def bars(comparison: Comparison, task: str) -> Figure | Fragment:
+    """Measures of the best configuration (first seed) as grouped bars: a panel per split, a colour per checkpoint.
+
+    Of those trained here; where there is none, a sentence says so, here as in the others.
+    """
+    if not (comparison := comparison.trained).configurations:
+        return sentence(_BROUGHT)
     configuration = statistics.best(comparison, comparison.test_sets[0])
     found = figures(configuration.runs[0]).query("task == @task").set_index(["split", "checkpoint"])
     measures, described = _TASKS[task], []
@@ -77,7 +82,9 @@ def table(comparison: Comparison, published: str | Path) -> Fragment:
     ``published`` is a CSV with the columns model, split, checkpoint, task, metric, value, source; shown where the
     classes are the published ones.
     """
-    comparison = comparison.trained  # what was brought has no checkpoints
+    brought = [c.name for c in comparison.configurations if c.brought]
+    if not (comparison := comparison.trained).configurations:
+        return sentence(_BROUGHT)
     phases = all(tuple(classes_of(run)) == CLASSES for run in comparison.runs)
     known = published_figures.read(published, _PUBLISHED_COLUMNS)
     known = known if phases else known.iloc[:0]  # of four phases, they say nothing of other classes
@@ -106,6 +113,7 @@ def table(comparison: Comparison, published: str | Path) -> Fragment:
         _DEFINITIONS.format(**words_for),
         f"From probabilities to {words_for['one']}: {rule}.",
         *measure_table.notes(comparison),
+        *([f"Without {', '.join(brought)}, brought from elsewhere: it has no checkpoints."] if brought else []),
     ]
     if phases:
         sources = "; ".join(dict.fromkeys(known["source"]))
@@ -113,9 +121,10 @@ def table(comparison: Comparison, published: str | Path) -> Fragment:
     return Table("Test set", columns, rows, notes).fragment()
 
 
-def confusion(comparison: Comparison) -> Figure:
+def confusion(comparison: Comparison) -> Figure | Fragment:
     """True against predicted class of the test images, for the best configuration and its checkpoint of best loss."""
-    comparison = comparison.trained  # what was brought has no checkpoints
+    if not (comparison := comparison.trained).configurations:
+        return sentence(_BROUGHT)
     configuration = statistics.best(comparison, comparison.test_sets[0])
     cases = configuration.cases[0]
     classes = classes_of(configuration.runs[0])

@@ -8,9 +8,9 @@ from scipy import stats
 from medseg.reporting import statistics, style
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Figure, Fragment, sentence
+from medseg.studies.handbone.study import STUDY
 
-#: Columns of the index that evaluations take along into ``cases.csv``.
-FACTS = ("side", "sex", "age", "weight", "height")
+FACTS = STUDY.facts
 _UNITS = {"age": "age, years", "weight": "weight, kg", "height": "height, cm"}
 _FEW = 5  # patients below which a correlation says nothing
 

@@ -8,6 +8,7 @@ STUDY = Study(
     trainings=(Training("2_train", "PyTorch", "medseg.pytorch.check", "medseg.pytorch.overlapping_inference"),),
     prepare="medseg.studies.handbone.prepare:prepare",
     reader="medseg.studies.handbone.pictures:read_new",
+    facts=("side", "sex", "age", "weight", "height"),
     sample="phantoms.handbone.sample:write_hand_sample",
     demo=("image_size",),
 )

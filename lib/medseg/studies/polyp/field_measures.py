@@ -71,6 +71,9 @@ def _notes(shown: list[Configuration]) -> list[str]:
         f"Rules of the columns after Dice: {measure_table.distinct(evaluations, 'saliency', 'rule')}. Threshold 0 "
         "takes every pixel, so that no mDice, mIoU or mean E reaches 1."
     )
+    hard = [c.name for c in shown if any(record["evaluation"].get("soft") is False for record in c.records)]
+    if hard:
+        notes.append(f"Of {', '.join(hard)} masks were brought, not maps: these columns judge its masks.")
     if any(c.folds for c in shown):
         notes.append("Of folds these columns are the mean of each fold's own figure, weighted by its cases.")
     first = shown[0].cases[0].groupby("test_set", sort=False).size()

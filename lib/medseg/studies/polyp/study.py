@@ -10,6 +10,7 @@ STUDY = Study(
         Training("2_train_keras", "Keras", "medseg.keras_legacy.check", "medseg.keras_legacy.inference"),
     ),
     prepare="medseg.studies.polyp.prepare:prepare",
+    set_named="medseg.studies.polyp.layout:centre_named",
     sample="phantoms.polyp.sample:write_polyp_sample",
     demo=("backbones_keras", "backbones_torch"),
     items="frames",
