@@ -8,7 +8,7 @@ from typing import Any
 
 from medseg import registry
 from medseg.errors import MedsegError
-from medseg.experiments.identity import AS_BEFORE, NOT_PART_OF_THE_QUESTION, as_before, fold_of, readable_weights
+from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION, as_before, fold_of, readable_weights
 from medseg.experiments.runs import Run
 from medseg.reporting.configuration import Configuration, shared_cases
 
@@ -117,7 +117,12 @@ def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
         lacking = tuple(pair for pair in wanted if pair not in pairs)
         configurations.append(Configuration(name, details, number, tuple(members), own, lacking))
     constant = {key: stated[key][0] for key in keys if key not in varying and key != "stage"}
-    constant = {key: value for key, value in constant.items() if key not in AS_BEFORE or value != AS_BEFORE[key]}
+    usually = [as_before(record.get("parameters", {})) for _, record in compared if "brought" not in record]
+    constant = {
+        key: value
+        for key, value in constant.items()
+        if not usually or any(key not in before or value != before[key] for before in usually)
+    }
     return Comparison(tuple(configurations), constant, tuple(left_out))
 
 
