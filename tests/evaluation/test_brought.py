@@ -9,6 +9,7 @@ import pytest
 from predicting import predict
 from pycocotools import mask as coco_mask
 
+from medseg.datasets.splits import hold_out
 from medseg.errors import MedsegError
 from medseg.evaluation import brought, common
 from medseg.evaluation.evaluator import evaluate
@@ -16,7 +17,7 @@ from medseg.evaluation.rules import segmenter
 from medseg.experiments import runs
 from medseg.masks import rle
 from medseg.masks import submission as files
-from medseg.reporting import curves, gallery, results, small_tables
+from medseg.reporting import answer, curves, gallery, results, small_tables
 from medseg.reporting.comparison import compare
 
 RULES = {"thresholds": "fixed", "postprocess": "none", "crf": False}
@@ -253,3 +254,28 @@ def test_a_brought_run_alone_has_a_report(maps, discs, scored):
     assert "Seeds: none, nothing was trained here" in results.table(comparison).text
     assert "not recorded" in curves.learning(comparison).text
     assert curves.learning_rate(comparison)
+
+
+def test_what_was_brought_without_a_fold_is_left_out_beside_folds(polygon_dataset, right, run_of, tmp_path):
+    """Else its other cases would end the whole report."""
+    for fold in (0, 1):
+        held = hold_out(polygon_dataset, fold)
+        run = run_of(polygon_dataset, fold=fold, **RULES)
+        evaluate(run, segmenter(run, right, held), held)
+        if fold == 0:
+            source = tmp_path / "theirs.csv"
+            shutil.copy(run.folder / "predictions" / "fold-0.csv", source)
+    loose, _ = brought.score(source, polygon_dataset, "loose")
+    kept, _ = brought.score(source, polygon_dataset, "kept", fold=0)
+    comparison = compare(runs.all_runs("handbone"))
+    assert comparison.left_out == ((loose.id, "brought without a fold beside runs over folds: score it with --fold"),)
+    assert kept.id in [run.id for run in comparison.runs]
+
+
+def test_trainings_are_counted_as_they_are(maps, scored, discs, run_of, brightness):
+    """Ours may have been trained more often than what was brought."""
+    brought.score(maps, discs, "PraNet")
+    assert "one training each" in answer.claim(compare(runs.all_runs("polyp"))).text
+    again = run_of(discs, seed=2)
+    evaluate(again, segmenter(again, brightness, discs), discs)
+    assert "one training or more each" in answer.claim(compare(runs.all_runs("polyp"))).text

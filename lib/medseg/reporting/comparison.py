@@ -98,6 +98,12 @@ def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
         raise MedsegError(f"There is no run to compare:{found}\nRun a sweep first: 'medseg sweep FILE'.")
     folds = sorted({fold for _, record in compared if (fold := fold_of(record)) is not None})
     apart = ("seed", "fold") if len(folds) > 1 else ("seed",)
+    if "fold" in apart:  # its cases are those of one split, and no mean over all folds
+        unfolded = [run for run, record in compared if "brought" in record and fold_of(record) is None]
+        left_out += [
+            (run.id, "brought without a fold beside runs over folds: score it with --fold") for run in unfolded
+        ]
+        compared = [(run, record) for run, record in compared if run not in unfolded]
     questions = [_question(record, apart) for _, record in compared]
     keys = list(dict.fromkeys(key for question in questions for key in question))
     # Notebooks have parameters of their own: one that only some runs have varies if it differs among those.

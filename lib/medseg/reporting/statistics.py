@@ -210,9 +210,10 @@ def empties(comparison: Comparison) -> list[str]:
 
 
 def trainings(comparison: Comparison, count: int) -> str:
-    """How often each configuration was trained, in words such as ``3 trainings each``."""
+    """How often each configuration was trained, ``count`` times at least, in words such as ``3 trainings each``."""
     word = "cross-validation" if comparison.folds else "training"
-    return f"{count} {word}s each" if count > 1 else f"one {word} each"
+    more = " or more" if any(len(c.cases) > count for c in comparison.configurations) else ""
+    return f"{count} {word}s{more} each" if count > 1 else f"one {word}{more} each"
 
 
 def p_value(value: float, equals: str = "") -> str:
