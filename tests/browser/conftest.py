@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import costly_runs
 import nbformat
 import pytest
 import synthetic_runs
@@ -19,7 +20,8 @@ _CELLS = (
     "# Results\n\nWhich model is best?",
     "## Claim",
     "from medseg.experiments.runs import all_runs\n"
-    "from medseg.reporting import answer, comparison, curves, distributions, gallery, ranking, results, statistics\n"
+    "from medseg.reporting import (\n"
+    "    answer, comparison, cost_figure, curves, distributions, gallery, ranking, results, statistics,\n)\n"
     "c = comparison.compare(all_runs('polyp'))\nanswer.claim(c)",
     "## Comparison",
     "results.table(c, 'notebooks/polyp/published.csv')",
@@ -30,6 +32,8 @@ _CELLS = (
     "statistics.table(c)",
     "### Ranking",
     "ranking.page(c)",
+    "### Speed and size",
+    "cost_figure.page(c)",
     "## Cases",
     "gallery.extremes(c, worst=2, best=1)",
     "print('x' * 400)",
@@ -44,7 +48,9 @@ def reports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project") / "reports"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDSEG_RUNS", str(folder / "runs"))
-        synthetic_runs.make_runs(synthetic_runs.make_dataset(folder.parent / "ellipses"))
+        made = synthetic_runs.make_runs(synthetic_runs.make_dataset(folder.parent / "ellipses"))
+        for gmacs, run in enumerate(made[:-1], 1):  # one is from before there were costs
+            costly_runs.costly(run, float(gmacs), 10.0 * gmacs)
         cells = [v4.new_markdown_cell(text) if text.startswith("#") else v4.new_code_cell(text) for text in _CELLS]
         notebook = v4.new_notebook(cells=cells)
         NotebookClient(notebook, timeout=120, kernel_name="python3").execute()

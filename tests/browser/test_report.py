@@ -91,7 +91,7 @@ def test_text_stands_out_from_its_ground(visit, scheme):
 def test_pictures_are_shown_and_described(visit):
     page = visit()
     described = page.evaluate("[...document.images].map(i => [i.alt.length > 10, i.complete && i.naturalWidth > 0])")
-    assert len(described) == 2 + 3 + 6  # curves and differences, ranking, cases
+    assert len(described) == 2 + 3 + 1 + 6  # curves and differences, ranking, cost, cases
     assert all(alt and shown for alt, shown in described)
 
 

@@ -41,7 +41,7 @@ def load_predictor(
         input_signature=[tf.TensorSpec([None, *network.input_shape[1:]], tf.uint8)],
     )
     views = parameters.get("tta", ()) if tta is None else tta
-    return Predictor(logits, parameters["resolution"], _probabilities, views)
+    return Predictor(logits, parameters["resolution"], _probabilities, views, network=network, device=chosen)
 
 
 def _probabilities(logits: tf.Tensor) -> tf.Tensor:

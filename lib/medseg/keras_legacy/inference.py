@@ -17,7 +17,8 @@ def load_predictor(run: Run, device: str = "auto", checkpoint: str = "best") -> 
     not of the network that the run describes.
     """
     parameters = run.record["parameters"]
-    model = build_model(parameters["backbone"], device_of(parameters, device))
+    chosen = device_of(parameters, device)
+    model = build_model(parameters["backbone"], chosen)
     path = run.checkpoints / "best.h5" if checkpoint == "best" else project.resolve(checkpoint)
     try:
         model.network.load_weights(path)
@@ -34,4 +35,6 @@ def load_predictor(run: Run, device: str = "auto", checkpoint: str = "best") -> 
         resolution,
         lambda logits: tf.sigmoid(logits[..., 0]),
         parameters.get("tta", ()),
+        network=model.network,
+        device=chosen,
     )

@@ -1,6 +1,6 @@
 """A trained run as a predictor: pictures in, probabilities at their own size out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -11,9 +11,11 @@ from torch.nn import functional
 
 from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
+from medseg.evaluation.cost import BareNetwork
 from medseg.experiments import outcome
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
+from medseg.pytorch.cost import bare_network
 from medseg.pytorch.models import BuiltModel, build
 from medseg.pytorch.weights import BEST, checkpoint_file, trained_weights
 
@@ -75,6 +77,10 @@ class TrainedNetwork:
         with self._device.autocast():  # one channel against three makes three
             return self._network((pictures.float() / 255 - self._mean) / self._std).float()
 
+    def bare(self, shape: tuple[int, ...], channels_first: Callable[[torch.Tensor], torch.Tensor]) -> BareNetwork:
+        """The network alone; ``channels_first`` turns pictures (B, ``*shape``) into what is called above."""
+        return bare_network(self._network, lambda sent: self(channels_first(self.send(sent))), shape, self._device)
+
 
 class ProbabilityMaps:
     """Probabilities of one picture, brought to its own ``size`` (height, width) one class at a time.
@@ -125,6 +131,10 @@ class Predictor:
         logits = [self._logits(pictures, view) for view in self._views]
         of_each = zip(*logits, strict=True)
         return [ProbabilityMaps(views, picture.shape[:2])[0] for views, picture in zip(of_each, pictures, strict=True)]
+
+    def bare(self) -> BareNetwork:
+        """The network alone, to be measured; it takes pictures (B, R, R, 3) of the training resolution R."""
+        return self._network.bare((self._resolution, self._resolution, 3), lambda sent: sent.permute(0, 3, 1, 2))
 
     def _logits(self, pictures: Sequence[np.ndarray], view: View) -> torch.Tensor:
         """Logits (B, 1, h, w) float32, mirrored back, at the size at which the network saw the pictures."""

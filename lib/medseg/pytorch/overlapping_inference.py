@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from medseg.datasets.augmentation.warp import fit_matrix, fit_picture
 from medseg.errors import MedsegError
+from medseg.evaluation.cost import BareNetwork
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
 from medseg.pytorch.inference import AS_IT_IS, ProbabilityMaps, TrainedNetwork, View, best_network, views
@@ -111,6 +112,10 @@ class OverlappingPredictor:
         """Maps of a picture (H, W) or (H, W, 3) uint8, of which the grey value counts."""
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.ndim == 3 else picture
         return ProbabilityMaps([self._logits(grey, view) for view in self._views], grey.shape, self._upsampling)
+
+    def bare(self) -> BareNetwork:
+        """The network alone, to be measured; it takes grey pictures (B, R, R) of the training resolution R."""
+        return self._network.bare((self._resolution, self._resolution), lambda sent: sent[:, None])
 
     def _logits(self, picture: np.ndarray, view: View) -> torch.Tensor:
         """Logits (C, h, w) float32 of the whole picture, at the size at which the network saw it."""

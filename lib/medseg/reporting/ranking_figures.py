@@ -6,7 +6,6 @@ Configurations stand in the order of the comparison, numbered from 1; all of it 
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
@@ -80,7 +79,7 @@ def pairs(
         note: end of the caption.
         comparisons: size of the family of tests; None: the pairs that are shown.
     """
-    found = _verdicts(statistics.pairs(comparison, "dice", margin, comparisons))
+    found = statistics.verdicts(statistics.pairs(comparison, "dice", margin, comparisons))
     labels = [c.label for c in comparison.configurations]
     described, count = [], len(labels)
     with style.canvas(height(comparison, _PER_ROW) + 30, _width(comparison)) as figure:
@@ -167,17 +166,6 @@ def _squares(figure: Canvas, comparison: Comparison) -> list[tuple[Axes, str]]:
 def _width(comparison: Comparison) -> float:
     """CSS pixels; the cells of a single small panel would be bars."""
     return style.WIDTH if len(comparison.test_sets) > 1 or len(comparison.configurations) > _ROOM else 720
-
-
-def _verdicts(found: pd.DataFrame) -> dict[tuple[str, str, str], tuple[str, float]]:
-    """Verdict and difference of every ordered pair (test set, one, other)."""
-    turned = {BETTER: WORSE, WORSE: BETTER}
-    told: dict[tuple[str, str, str], tuple[str, float]] = {}
-    for entry in found.itertuples():
-        told[entry.test_set, entry.run, entry.reference] = entry.verdict, entry.difference
-        verdict = turned.get(entry.verdict, entry.verdict)
-        told[entry.test_set, entry.reference, entry.run] = verdict, -entry.difference
-    return told
 
 
 def _fill(axes: Axes, column: int, row: int, colour: Any) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from medseg.evaluation import measures
 from medseg.evaluation.measures import Measure, named
 from medseg.metrics import compare, ranking
-from medseg.metrics.compare import EQUIVALENT, UNSETTLED, WORSE
+from medseg.metrics.compare import BETTER, EQUIVALENT, UNSETTLED, WORSE
 from medseg.metrics.ranking import Ranking
 from medseg.reporting import cross_validation
 from medseg.reporting.comparison import Comparison, Configuration
@@ -48,6 +48,17 @@ def pairs(
     """Every pair of configurations on each test set; see :func:`medseg.metrics.compare.all_pairs`."""
     measure, cases = named(metric), _cases(comparison)
     return compare.all_pairs(cases, **measure.comparing, margin=_margin(measure, margin), comparisons=comparisons)
+
+
+def verdicts(found: pd.DataFrame) -> dict[tuple[str, str, str], tuple[str, float]]:
+    """Verdict and difference of every ordered pair (test set, one, other), from rows of :func:`pairs`."""
+    turned = {BETTER: WORSE, WORSE: BETTER}
+    told: dict[tuple[str, str, str], tuple[str, float]] = {}
+    for entry in found.itertuples():
+        told[entry.test_set, entry.run, entry.reference] = entry.verdict, entry.difference
+        verdict = turned.get(entry.verdict, entry.verdict)
+        told[entry.test_set, entry.reference, entry.run] = verdict, -entry.difference
+    return told
 
 
 @lru_cache(maxsize=128)

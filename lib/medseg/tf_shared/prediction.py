@@ -7,8 +7,9 @@ import numpy as np
 
 from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
+from medseg.evaluation.cost import BareNetwork
+from medseg.tf_shared import cost, keras, tf
 from medseg.tf_shared import device as devices
-from medseg.tf_shared import tf
 
 FLIP = "flip"
 
@@ -16,8 +17,9 @@ FLIP = "flip"
 class Predictor:
     """Probabilities of a network that takes square pictures of ``resolution`` (R) pixels.
 
-    ``logits`` goes from pictures (B, R, R, 3) uint8 RGB to (B, R, R, C) float32, ``activation`` from logits (H, W, C)
-    to the probabilities of a picture; with ``tta`` those of the picture and of its mirror image are averaged.
+    ``logits`` of ``network`` on ``device`` goes from pictures (B, R, R, 3) uint8 RGB to (B, R, R, C) float32,
+    ``activation`` from logits (H, W, C) to the probabilities of a picture; with ``tta`` those of the picture and of its
+    mirror image are averaged.
     """
 
     def __init__(
@@ -26,8 +28,12 @@ class Predictor:
         resolution: int,
         activation: Callable[[tf.Tensor], tf.Tensor],
         tta: Sequence[str] = (),
+        *,
+        network: keras.Model,
+        device: devices.Device,
     ) -> None:
         check_tta(tta)
+        self._network, self._device = network, device
         self._logits, self._resolution, self._activation = logits, resolution, activation
         self._views = (1, -1) if tta else (1,)  # steps through the columns
 
@@ -45,6 +51,10 @@ class Predictor:
             )
             for number, picture in enumerate(pictures)
         ]
+
+    def bare(self) -> BareNetwork:
+        """The network alone, to be measured."""
+        return cost.bare_network(self._network, self._logits, self._resolution, self._device)
 
 
 def resized(logits: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
