@@ -59,6 +59,12 @@ def test_multiply_accumulates_are_those_counted_by_hand(network, shape, expected
     assert of(network, *shape) == expected
 
 
+def test_attention_on_an_apple_gpu_counts_as_elsewhere():
+    heads = torch.zeros(1, 4, 10, 4, device="meta")
+    attend = torch.ops.aten._scaled_dot_product_attention_math_for_mps
+    assert macs(lambda: attend(heads, heads, heads)) == 2 * 10 * 10 * 16
+
+
 def test_known_networks_cost_what_is_known_of_them():
     assert of(torchvision.models.resnet50(), 1, 3, 224, 224) == pytest.approx(4.09e9, rel=0.001)
     assert of(torchvision.models.mobilenet_v2(), 1, 3, 224, 224) == pytest.approx(0.30e9, rel=0.01)

@@ -25,7 +25,7 @@ BATCH = 8  # pictures at a time for the throughput; fewer where they need too mu
 _WARM_UP, _BUDGET = 0.25, 0.75  # seconds, of each of the two measurements
 _LEAST, _MOST = 3, 200  # calls
 _LONG = 2.0  # seconds that a call of a batch may take
-_SLACK = 0.25  # processors: what a machine does beside anything
+_SLACK = 0.1  # share of the processors: what a machine does beside anything
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,13 @@ def timed(call: Callable[[], None], clock: Callable[[], float] = time.perf_count
 
 
 def contended(cost: dict[str, Any]) -> bool:
-    """Whether a record's times were taken on a CPU while more was to be computed than there are processors."""
+    """Whether a record's times were taken on a CPU while more was to be computed than there are processors.
+
+    Of a GPU it is not known whether others used it.
+    """
     if cost["device"]["kind"] != "cpu":
         return False
-    return cost["threads"] + cost["others"] * cost["processors"] > cost["processors"] + _SLACK
+    return cost["threads"] / cost["processors"] + cost["others"] > 1 + _SLACK
 
 
 class OtherWork:

@@ -6,10 +6,15 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from medseg.evaluation.cost import BareNetwork
 from medseg.pytorch.device import Device
+
+#: Attention on Apple's GPUs, whose plain form is one operation that PyTorch does not count.
+_FURTHER = {
+    torch.ops.aten._scaled_dot_product_attention_math_for_mps: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)
+}
 
 
 def bare_network(
@@ -38,7 +43,7 @@ def macs(call: Callable[[], object]) -> int:
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # its fused kernels, and those of attention, count as nothing
     try:
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=_FURTHER) as counter:
             call()
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
