@@ -1,5 +1,6 @@
 """The command line: help, messages without tracebacks, the plan of a sweep."""
 
+import shutil
 import sys
 
 import pytest
@@ -73,6 +74,26 @@ def test_a_wrong_setting_of_a_preparation_is_refused_before_it_starts(medseg, tm
     code, _, errors = medseg("prepare", "polyp", *where, "--set", setting)
     assert code == 1
     assert expected in errors
+
+
+def test_one_damaged_run_stops_neither_list_nor_report(medseg, tmp_path):
+    """Its record, then its executed notebook; the report over the rest is made, and says why it is not in it."""
+    shutil.copytree(project.root() / "tests/fixtures/runs/polyp", tmp_path / "runs" / "polyp")
+    bad, other, *_ = sorted((tmp_path / "runs" / "polyp").iterdir())
+    (bad / "run.json").write_text('{"status": ')
+    (other / "3_evaluate.ipynb").write_text('{"cells": [{"cell_')
+    code, out, errors = medseg("runs", "polyp")
+    assert (code, errors) == (0, "")
+    assert f"polyp/{bad.name}  unreadable: {bad / 'run.json'} is not valid JSON" in out
+    assert out.count("finished, evaluated") == 2
+    code, out, errors = medseg("report", "polyp")
+    assert (code, errors) == (0, "")
+    page = (tmp_path / "polyp.html").read_text("utf-8")
+    assert f"{bad / 'run.json'} is not valid JSON" in page
+    assert "3_evaluate.ipynb cannot be read as a notebook" in (other / "3_evaluate.html").read_text("utf-8")
+    code, out, errors = medseg("view", bad.name)
+    assert code == 1
+    assert errors.startswith(f"Error: The run {bad.name} cannot be used: ")
 
 
 def test_no_runs_yet(medseg):

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from medseg import project
-from medseg.experiments import engine
+from medseg.experiments import engine, progress
 from medseg.experiments.job import HALVINGS_VARIABLE, Job, run_job
 from medseg.experiments.runs import Run
 
@@ -34,7 +34,7 @@ EVALUATE = """
 import json, os
 from pathlib import Path
 with open("log", "a") as log: print("evaluate", file=log)
-Path("cases.csv").write_text("dice")
+Path("cases.csv").write_text("dice\\n")
 entries = json.loads(Path("run.json").read_text())
 Path("part").write_text(json.dumps({**entries, "evaluation": {}})); os.replace("part", "run.json")
 """
@@ -72,6 +72,23 @@ def test_a_failing_run_never_stops_the_others_and_is_named(job):
     again = engine.run_local(jobs, [{}])
     assert [outcome.outcome for outcome in again] == ["skipped", "failed", "skipped"]
     assert _log(jobs[0]).count("train") == 1
+
+
+def test_a_run_whose_record_is_damaged_fails_alone(job):
+    jobs = [job("bad"), job("good")]
+    jobs[0].folder.mkdir(parents=True)
+    (jobs[0].folder / "run.json").write_text('{"status": "fin')
+    outcomes = engine.run_local(jobs, [{}])
+    assert [outcome.outcome for outcome in outcomes] == ["failed", "done"]
+    assert outcomes[0].error.startswith(f"{project.display(jobs[0].folder / 'run.json')} is not valid JSON")
+    assert (jobs[0].folder / "run.json").read_text() == '{"status": "fin'
+
+
+def test_damaged_progress_is_none(tmp_path):
+    for content in ("", "[1]", '{"done": 1}', '{"done": 1, "total": 2, "text": "epoch 1"}'):
+        (tmp_path / "progress.json").write_text(content)
+        found = progress.read(tmp_path)
+        assert found == ({"done": 1, "total": 2, "text": "epoch 1"} if "total" in content else {})
 
 
 def test_a_finished_training_is_only_evaluated(job):

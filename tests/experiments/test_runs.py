@@ -55,7 +55,7 @@ def test_status_over_the_life_of_a_run(dataset):
     run.write_table("cases.csv", pd.DataFrame({"dice": [np.nan, 0.25]}))
     run.update(evaluation={})
     assert run.evaluated
-    assert (run.folder / "cases.csv").read_text() == "dice\n\n0.25\n" or run.cases()["dice"].isna().sum() == 1
+    assert pd.read_csv(run.folder / "cases.csv", skip_blank_lines=False)["dice"].isna().sum() == 1
 
 
 def _finished(run):
@@ -110,9 +110,43 @@ def test_runs_are_found_by_part_of_their_id(dataset):
         runs.find_run("polyp", "vit")
 
 
-def test_a_damaged_record_is_named(dataset):
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "run.json is empty. Remove this file and repeat the sweep"),
+        (b'{"status": "fini', "run.json is not valid JSON"),
+        (b"\x80\x02PK\x00", "run.json is not valid JSON"),
+        (b"[1, 2]", "run.json holds a list, which is no record of a run"),
+        (b'{"status": "finished", "parameters": []}', "holds a list under 'parameters'"),
+        (b'{"status": "finished", "study": "polyp"}', "lacks stage, parameters, dataset, dataset.fingerprint"),
+    ],
+)
+def test_a_damaged_record_is_named_and_passed_over(dataset, content, expected):
+    good = runs.prepare_run("polyp", "2_train", QUESTION, dataset)
+    with runs.training(good, "polyp", "2_train", QUESTION, dataset):
+        good.finish()
+    bad = runs.prepare_run("polyp", "2_train", {**QUESTION, "seed": 2}, dataset)
+    bad.folder.mkdir(parents=True)
+    (bad.folder / "run.json").write_bytes(content)
+    assert expected in bad.fault
+    assert not bad.evaluated
+    assert runs.find_run("polyp", "latest").id == good.id
+    assert [run.id for run in runs.usable_runs()] == [good.id]
+    with pytest.raises(MedsegError, match="cannot be used") as refusal:
+        runs.find_run("polyp", bad.id)
+    assert expected in str(refusal.value)
+    if "lacks" not in expected:
+        assert bad.status == "unreadable"
+        with pytest.raises(MedsegError):
+            _ = bad.record
+
+
+def test_a_record_that_may_not_be_read_is_named(dataset, monkeypatch):
     run = runs.prepare_run("polyp", "2_train", QUESTION, dataset)
-    run.folder.mkdir(parents=True)
-    (run.folder / "run.json").write_text('{"status": "fini')
-    with pytest.raises(MedsegError, match=r"run.json is not valid JSON"):
-        _ = run.status
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(run.folder), "read_bytes", refuse)
+    assert "run.json cannot be read (Permission denied). Give yourself the right to read it." in run.fault
+    assert run.status == "unreadable"

@@ -66,6 +66,10 @@ def test_the_record_of_a_started_sweep_names_its_runs(toy):
     assert sweep.read_record("toy-backbones")["run_ids"] == [p.run.id for p in planned.planned]
     with pytest.raises(MedsegError, match="Started: toy-backbones"):
         sweep.read_record("toy-losses")
+    for content in ("", "[1]", "{}"):
+        sweep.record_file("toy-backbones").write_text(content)
+        with pytest.raises(MedsegError, match="toy-backbones.json cannot be read as the note of a sweep"):
+            sweep.read_record("toy-backbones")
 
 
 @pytest.mark.parametrize(

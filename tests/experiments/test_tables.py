@@ -117,7 +117,7 @@ def test_one_figure_changed_is_refused(run):
     changed.write_text(changed.read_text().replace("0.25", "0.15"))
     words = _refusal(run.history)
     assert f"The run {run.id} is not used: history.csv has 2 rows (sha256 " in words
-    assert "Train it again: delete the folder" in words
+    assert "run.json and repeat the sweep: its checkpoints have the history" in words
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,23 @@ def test_a_cut_table_is_named_also_without_a_checksum(run, cut, expected):
     words = _refusal(run.cases)
     assert f"The run {run.id} is not used: cases.csv" in words
     assert expected in words
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "history.csv cannot be read (No columns to parse from file)"),
+        ("epoch,split,loss\n1,train,0.5\n", "history.csv ends with epoch 1, expected 2"),
+        ("epoch,split,loss\n1,train,0.5\n2,train,0.", "history.csv ends in the middle of a line"),
+        ("loss\n0.5\n", "history.csv has no column epoch, split"),
+    ],
+)
+def test_a_cut_history_is_named_also_without_a_checksum(run, content, expected):
+    _old(run).update(selection={"epochs_trained": 2})
+    (run.folder / "history.csv").write_text(content)
+    words = _refusal(run.history)
+    assert f"The run {run.id} is not used: {expected}" in words
+    assert "repeat the sweep" in words
 
 
 def test_a_record_of_before_there_were_checksums_is_accepted(run):

@@ -150,14 +150,14 @@ def test_what_a_training_used_and_what_ended_it_is_told(tmp_path):
         bare_run(tmp_path / f"{architecture}-{seed}", {"ETIS": [0.5] * 2}, seed=seed, architecture=architecture)
         for seed, architecture in ((1, "Unet"), (2, "Unet"), (1, "FPN"), (1, "PAN"))
     ]
-    used = ((16, 96, "max_steps"), (12, 72, "early stopping"), (9, 90, "max_steps"))
+    used = ((12, 72, "max_steps"), (8, 48, "early stopping"), (9, 90, "max_steps"))
     for run, (epochs, steps, reason) in zip(made, used, strict=False):
         run.update(
             selection={"epochs_trained": epochs, "steps_trained": steps, "ended_by": reason},
             durations={"train_seconds": 60.0 * epochs},
         )
     text = repr(results.table(compare(made)))
-    assert row(text, "Unet")[-4:] == ["12\u201316", "72\u201396", "14", "min"]
+    assert row(text, "Unet")[-4:] == ["8\u201312", "48\u201372", "10", "min"]
     assert row(text, "FPN")[-4:] == ["9", "90", "9", "min"]
     assert "What ended the training, and of how many runs: max steps (2), early stopping (1)." in text
 

@@ -7,6 +7,7 @@ import typer
 
 from medseg import project, registry
 from medseg.datasets import sample as samples
+from medseg.errors import MedsegError
 from medseg.experiments import console as terminal
 from medseg.experiments import migrate, runs
 
@@ -22,9 +23,15 @@ def report(
     """Build the report of a study over all its finished runs, and the index of all reports."""
     from medseg.reporting import build, pages
 
+    refused = []
     for one in [study] if study else sorted({run.folder.parent.name for run in runs.all_runs()}):
-        terminal.console.print(project.display(build.study_report(one, name)), highlight=False)
+        try:
+            terminal.console.print(project.display(build.study_report(one, name)), highlight=False)
+        except MedsegError as error:  # one study does not stop the others
+            refused.append(str(error))
     terminal.console.print(project.display(pages.write_index()), highlight=False)
+    if refused:
+        raise MedsegError("\n".join(refused))
 
 
 @app.command("runs", epilog="Example: [bold]medseg runs polyp[/]; [bold]medseg runs migrate --dry-run[/]")
@@ -41,6 +48,9 @@ def list_runs(
         return
     found = runs.all_runs(study or None)
     for run in found:
+        if run.fault:
+            _print_run(run, f"unreadable: {run.fault}")
+            continue
         record = run.record
         state = "finished, evaluated" if run.evaluated else run.status
         if brought := record.get("brought"):

@@ -91,7 +91,7 @@ def _run(
 ) -> list[engine.Outcome]:
     """Check, then run what is not finished yet."""
     jobs = planned.planned
-    pending = [job for job in jobs if job.run.record.get("status") != "finished"]
+    pending = [job for job in jobs if job.run.status != "finished"]
     _refuse(preflight.check(pending))
     sweeps.write_record(planned)
     seconds = timeout_hours * 3600 if timeout_hours else None

@@ -13,7 +13,7 @@ from medseg.errors import MedsegError
 from medseg.evaluation import kinds
 from medseg.evaluation.rules import MaskRules, See, Segmentation, Segmenter
 from medseg.experiments.identity import fold_of, question
-from medseg.experiments.runs import Run, all_runs, dataset_of
+from medseg.experiments.runs import Run, dataset_of, usable_runs
 
 
 def all_folds(run: Run) -> list[Run]:
@@ -23,7 +23,7 @@ def all_folds(run: Run) -> list[Run]:
         MedsegError: there is no other.
     """
     wanted = _but_for_the_fold(run.record)
-    found = [other for other in all_runs(run.record["study"]) if _but_for_the_fold(other.record) == wanted]
+    found = [other for other in usable_runs(run.record["study"]) if _but_for_the_fold(other.record) == wanted]
     done = sorted((r for r in found if r.record.get("status") == "finished"), key=lambda r: fold_of(r.record) or 0)
     if len(done) < 2:
         raise MedsegError(

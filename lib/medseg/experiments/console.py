@@ -27,6 +27,7 @@ def action(planned: PlannedRun) -> str:
         "interrupted": "resume",
         "failed": "try again",
         "running": "wait, held by another process",
+        "unreadable": "none, its run.json cannot be used",
     }.get(planned.run.status, "train")
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import SimpleNamespace
 
+from medseg.errors import MedsegError
 from medseg.experiments.job import Job, Outcome, run_job
 
 _POLL_SECONDS = 0.3
@@ -162,13 +163,17 @@ def _collect(
         for future in done:
             job = futures[future]
             error = RuntimeError("the cluster lost the task") if future.cancelled() else future.exception()
-            outcome = future.result() if error is None else Outcome(job, "failed", f"{type(error).__name__}: {error}")
+            outcome = future.result() if error is None else Outcome(job, "failed", _said(error))
             outcomes[str(job.folder)] = outcome
             on_end(outcome)
         if stop_file is not None and stop_file.exists():
             stop()
         on_tick()
     return [outcomes[str(job.folder)] for job in futures.values()]
+
+
+def _said(error: BaseException) -> str:
+    return str(error) if isinstance(error, MedsegError) else f"{type(error).__name__}: {error}"
 
 
 def _visible_gpus() -> list[str]:

@@ -69,6 +69,9 @@ def plan(study: str | None = None) -> list[Migration]:
     """What would become of every run with a record of its parameters."""
     planned = []
     for run in all_runs(study):
+        if run.fault:
+            planned.append(Migration(run, run.id, {}, run.fault))
+            continue
         record = run.record
         name, stage, old = record.get("study", ""), record.get("stage", ""), record.get("parameters")
         if stage == BROUGHT or old is None or "fingerprint" not in record.get("dataset", {}):
@@ -124,7 +127,10 @@ def migrate(migration: Migration) -> Run:
     with atomic.explained(moved.folder):
         run.folder.rename(moved.folder)
     for path in sorted(sweep.record_file("x").parent.glob("*.json")):
-        record = sweep.read_record(path.stem)
+        try:
+            record = sweep.read_record(path.stem)
+        except MedsegError:  # of a sweep whose note is damaged nothing can be said; repeating it writes another
+            continue
         if old_id in record["run_ids"]:
             ids = [migration.new_id if name == old_id else name for name in record["run_ids"]]
             atomic.write_json(path, {**record, "run_ids": ids})

@@ -26,11 +26,12 @@ class Progress:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Content of ``progress.json`` in ``folder``, {} where there is none yet."""
+    """Content of ``progress.json`` in ``folder``: done, total, text; {} where there is none yet, or it is damaged."""
     try:
-        return json.loads((folder / "progress.json").read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
+        found = json.loads((folder / "progress.json").read_text("utf-8"))
+    except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) and {"done", "total", "text"} <= set(found) else {}
 
 
 def _display_handle(line: dict[str, str]) -> Any:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from medseg import atomic
 from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION, as_before
-from medseg.experiments.runs import Run, all_runs
+from medseg.experiments.runs import Run, usable_runs
 
 #: Parameters that no training depends on.
 INFERENCE_ONLY = frozenset({"window", "stride", "tta", "thresholds", "postprocess", "crf"})
@@ -30,7 +30,7 @@ _RESULTS = ("device", "model", "batch", "selection", "durations", "peak_memory_m
 def find_finished_training(run: Run, parameters: Mapping[str, Any]) -> Run | None:
     """A finished run whose training asked the same as ``run``, which is being computed; None where there is none."""
     record = run.record
-    for other in all_runs(record["study"]):
+    for other in usable_runs(record["study"]):
         found = other.record
         if (
             other.id != run.id
@@ -68,7 +68,7 @@ def begin_with_shorter(run: Run, parameters: Mapping[str, Any]) -> bool:
     asked, record = _training(parameters), run.record
     found = [
         other
-        for other in all_runs(record["study"])
+        for other in usable_runs(record["study"])
         if other.id != run.id and _is_beginning(other.record, record, asked) and any(other.checkpoints.glob("last*"))
     ]
     if not found:

@@ -5,7 +5,6 @@
 """
 
 import io
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from medseg import atomic, project
 from medseg.datasets import audit, index
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
-from medseg.experiments import provenance, tables
+from medseg.experiments import provenance, records, tables
 from medseg.experiments.identity import run_id, weights_files
 
 #: Stage of a run whose masks were made elsewhere.
@@ -41,27 +40,27 @@ class Run:
 
     @property
     def record(self) -> dict[str, Any]:
-        """``run.json`` as it is now, {} before the first write; a :class:`MedsegError` where it is not JSON."""
-        path = self.folder / "run.json"
-        try:
-            return json.loads(path.read_text("utf-8"))
-        except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise MedsegError(
-                f"{project.display(path)} is not valid JSON ({error}). Delete the folder and rerun."
-            ) from error
+        """``run.json`` as it is now, {} before the first write; a :class:`MedsegError` where it cannot be read."""
+        return records.read(self.folder)
+
+    @property
+    def fault(self) -> str:
+        """Why the record cannot be used, for a person; empty where it can."""
+        return records.fault(self.folder)
 
     @property
     def status(self) -> str:
-        """``absent``, ``running``, ``finished``, ``failed``, or ``interrupted``: running, but held by nobody."""
-        status = self.record.get("status", "absent")
+        """``absent``, ``running``, ``finished``, ``failed``, or ``interrupted``: running, but held by nobody.
+
+        ``unreadable`` where the record is: :attr:`fault` says why.
+        """
+        status = records.known(self.folder).get("status", "absent")
         return "interrupted" if status == "running" and not self._held() else status
 
     @property
     def evaluated(self) -> bool:
         """Whether the training is finished and the cases were scored afterwards."""
-        record = self.record
+        record = records.known(self.folder)
         return record.get("status") == "finished" and "evaluation" in record and (self.folder / "cases.csv").is_file()
 
     @property
@@ -243,6 +242,11 @@ def all_runs(study: str | None = None) -> list[Run]:
     return [Run(path.parent) for path in sorted(project.runs_folder().glob(pattern))]
 
 
+def usable_runs(study: str | None = None) -> list[Run]:
+    """As :func:`all_runs`, without those whose record cannot be used."""
+    return [run for run in all_runs(study) if not run.fault]
+
+
 def example_runs(study: str) -> list[Run]:
     """Small runs on sample data that come with the project, to look at where none was trained yet."""
     return [Run(path.parent) for path in sorted((project.root() / "tests/fixtures/runs").glob(f"{study}/*/run.json"))]
@@ -251,25 +255,36 @@ def example_runs(study: str) -> list[Run]:
 def find_run(study: str, wanted: str) -> Run:
     """The run whose id, or unambiguous start or end of an id, or folder is ``wanted``; ``latest``: last finished.
 
-    ``study`` empty: of whatever study. A :class:`MedsegError` where there is none, or more than one.
+    ``study`` empty: of whatever study. A :class:`MedsegError` where there is none, or more than one, or its record
+    cannot be used; such a run is never the latest.
     """
     runs = all_runs(study or None)
     if wanted == "latest":
-        done = [run for run in runs if run.record.get("status") == "finished" and run.record.get("stage") != BROUGHT]
+        done = [
+            run
+            for run in usable_runs(study or None)
+            if run.record.get("status") == "finished" and run.record.get("stage") != BROUGHT
+        ]
         if done:
-            return max(done, key=lambda run: run.record["finished"])
+            return max(done, key=lambda run: str(run.record.get("finished", "")))
         of = f" of {study}" if study else ""
         raise MedsegError(f"No finished run{of} in {project.display(project.runs_folder())}: train one first.")
     if (project.resolve(wanted) / "run.json").is_file():
-        return Run(project.resolve(wanted))
+        return _checked(Run(project.resolve(wanted)))
     found = [r for r in runs if r.id == wanted] or [r for r in runs if r.id.startswith(wanted) or r.id.endswith(wanted)]
     if len(found) == 1:
-        return found[0]
+        return _checked(found[0])
     names = ", ".join(run.id for run in (found or runs)[:8]) or "none yet"
     raise MedsegError(
         f"{len(found)} runs{f' of {study}' if study else ''} match {wanted!r}. Give a whole run id or folder; "
         f"{'they are' if found else 'there are'}: {names}."
     )
+
+
+def _checked(run: Run) -> Run:
+    if run.fault:
+        raise MedsegError(f"The run {run.id} cannot be used: {run.fault}")
+    return run
 
 
 def dataset_of(run: Run) -> PreparedDataset:

@@ -127,12 +127,18 @@ def write_record(sweep: Sweep) -> None:
 
 
 def read_record(name: str) -> dict[str, Any]:
-    """The note of a started sweep; a :class:`MedsegError` where there is none of that name."""
+    """The note of a started sweep; a :class:`MedsegError` where there is none of that name, or it is damaged."""
     try:
-        return json.loads(record_file(name).read_text("utf-8"))
+        record = json.loads(record_file(name).read_text("utf-8"))
+        return {**record, "run_ids": list(record["run_ids"])}
     except FileNotFoundError:
         known = ", ".join(sorted(path.stem for path in record_file(name).parent.glob("*.json"))) or "none"
         raise MedsegError(f"No sweep {name!r} was started here. Started: {known}.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MedsegError(
+            f"{project.display(record_file(name))} cannot be read as the note of a sweep ({type(error).__name__}: "
+            f"{error}). Repeat the sweep, which writes it anew; finished runs are skipped."
+        ) from error
 
 
 def _content(file: Path) -> _SweepFile:

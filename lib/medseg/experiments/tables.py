@@ -16,6 +16,7 @@ import pandas as pd
 
 from medseg import project
 from medseg.errors import MedsegError
+from medseg.experiments.identity import fold_of
 from medseg.metrics.overlap import COUNTS
 
 HISTORY, PREDICTIONS = "history.csv", "predictions"
@@ -41,8 +42,9 @@ def read(folder: Path, name: str, record: Mapping[str, Any]) -> pd.DataFrame:
     Args:
         folder: of the run.
         name: ``history.csv``, ``cases.csv`` or ``checkpoints.csv``; it is there.
-        record: of the run. One without a checksum of the table is of before there were any; of ``cases.csv`` is then
-            checked that it has as many cases as were scored, with all their classes.
+        record: of the run. One without a checksum of the table is of before there were any; then is checked that the
+            file does not end within a line, that ``cases.csv`` has as many cases as were scored, with all their
+            classes, and ``history.csv`` every epoch of a finished training.
 
     Raises:
         MedsegError: the table is not what was written, or cannot be read; the message says how to make it again.
@@ -55,8 +57,11 @@ def read(folder: Path, name: str, record: Mapping[str, Any]) -> pd.DataFrame:
         table = pd.read_csv(io.BytesIO(data), dtype=_TEXTS)
     except ValueError as error:  # also that of an empty file
         raise _refused(folder, name, record, f"cannot be read ({error})") from error
-    if name == "cases.csv" and not expected and (fault := _lost(table, record)):
-        raise _refused(folder, name, record, fault)
+    if not expected:
+        lost = {"cases.csv": _lost, HISTORY: _lost_epochs}.get(name)
+        fault = lost(table, record) if lost else ""
+        if fault := fault or ("ends in the middle of a line" if data[-1:] != b"\n" else ""):
+            raise _refused(folder, name, record, fault)
     return table
 
 
@@ -107,7 +112,9 @@ def _difference(found: Mapping[str, Any], expected: Mapping[str, Any], counted: 
 
 def _lost(table: pd.DataFrame, record: Mapping[str, Any]) -> str:
     """What is missing in a table of cases by the numbers in the record, in words; empty where that is nothing."""
-    scored = (record.get("evaluation") or {}).get("n_cases")
+    counts = record.get("dataset", {}).get("counts") or {}  # as prepared: no matter where a fold is held out
+    prepared = counts.get("test_sets") if fold_of(record) is None and "brought" not in record else None
+    scored = (record.get("evaluation") or {}).get("n_cases") or prepared
     if not scored:
         return ""
     lacking = [name for name in ("test_set", "case_id", "class", *COUNTS) if name not in table]
@@ -124,10 +131,22 @@ def _lost(table: pd.DataFrame, record: Mapping[str, Any]) -> str:
     return ""
 
 
+def _lost_epochs(table: pd.DataFrame, record: Mapping[str, Any]) -> str:
+    """What is missing in a history by the numbers in the record, in words; empty where that is nothing."""
+    if lacking := [name for name in ("epoch", "split") if name not in table]:
+        return f"has no column {', '.join(lacking)}"
+    trained, last = record.get("selection", {}).get("epochs_trained"), table["epoch"].max()
+    if record.get("status") == "finished" and trained and not last >= trained:
+        return f"ends with epoch {last:g}, expected {trained}"
+    return ""
+
+
 def _refused(folder: Path, name: str, record: Mapping[str, Any], fault: str) -> MedsegError:
     place = project.display(folder)
     if name == HISTORY:
-        again = f"Train it again: delete the folder {place} and repeat the sweep"
+        again = (
+            f"Delete {place}/run.json and repeat the sweep: its checkpoints have the history, and it is scored again"
+        )
     elif record.get("stage") == "brought":
         again = "Score what was brought again: medseg score FOLDER --data DATASET --as NAME"
     else:

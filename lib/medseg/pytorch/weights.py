@@ -80,6 +80,8 @@ def named_run(weights: str) -> Run | None:
     if len(found) != 1:
         known = ", ".join(run.id for run in (found or all_runs())[:8]) or "none yet"
         raise MedsegError(f"{len(found)} runs match the weights '{weights}'. Give a whole run id; there are: {known}.")
+    if found[0].fault:
+        raise MedsegError(f"The run {found[0].id}, which weights names, cannot be used: {found[0].fault}")
     if not (found[0].checkpoints / "best.ckpt").is_file():
         raise MedsegError(f"The run {found[0].id}, which weights names, has no best.ckpt of PyTorch: train it first.")
     return found[0]

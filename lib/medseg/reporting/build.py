@@ -1,10 +1,11 @@
 """Build reports: run a notebook, turn it into a page, keep the index of all pages up to date."""
 
 from collections.abc import Iterable, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from medseg import project
+from medseg import atomic, project
 from medseg.errors import MedsegError
 from medseg.experiments.job import EVALUATE
 from medseg.experiments.notebooks import run_notebook
@@ -55,7 +56,8 @@ def study_report(study: str, sweep: str = "") -> Path:
     if sweep:
         record = read_record(sweep)
         runs = [run for run in runs if run.id in record["run_ids"]]
-        title = f"{study.capitalize()}: {record['title']}" + (f" ({record['profile']})" if record["profile"] else "")
+        title = f"{study.capitalize()}: {record.get('title', sweep)}"
+        title += f" ({record['profile']})" if record.get("profile") else ""
     if not any(run.evaluated for run in runs):
         raise MedsegError(
             f"No finished run of {sweep or study} to report on. 'medseg runs {study}' lists what there is."
@@ -68,13 +70,23 @@ def study_report(study: str, sweep: str = "") -> Path:
 
 
 def run_pages(run: Run) -> None:
-    """Turn a run's executed notebooks into pages beside them, where they are new."""
+    """Turn a run's executed notebooks into pages beside them, where they are new.
+
+    Instead of one that cannot be read, as a kill may leave it, the page says so.
+    """
+    if run.fault:
+        return
     stage = run.record.get("stage", "")
     for name, what in ((stage, "training"), (EVALUATE, "evaluation")):
         notebook = run.folder / f"{name}.ipynb"
         page = notebook.with_suffix(".html")
         if notebook.is_file() and (not page.is_file() or page.stat().st_mtime < notebook.stat().st_mtime):
-            html.render(notebook, page, title=f"{run.id}: {what}")
+            title = f"{run.id}: {what}"
+            try:
+                html.render(notebook, page, title=title)
+            except MedsegError as error:
+                text = f"<p>{escape(str(error))} It is written anew when its stage runs again; no figure is lost.</p>"
+                atomic.write_text(page, html.page(text, title=title, target=page, source=notebook.name))
 
 
 def _notebook(study: str, stage: str) -> Path:

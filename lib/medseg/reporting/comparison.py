@@ -149,10 +149,9 @@ def last_words(record: Mapping[str, Any], otherwise: str) -> str:
 
 
 def _unusable(run: Run, scored: bool) -> str:
-    try:
-        record, status = run.record, run.status
-    except MedsegError as error:
-        return str(error)
+    if run.fault:
+        return run.fault
+    record, status = run.record, run.status
     if status == "failed":
         return f"failed: {last_words(record, 'no message')}"
     brought = record.get("brought", {})

@@ -54,7 +54,7 @@ def render(notebook: Path, target: Path, *, title: str) -> None:
     """
     try:
         cells = nbformat.read(notebook, as_version=4)
-    except (OSError, ValueError, nbformat.ValidationError) as error:
+    except (OSError, ValueError, nbformat.ValidationError, LookupError, TypeError, AttributeError) as error:
         raise MedsegError(f"{project.display(notebook)} cannot be read as a notebook: {error}.") from error
     for cell in cells.cells:
         if cell.cell_type == "code":

@@ -29,7 +29,7 @@ def write_index() -> Path:
     target = reports / "index.html"
     every = all_runs()
     runs = {study: list(group) for study, group in groupby(every, key=lambda run: run.folder.parent.name)}
-    sweeps, evaluated = _sweeps(reports), [run.id for run in every if _evaluated(run)]
+    sweeps, evaluated = _sweeps(reports), [run.id for run in every if run.evaluated]
     named = {sweep["report"] for sweep in sweeps}
     pages = {path.name: _title(path) for path in sorted(reports.glob("*.html")) if path != target}
     prepared = {
@@ -104,11 +104,10 @@ def _run_table(reports: Path, runs: list[Run]) -> str:
 
 def _described(run: Run, fault: str) -> list[Cell]:
     """Model, status and data of a run; ``fault`` says why it has no scores."""
-    try:
-        record, status = run.record, "evaluated" if run.evaluated else run.status
-        status = "brought, " * ("brought" in record) + status
-    except MedsegError as error:
-        return [Cell(run.id), Cell("unreadable", note=str(error)), Cell("")]
+    if run.fault:
+        return [Cell(run.id), Cell("unreadable", note=run.fault), Cell("")]
+    record, status = run.record, "evaluated" if run.evaluated else run.status
+    status = "brought, " * ("brought" in record) + status
     parameters, dataset = record.get("parameters", {}), record.get("dataset", {})
     named = [parameters.get(key) for key in ("architecture", "backbone")]
     name = [readable(value) for value in named if value not in (None, "", "none")]
@@ -131,19 +130,12 @@ def _notebooks(reports: Path, run: Run) -> list[Cell]:
 
 def _scores(run: Run) -> tuple[dict[str, float], str]:
     """Mean Dice per test set, and what is wrong with its table; nothing where the run was not scored."""
-    if not _evaluated(run):
+    if not run.evaluated:
         return {}, ""
     try:
         return dict(summarise(run.cases())[["test_set", "mean_dice"]].itertuples(index=False)), ""
     except (MedsegError, ValueError, KeyError) as error:
         return {}, str(error)
-
-
-def _evaluated(run: Run) -> bool:
-    try:
-        return run.evaluated
-    except MedsegError:
-        return False
 
 
 def _title(path: Path) -> str:
