@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from small_network import CPU, small_model
-from small_trainings import check_budget, kill_after, start
+from small_trainings import check_begins_anew, check_budget, kill_after, start
 
 from medseg import project
 from medseg.datasets import index
@@ -222,13 +222,10 @@ def test_a_frame_that_cannot_be_read_is_named(parameters, discs, tmp_path, worke
         _train({**parameters, "workers": workers}, broken)
 
 
-@pytest.mark.parametrize("content", [b"half", b""])
-def test_a_spoilt_checkpoint_is_named(parameters, discs, content):
-    run = runs.prepare_run(*STAGE, parameters, discs)
-    run.checkpoints.mkdir(parents=True)
-    (run.checkpoints / "last.npz").write_bytes(content)
-    with pytest.raises(MedsegError, match=r"last.npz of the run .* cannot be read"):
-        _train(parameters, discs)
+@pytest.mark.parametrize("damaged", ["last.npz", "best_loss.npz", "best_iou.npz", "frozen.npz"])
+def test_a_training_with_a_damaged_checkpoint_begins_anew(parameters, discs, damaged):
+    parameters |= {"max_epochs": 3}
+    check_begins_anew(lambda: _train(parameters, discs)[1], runs.prepare_run(*STAGE, parameters, discs), damaged)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import tensorflow as tf
 import tf_keras
-from small_trainings import check_budget, kill_after, start
+from small_trainings import check_begins_anew, check_budget, kill_after, start
 from tiny_network import tiny_model
 
 from medseg import project
@@ -152,13 +152,10 @@ def test_a_frame_that_cannot_be_read_is_named(parameters, discs, tmp_path, feedi
         _train({**parameters, "feeding": feeding}, broken)
 
 
-@pytest.mark.parametrize("content", [b"half", b""])
-def test_a_spoilt_checkpoint_is_named(parameters, discs, content):
-    run = runs.prepare_run(*STAGE, parameters, discs)
-    run.checkpoints.mkdir(parents=True)
-    (run.checkpoints / "last.npz").write_bytes(content)
-    with pytest.raises(MedsegError, match=r"last.npz of the run .* cannot be read"):
-        _train(parameters, discs)
+@pytest.mark.parametrize("damaged", ["last.npz", "best.h5"])
+def test_a_training_with_a_damaged_checkpoint_begins_anew(parameters, discs, damaged):
+    parameters |= {"max_epochs": 3}
+    check_begins_anew(lambda: _train(parameters, discs)[1], runs.prepare_run(*STAGE, parameters, discs), damaged)
 
 
 @pytest.mark.parametrize("feeding", FEEDINGS)

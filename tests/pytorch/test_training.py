@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_trainings import check_budget, kill_after, start
+from small_trainings import check_begins_anew, check_budget, kill_after, start
 from torch_trainings import STAGES, run_of, trained
 
 from medseg import project
@@ -144,12 +144,21 @@ def test_out_of_memory_names_the_batch_to_try(parameters, discs, monkeypatch):
     assert run.record["batch"] == {"batch_size": 2, "accumulate": 2, "halved": True}
 
 
-def test_a_spoilt_checkpoint_is_named(parameters, discs):
-    run = run_of(parameters, discs)
-    run.checkpoints.mkdir(parents=True)
-    (run.checkpoints / "last.ckpt").write_bytes(b"half")
-    with pytest.raises(MedsegError, match=r"last.ckpt of the run .* cannot be read"):
-        trained(parameters, discs)
+@pytest.mark.parametrize("damaged", ["last.ckpt", "best.ckpt"])
+def test_a_training_with_a_damaged_checkpoint_begins_anew(parameters, discs, damaged):
+    parameters |= {"max_epochs": 3}
+    check_begins_anew(lambda: trained(parameters, discs)[1], run_of(parameters, discs), damaged)
+
+
+def test_one_changed_bit_of_the_best_checkpoint_is_not_scored(parameters, discs):
+    run, _ = trained(parameters | {"max_epochs": 1}, discs)
+    path = run.checkpoints / "best.ckpt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(MedsegError, match=r"best.ckpt cannot be used .*no other weights take its place.*run.json"):
+        inference.load_predictor(run, "cpu")
+    inference.load_predictor(run, "cpu", checkpoint="last")
 
 
 def test_batches_repeat_by_seed_and_epoch_and_validation_is_untouched(discs):

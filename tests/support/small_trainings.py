@@ -8,9 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from medseg.datasets import index
+from medseg.experiments import checkpoints
 from medseg.experiments.history import History
 
 #: Beginning of a program that trains: parameters, dataset and run of the arguments that :func:`start` gives it.
@@ -77,6 +79,23 @@ def kill_after(epochs, *trainings):
 
 class Killed(BaseException):
     """The process is gone."""
+
+
+def check_begins_anew(train, run, damaged):
+    """Assert that ``train()``, which gives the history, is the same again where the checkpoint ``damaged`` was cut.
+
+    As after a kill; the checkpoints are whole then, and the record says what happened.
+    """
+    history = train().drop(columns="seconds")
+    assert "begun_anew" not in run.record
+    path = run.checkpoints / damaged
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    run.update(status="running")
+    again = train().drop(columns="seconds")
+    pd.testing.assert_frame_equal(again, history, rtol=1e-4)
+    assert run.status == "finished"
+    assert run.record["begun_anew"].startswith(f"{damaged} is damaged (")
+    assert checkpoints.fault_in(run.checkpoints) == ""
 
 
 def check_budget(monkeypatch, train, run, limit, steps_per_epoch):

@@ -90,6 +90,8 @@ def show_summary(outcomes: list[Outcome]) -> None:
     counts = {kind: sum(o.outcome == kind for o in outcomes) for kind in _COLOURS}
     console.print(", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "nothing to do")
     for outcome in outcomes:
+        if outcome.note:
+            console.print(f"{outcome.job.folder.name}: {escape(outcome.note)}", highlight=False)
         if outcome.outcome in ("failed", "timeout"):
             console.print(f"\n[red]{outcome.outcome}[/] {outcome.job.folder.name}", highlight=False)
             console.print(escape(outcome.error), highlight=False)

@@ -8,6 +8,7 @@ from typing import Any
 from medseg import project
 from medseg.datasets import sample
 from medseg.errors import MedsegError
+from medseg.experiments import checkpoints
 from medseg.experiments.notebooks import Execution, run_notebook
 from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run, prepare_run
@@ -31,13 +32,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: ``done``, ``skipped``, ``failed``, ``timeout`` or ``stopped``; ``error`` says why."""
+    """How a job ended: ``done``, ``skipped``, ``failed``, ``timeout`` or ``stopped``; ``error`` says why.
+
+    ``note`` is what a person should know of one that is done.
+    """
 
     job: Job
     outcome: str
     error: str = ""
     seconds: float = 0.0
     log: Path | None = None
+    note: str = ""
 
 
 def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: Any = None) -> Outcome:
@@ -49,6 +54,9 @@ def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: 
     if run.evaluated and not run.damaged:
         return Outcome(job, "skipped")
     seconds = 0.0
+    known = run.record.get("begun_anew", "")
+    if run.record.get("status") == "finished" and (fault := _fault_of_scored(run)):
+        run.update(status="running", error=fault)  # held by nobody, so interrupted: its training sees why
     environment = {**slot, project.RUNS_VARIABLE: str(job.folder.parent.parent)}
     if run.record.get("status") != "finished":
         train = partial(_stage, job, job.stage, job.parameters, "run.json", timeout=timeout, stop=stop)
@@ -60,8 +68,16 @@ def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: 
             done = replace(done, outcome="failed", error=run.record.get("error") or "ended before the training did")
         if done.outcome != "done":
             return _ended(job, run, done, seconds)
+    anew = run.record.get("begun_anew", "")
+    note = f"trained again from the start: {anew}" if anew != known else ""
     done = _stage(job, EVALUATE, {"run_id": str(job.folder)}, "cases.csv", environment, timeout=timeout, stop=stop)
-    return _ended(job, run, done, seconds + done.seconds)
+    return replace(_ended(job, run, done, seconds + done.seconds), note=note)
+
+
+def _fault_of_scored(run: Run) -> str:
+    """What is damaged of the checkpoints that an evaluation scores; empty where nothing is."""
+    every = "checkpoints" in run.record.get("selection", {})  # Keras 3 scores the latest as well
+    return checkpoints.fault_in(run.checkpoints, "" if every else "best")
 
 
 def _stage(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from medseg import project
 from medseg.errors import MedsegError
-from medseg.experiments import reuse_training
+from medseg.experiments import checkpoints, records, reuse_training
 from medseg.experiments.job import HALVINGS_VARIABLE, OUT_OF_MEMORY
 from medseg.experiments.provenance import Device
 from medseg.experiments.runs import Run
@@ -44,9 +44,11 @@ def out_of_memory(device: Device, parameters: Mapping[str, Any]) -> MedsegError:
 def unusable(checkpoint: Path, reason: object) -> MedsegError:
     """The error for a checkpoint of a finished training that does not load; the first line of the reason counts."""
     first_line = str(reason).partition("\n")[0]
+    record = project.display(checkpoint.parent.parent / records.NAME)
     return MedsegError(
-        f"{project.display(checkpoint)} cannot be used ({first_line}). Train the run again: delete its folder and "
-        "repeat the sweep."
+        f"{project.display(checkpoint)} cannot be used ({first_line}), and no other weights take its place: they would "
+        f"be another result. Train the run again: delete {record} and repeat the sweep, which begins it anew. "
+        "'medseg evaluate RUN --checkpoint NAME' scores another checkpoint apart."
     )
 
 
@@ -82,10 +84,12 @@ def train(
         fit: begins, or goes on from that state; it leaves the checkpoint of its last epoch.
         selection: further facts about the choice, from the rows of the history; for the rest see :func:`finish`.
 
+    An unfinished training one of whose checkpoints is damaged begins anew; the record says so under ``begun_anew``.
+
     Raises:
         MedsegError: out of memory, or a checkpoint that cannot be read.
     """
-    state = read_state(run)
+    state = _whole_state(run, read_state)
     if state is None and reuse_training.begin_with_shorter(run, parameters):
         state = read_state(run)
     if state is None or not state["ended"] or _is_longer(state, parameters):
@@ -102,6 +106,22 @@ def train(
         run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table
         finish(run, parameters, history, device, model, metric, rule, state, **selection(state["rows"]))
     return run.history()
+
+
+def _whole_state(run: Run, read_state: Callable[[Run], State | None]) -> State | None:
+    """What ``read_state`` gives; None, and no checkpoint is left, where the best or the last one is not whole."""
+    finished = run.record.get("status") == "finished"
+    fault = "" if finished else checkpoints.fault_in(run.checkpoints)
+    state = None if fault else read_state(run)
+    validated = state is not None and any(row["split"] == "validation" for row in state["rows"])
+    if not finished and not fault and validated and not any(run.checkpoints.glob("best*")):
+        fault = "the best checkpoint is gone"
+    if not fault:
+        return state
+    checkpoints.forget(run.checkpoints)
+    run.update(begun_anew=fault)
+    print(f"The training begins anew: {fault}.")
+    return None
 
 
 def _is_longer(state: State, parameters: Mapping[str, Any]) -> bool:

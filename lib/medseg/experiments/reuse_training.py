@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from medseg import atomic
+from medseg.experiments import checkpoints
 from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION, as_before
 from medseg.experiments.runs import Run, usable_runs
 
@@ -39,6 +40,7 @@ def find_finished_training(run: Run, parameters: Mapping[str, Any]) -> Run | Non
             and found.get("dataset", {}).get("fingerprint") == record["dataset"]["fingerprint"]
             and _training(found.get("parameters", {})) == _training(parameters)
             and any(other.checkpoints.glob("best*"))
+            and not checkpoints.fault_in(other.checkpoints)
         ):
             return other
     return None
@@ -69,7 +71,10 @@ def begin_with_shorter(run: Run, parameters: Mapping[str, Any]) -> bool:
     found = [
         other
         for other in usable_runs(record["study"])
-        if other.id != run.id and _is_beginning(other.record, record, asked) and any(other.checkpoints.glob("last*"))
+        if other.id != run.id
+        and _is_beginning(other.record, record, asked)
+        and any(other.checkpoints.glob("last*"))
+        and not checkpoints.fault_in(other.checkpoints)
     ]
     if not found:
         return False

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from medseg import downloads
 from medseg.errors import MedsegError
-from medseg.experiments import outcome
+from medseg.experiments import checkpoints, outcome
 from medseg.experiments.runs import Run, all_runs
 from medseg.project import display, resolve
 from medseg.pytorch import offline
@@ -84,6 +84,8 @@ def named_run(weights: str) -> Run | None:
         raise MedsegError(f"The run {found[0].id}, which weights names, cannot be used: {found[0].fault}")
     if not (found[0].checkpoints / "best.ckpt").is_file():
         raise MedsegError(f"The run {found[0].id}, which weights names, has no best.ckpt of PyTorch: train it first.")
+    if fault := checkpoints.fault(found[0].checkpoints / "best.ckpt"):
+        raise outcome.unusable(found[0].checkpoints / "best.ckpt", fault)
     return found[0]
 
 
@@ -123,6 +125,8 @@ def trained_weights(run: Run, checkpoint: str = BEST) -> dict[str, Tensor]:
     if not path.is_file() and checkpoint not in (BEST, "last"):
         there = ", ".join(sorted(file.name for file in run.checkpoints.glob("*.ckpt"))) or "none"
         raise MedsegError(f"There is no checkpoint {checkpoint!r} of the run {run.id}. There are: {there}.")
+    if fault := checkpoints.fault(path):  # torch itself does not look at checksums
+        raise outcome.unusable(path, fault)
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
     except Exception as error:

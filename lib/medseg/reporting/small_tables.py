@@ -82,6 +82,7 @@ def training(run: Run) -> Fragment:
         ("seconds", f"{record['durations']['train_seconds']:.0f}"),
         ("peak memory", f"{memory['host'] / 1e3:.1f} GB host{on_device}"),
     ]
+    facts += [("begun anew", record["begun_anew"])] if record.get("begun_anew") else []
     return Table("Training", words("", ""), [[*map(Cell, fact)] for fact in facts], sortable=False).fragment()
 
 

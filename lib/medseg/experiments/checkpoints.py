@@ -1,0 +1,56 @@
+"""Whether checkpoints are whole, whichever framework wrote them; and what becomes of a run where one is not.
+
+The rule: a score is that of the epoch that was chosen, or there is none. No other weights take the place of a damaged
+best checkpoint, and no training goes on from weights without their optimizer: it begins anew and its record says so.
+"""
+
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+_ARCHIVES = (".ckpt", ".npz")  # what torch.save and numpy.savez write: ZIP, every entry with its CRC-32
+_HDF5 = ".h5"
+
+
+def fault(path: Path) -> str:
+    """Why a checkpoint is not whole, empty where it is; the file is read once.
+
+    Of HDF5, which has no checksums, only whether it has its length. Files of other kinds are not looked at.
+    """
+    try:
+        if path.suffix in _ARCHIVES:
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            return f"its entry {damaged} is not what was written" if damaged else ""
+        return _fault_of_hdf5(path) if path.suffix == _HDF5 else ""
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        return f"{path.stat().st_size} bytes are left of it: {error}" if path.is_file() else "it is gone"
+
+
+def fault_in(folder: Path, beginning: str = "") -> str:
+    """The first of a run's checkpoints that is not whole, and why; empty where all are.
+
+    ``beginning`` is that of the names that are looked at.
+    """
+    faults = ((path, fault(path)) for path in sorted(folder.glob(f"{beginning}*")) if path.name[0] != ".")
+    return next((f"{path.name} is damaged ({found})" for path, found in faults if found), "")
+
+
+def forget(folder: Path) -> None:
+    """Remove the checkpoints of a run, so that its training begins anew."""
+    for path in folder.glob("*"):
+        if path.suffix in (*_ARCHIVES, _HDF5):
+            path.unlink()
+
+
+def _fault_of_hdf5(path: Path) -> str:
+    # The superblock says where the file ends: HDF5 File Format Specification 3.0, section II.A.
+    with path.open("rb") as stream:
+        start = stream.read(64)
+    if start[:8] != b"\x89HDF\r\n\x1a\n" or len(start) < 64:
+        return "it does not begin as HDF5 does"
+    place = {0: 40, 1: 44}.get(start[8], 28)  # addresses of 8 bytes, as h5py writes them
+    (expected,) = struct.unpack_from("<Q", start, place)
+    size = path.stat().st_size
+    return f"{size} of {expected} bytes are left" if size < expected else ""
