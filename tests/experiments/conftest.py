@@ -7,7 +7,7 @@ from medseg.datasets import index
 
 @pytest.fixture
 def dataset(tmp_path):
-    with index.writing(tmp_path / "data", study="toy", name="toy", classes=["polyp"], protocol="toy") as draft:
+    with index.writing(tmp_path / "data", study="polyp", name="toy", classes=["polyp"], protocol="toy") as draft:
         for number, split in enumerate(("train", "validation", "test")):
             for kind in ("images", "labels"):
                 draft.write_file(f"{kind}/{number}.png", bytes([number]))

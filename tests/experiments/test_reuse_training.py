@@ -1,5 +1,9 @@
 """A run that differs only in inference takes over another run's training."""
 
+import zipfile
+from dataclasses import replace
+
+import h5py
 import pandas as pd
 import pytest
 
@@ -9,6 +13,16 @@ from medseg.experiments.runs import Run, prepare_run, training
 PARAMETERS = {"architecture": "unet", "learning_rate": 0.1, "window": 0, "postprocess": "none", "seed": 1}
 
 
+def checkpoint(path):
+    """Write a file that is whole, as a framework would."""
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix == ".h5":
+        h5py.File(path, "w").close()
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("weights", b"weights")
+
+
 @pytest.fixture
 def start(dataset, monkeypatch, tmp_path):
     """Begin the training of a run with some parameters changed."""
@@ -16,8 +30,9 @@ def start(dataset, monkeypatch, tmp_path):
 
     def begin(study="handbone", stage="2_train", **changed) -> tuple[Run, dict]:
         parameters = {**PARAMETERS, **changed}
-        run = prepare_run(study, stage, parameters, dataset)
-        with training(run, study, stage, parameters, dataset):
+        of_study = replace(dataset, info={**dataset.info, "study": study})
+        run = prepare_run(study, stage, parameters, of_study)
+        with training(run, study, stage, parameters, of_study):
             pass
         return run, parameters
 
@@ -27,8 +42,7 @@ def start(dataset, monkeypatch, tmp_path):
 @pytest.fixture
 def finished(start):
     run, _ = start()
-    run.checkpoints.mkdir()
-    (run.checkpoints / "best.ckpt").write_bytes(b"weights")
+    checkpoint(run.checkpoints / "best.ckpt")
     (run.folder / "validation").mkdir()
     (run.folder / "validation" / "epoch-0001.jpg").write_bytes(b"picture")
     run.write_table("history.csv", pd.DataFrame({"epoch": [1], "split": ["train"], "loss": [0.5]}))
@@ -42,7 +56,7 @@ def test_inference_alone_is_not_trained_again(start, finished):
     assert found.id == finished.id
     history = reuse_training.take_over(run, found)
     assert list(history["loss"]) == [0.5]
-    assert (run.checkpoints / "best.ckpt").read_bytes() == b"weights"
+    assert (run.checkpoints / "best.ckpt").read_bytes() == (finished.checkpoints / "best.ckpt").read_bytes()
     assert (run.folder / "validation" / "epoch-0001.jpg").read_bytes() == b"picture"
     assert run.status == "finished"
     assert run.record["training_of"] == finished.id
@@ -53,6 +67,12 @@ def test_inference_alone_is_not_trained_again(start, finished):
 @pytest.mark.parametrize("changed", [{"learning_rate": 0.2}, {"seed": 2, "window": 512}])
 def test_another_training_is_not_taken(start, finished, changed):
     assert reuse_training.find_finished_training(*start(**changed)) is None
+
+
+def test_a_training_whose_checkpoint_was_cut_is_not_taken(start, finished):
+    path = finished.checkpoints / "best.ckpt"
+    path.write_bytes(path.read_bytes()[:-9])
+    assert reuse_training.find_finished_training(*start(window=512)) is None
 
 
 def test_an_unfinished_training_is_not_taken(start):
@@ -80,13 +100,12 @@ def test_the_origin_is_named_even_through_two_runs(start, finished):
 def test_every_file_that_a_training_leaves_is_taken_over(start, study, stage, files):
     trained, _ = start(study, stage)
     for name in files:
-        (trained.folder / name).parent.mkdir(exist_ok=True)
-        (trained.folder / name).write_bytes(name.encode())
+        checkpoint(trained.folder / name)
     trained.write_table("history.csv", pd.DataFrame({"epoch": [1], "split": ["train"], "loss": [0.5]}))
     trained.finish(device={"name": "x"}, durations={"train_seconds": 7, "evaluate_seconds": 3})
     run, parameters = start(study, stage, thresholds="fitted", crf=True)
     reuse_training.take_over(run, reuse_training.find_finished_training(run, parameters))
-    assert {name: (run.folder / name).read_bytes() for name in files} == {name: name.encode() for name in files}
+    assert all((run.folder / name).read_bytes() == (trained.folder / name).read_bytes() for name in files)
     assert run.record["durations"] == {"train_seconds": 7}
     assert not run.evaluated
     other = "2_train_keras" if stage == "2_train_torch" else "2_train_torch"

@@ -19,6 +19,7 @@ from medseg.keras import transunet
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"data": "nowhere"}, "No prepared dataset at nowhere"),
         ({"size": "small"}, "no size 'small'. Choose one of: base, tiny"),
         ({"variant": "r50"}, "no variant 'r50'. Choose one of: hybrid, plain"),
         ({"resolution": 100}, "no multiple of 16.*Take 96 or 112"),
@@ -38,6 +39,7 @@ from medseg.keras import transunet
         ({"cross_entropy_weight": 0.0, "dice_weight": 0.0}, "both 0"),
         ({"resnet_weights": "imagenet"}, "has no ResNet50V2"),
         ({"vit_weights": "absent.npz"}, "there is none at absent.npz"),
+        ({"seed": -1}, "seed is -1, expected a whole number from 0 to 4294967295"),
         ({"precision": "fp16"}, "of no use on a CPU"),
         ({"device": "cuda"}, "not available here"),
         ({"device": "mps"}, "not available in Keras"),

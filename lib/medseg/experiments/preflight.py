@@ -1,14 +1,19 @@
-"""Refuse what cannot work before a sweep starts: unknown architectures, backbones, losses."""
+"""Refuse what cannot work before a sweep starts: unknown architectures, backbones, losses; data that lacks a split."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from medseg import registry
+from medseg import project, registry
+from medseg.datasets import sample, splits
+from medseg.datasets.index import SPLITS
 from medseg.errors import MedsegError
 from medseg.experiments.job import Job
+
+_SEEDS = 2**32  # the fewest that one of the frameworks and NumPy take
 
 
 class Verdict(NamedTuple):
@@ -26,6 +31,8 @@ def answer(check_one: Callable[[Mapping[str, Any]], str | None]) -> None:
             verdicts.append(Verdict("", check_one(parameters) or ""))
         except MedsegError as error:
             verdicts.append(Verdict(str(error)))
+        except Exception as error:  # one row that nobody thought of is not the end of the others
+            verdicts.append(Verdict(f"The check of a run failed ({type(error).__name__}: {error})."))
     print(json.dumps(verdicts))
 
 
@@ -33,8 +40,10 @@ def check(jobs: Sequence[Job]) -> list[Verdict]:
     """Ask the framework of each training notebook, in a process of its own, whether it can do what ``jobs`` want.
 
     The study names the module that checks; it gets the parameters as JSON on its standard input and prints a JSON
-    list with a fault, empty where all is well, and facts for each job.
+    list with a fault, empty where all is well, and facts for each job. Without any framework it is looked whether
+    the runs can be written, and their data has cases to train on, to choose by and to score.
     """
+    check_place(jobs)
     verdicts = [Verdict("")] * len(jobs)
     by_module: dict[str, list[int]] = {}
     for i, job in enumerate(jobs):
@@ -53,4 +62,43 @@ def check(jobs: Sequence[Job]) -> list[Verdict]:
             raise RuntimeError(f"{module} could not check the runs:\n{done.stderr[-2000:]}")
         for i, said in zip(numbers, json.loads(done.stdout.splitlines()[-1]), strict=True):
             verdicts[i] = Verdict(*said)
+    lacking: dict[tuple[str, int], str] = {}
+    for i, job in enumerate(jobs):
+        where = job.parameters.get("data", ""), job.parameters.get("fold", -1)
+        if where[0] and not verdicts[i].fault:
+            if where not in lacking:
+                lacking[where] = lacking_split(*where)
+            verdicts[i] = verdicts[i]._replace(fault=lacking[where])
     return verdicts
+
+
+def check_seed(parameters: Mapping[str, Any]) -> None:
+    """Refuse a seed that not every source of random numbers takes: a :class:`MedsegError`."""
+    seed = parameters.get("seed", 0)
+    if not 0 <= seed < _SEEDS:
+        raise MedsegError(f"seed is {seed}, expected a whole number from 0 to {_SEEDS - 1}.")
+
+
+def check_place(jobs: Sequence[Job]) -> None:
+    """Refuse a folder of runs that this user cannot write to: a :class:`MedsegError`."""
+    for folder in dict.fromkeys(job.folder.parent for job in jobs):
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            what = "may not be written to" if there.is_dir() else "is a file"
+            raise MedsegError(
+                f"The runs would be written to {project.display(folder)}, but {project.display(there)} {what}. Change "
+                f"its permissions, or choose another folder with the environment variable {project.RUNS_VARIABLE}."
+            )
+
+
+def lacking_split(data: str, fold: int) -> str:
+    """Which split has no case once ``fold`` is held out (-1: as prepared), for a person; empty where none."""
+    try:
+        dataset = splits.hold_out(sample.load(data), fold)
+    except MedsegError as error:
+        return str(error)
+    empty = [name for name in SPLITS if dataset.split(name).empty]
+    if not empty:
+        return ""
+    needs = "a training needs train and validation, its evaluation test"
+    return f"{project.display(dataset.folder)} has no case in {' and '.join(empty)}; {needs}. Prepare it again."

@@ -155,7 +155,16 @@ class Run:
 
 
 def prepare_run(study: str, stage: str, parameters: Mapping[str, Any], dataset: PreparedDataset) -> Run:
-    """The run for this question; its folder may be new, interrupted or finished. Nothing is written."""
+    """The run for this question; its folder may be new, interrupted or finished. Nothing is written.
+
+    Raises:
+        MedsegError: the dataset is of another study.
+    """
+    if dataset.info["study"] != study:
+        raise MedsegError(
+            f"{project.display(dataset.folder)} is prepared for the study {dataset.info['study']}, not for {study}. "
+            f"Give data of {study} ('medseg prepare {study}'), or train it with a notebook of {dataset.info['study']}."
+        )
     return Run(project.runs_folder() / study / run_id(study, stage, parameters, dataset.fingerprint))
 
 

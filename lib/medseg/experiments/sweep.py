@@ -96,7 +96,10 @@ def load(file: Path, profile: str = "") -> Sweep:
                 datasets[data] = sample.load(data)
             except MedsegError as error:
                 raise MedsegError(f"{where}: {error}") from None
-        run = prepare_run(content.study, content.train, parameters, datasets[data])
+        try:
+            run = prepare_run(content.study, content.train, parameters, datasets[data])
+        except MedsegError as error:
+            raise MedsegError(f"{where}: {error}") from None
         if run.id in planned:
             raise MedsegError(f"{where}: asks the same as an earlier run ({row}). Remove one of the two.")
         planned[run.id] = PlannedRun(run.folder, content.study, content.train, parameters, row)

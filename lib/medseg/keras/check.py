@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from medseg.datasets import sample
 from medseg.errors import MedsegError
 from medseg.experiments import preflight
 from medseg.keras import augment
@@ -38,6 +39,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     optimisation.check({"optimizer": "sgd", **parameters, "warmup_epochs": parameters["warmup"] if by_epoch else 0})
     if parameters.get("gradient_clip") and parameters["devices"] > 1:
         raise MedsegError("gradient_clip is for one device: each would clip its part. Set devices to 1, or it to 0.")
+    sample.load(parameters["data"])
     augment.parse(parameters["augmentation"])
     weight_files(*(parameters[name] for name in ("size", "variant", "resnet_weights", "vit_weights")))
     devices.choose(parameters["device"], parameters["precision"], parameters["devices"])

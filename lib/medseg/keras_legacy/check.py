@@ -14,7 +14,10 @@ from medseg.tf_shared import optimisation
 from medseg.tf_shared.check import check as check_shared
 from medseg.tf_shared.model import check_multiple
 
-_LEAST = {"resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "patience": 1, "workers": 0}
+_LEAST = {
+    "resolution": 1, "batch_size": 1, "accumulate": 1, "max_epochs": 1, "patience": 1, "workers": 0,
+    "restart_epochs": 1, "restart_factor": 1,
+}  # fmt: skip
 
 
 def check(parameters: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from medseg.pytorch.data import classes_overlap
 from medseg.pytorch.dry_step import try_step
 from medseg.pytorch.inference import views
 from medseg.pytorch.losses import build_loss
-from medseg.pytorch.models import BuiltModel, build
+from medseg.pytorch.models import BuiltModel, build, hub_weights
 from medseg.pytorch.optimisation import Optimisation, scales
 from medseg.pytorch.overlapping_inference import check_windows
 from medseg.pytorch.weights import RUN, named_run
@@ -105,6 +105,7 @@ def _check_numbers(parameters: Mapping[str, Any]) -> None:
         for name in names:
             if parameters.get(name, least) < least:
                 raise MedsegError(f"{name} is {parameters[name]}, expected {least} or more.")
+    preflight.check_seed(parameters)
     if parameters["learning_rate"] <= 0:
         raise MedsegError(f"learning_rate is {parameters['learning_rate']:g}, expected a learning rate above 0.")
     if parameters.get("validation_interval", 1) > parameters["max_epochs"]:
@@ -123,8 +124,14 @@ def _check_model(parameters: Mapping[str, Any], model: BuiltModel) -> None:
         )
     weights = parameters["weights"]
     named_run(weights)
-    if Path(weights).suffix and not weights.startswith(RUN) and not project.resolve(weights).is_file():
-        raise MedsegError(f"The file of pretrained weights {weights!r} does not exist. Give a file, imagenet or none.")
+    hub = hub_weights(parameters["architecture"].lower(), parameters["backbone"].lower())
+    if not (weights in ("none", *hub) or weights.startswith(RUN) or project.resolve(weights).is_file()):
+        if Path(weights).suffix:
+            raise MedsegError(
+                f"The file of pretrained weights {weights!r} does not exist. Give a file, imagenet or none."
+            )
+        known = "', '".join(["none", *hub])
+        raise MedsegError(f"weights is {weights!r}, expected '{known}', run:ID of a run, or a file.")
     optimisation = Optimisation.of(parameters)
     optimisation.rates(model.network.network, model.encoder)
     scales(parameters.get("multiscale", ()), parameters["resolution"], model.stride)

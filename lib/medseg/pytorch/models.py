@@ -161,6 +161,13 @@ def build_model(
     return model
 
 
+def hub_weights(architecture: str, backbone: str) -> list[str]:
+    """Names of the pretrained weights that a hub has for an encoder; [] for the own U-Net, which has none."""
+    if architecture.startswith("smp-") and not backbone.startswith("tu-"):
+        return list(smp.encoders.encoders[backbone]["pretrained_settings"])
+    return [] if architecture == "unet" else ["imagenet"]
+
+
 def _own_unet(weights: str, num_classes: int, parts: Sequence[str], width: float) -> BuiltModel:
     if weights != "none":
         raise MedsegError(f"There are no pretrained weights for 'unet': set weights to 'none' instead of '{weights}'.")
@@ -191,7 +198,7 @@ def _smp_model(
     resolution: int | None,
 ) -> BuiltModel:
     timm_name = backbone[3:] if backbone.startswith("tu-") else None
-    tags = ["imagenet"] if timm_name else list(smp.encoders.encoders[backbone]["pretrained_settings"])
+    tags = hub_weights(architecture, backbone)
     normalisation, loaded = normalisation_of(backbone), None
     options: dict[str, Any] = {"encoder_weights": None}
     if weights == "imagenet" and (here := pretrained.at_hand(backbone)):

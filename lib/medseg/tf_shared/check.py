@@ -5,7 +5,7 @@ from typing import Any
 
 from medseg.errors import MedsegError
 from medseg.evaluation.rules import MaskRules
-from medseg.experiments import loggers
+from medseg.experiments import loggers, preflight
 from medseg.tf_shared.prediction import check_tta
 
 
@@ -14,6 +14,7 @@ def check(parameters: Mapping[str, Any], least: Mapping[str, float]) -> None:
     for name, lowest in {**least, "max_steps": 0, "max_minutes": 0}.items():
         if parameters.get(name, lowest) < lowest:
             raise MedsegError(f"{name} is {parameters[name]:g}, expected {lowest} or more.")
+    preflight.check_seed(parameters)
     if parameters["learning_rate"] <= 0:
         raise MedsegError(f"learning_rate is {parameters['learning_rate']:g}, expected more than 0.")
     if not 0 <= parameters["norm_momentum"] < 1:
