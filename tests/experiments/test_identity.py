@@ -33,6 +33,10 @@ def test_names_of_weights_are_no_files():
     assert question({"weights": "imagenet", "data": "x", "device": "cpu"}) == {"weights": "imagenet"}
 
 
+def test_what_is_kept_of_a_run_is_no_part_of_its_question():
+    assert _id(keep_last=True, checkpoint_minutes=0.0) == _id(keep_last=False, checkpoint_minutes=5.0) == _id()
+
+
 def test_files_that_are_gone_still_count_as_they_were(tmp_path):
     file = tmp_path / "a.pth"
     file.write_bytes(b"one")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from small_network import CPU, small_model
-from small_trainings import check_begins_anew, check_budget, kill_after, start
+from small_trainings import check_begins_anew, check_budget, check_goes_back, kill_after, start
 
 from medseg import project
 from medseg.datasets import index
@@ -60,6 +60,19 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs,
             assert set(one.files) == set(two.files)
             for key in set(one.files) - {"state"}:
                 np.testing.assert_allclose(one[key], two[key], atol=1e-4, err_msg=key)
+
+
+def test_a_training_that_goes_back_to_its_last_checkpoint_equals_an_undisturbed_one(parameters, discs, monkeypatch):
+    parameters |= {"max_epochs": 5, "checkpoint_minutes": 5.0, "keep_last": False}
+    run = runs.prepare_run(*STAGE, parameters, discs)
+    check_goes_back(monkeypatch, lambda: _train(parameters, discs)[1], run)
+    kept = {path.name: path.stat() for path in run.checkpoints.iterdir()}
+    assert set(kept) - {checkpoint.FROZEN} == {"best_loss.npz", "best_iou.npz", "latest.npz"}
+    with np.load(run.checkpoints / "latest.npz") as latest:
+        assert not [name for name in latest if name == "state" or name.startswith("optimizer/")]
+    epochs = {name: entry["epoch"] for name, entry in run.record["selection"]["checkpoints"].items()}
+    same_epoch = len(set(epochs.values()))
+    assert len({kept[checkpoint.file_of(run.checkpoints, name).name].st_ino for name in epochs}) == same_epoch
 
 
 def _values(run):

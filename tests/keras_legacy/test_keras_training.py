@@ -8,7 +8,7 @@ import psutil
 import pytest
 import tensorflow as tf
 import tf_keras
-from small_trainings import check_begins_anew, check_budget, kill_after, start
+from small_trainings import check_begins_anew, check_budget, check_goes_back, kill_after, start
 from tiny_network import tiny_model
 
 from medseg import project
@@ -77,6 +77,14 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs,
         np.testing.assert_allclose(resumed[FIGURES], undisturbed[FIGURES], atol=1e-4)
         assert resumed["learning_rate"].nunique() == 11
         assert len(list((run.folder / "validation").glob("epoch-*.jpg"))) == 12
+
+
+def test_a_training_that_goes_back_to_its_last_checkpoint_equals_an_undisturbed_one(parameters, discs, monkeypatch):
+    parameters |= {"max_epochs": 5, "checkpoint_minutes": 5.0, "keep_last": False}
+    monkeypatch.setattr(training, "PLATEAU", IMPATIENT)
+    run = runs.prepare_run(*STAGE, parameters, discs)
+    check_goes_back(monkeypatch, lambda: _train(parameters, discs)[1], run)
+    assert [path.name for path in run.checkpoints.iterdir()] == ["best.h5"]
 
 
 def test_training_learns_and_the_record_says_how(parameters, discs):

@@ -34,6 +34,14 @@ def test_more_epochs_go_on_from_the_shorter_training_and_equal_one_from_the_star
     assert anew.record["selection"]["best_epoch"] == run.record["selection"]["best_epoch"]
 
 
+def test_a_run_whose_last_checkpoint_was_not_kept_is_named_and_all_is_trained(parameters, discs, capsys):
+    shorter, _ = trained(parameters | {"max_epochs": 1, "keep_last": False}, discs)
+    run, history = trained(parameters | {"max_epochs": 2}, discs)
+    assert "continues" not in run.record
+    assert history["epoch"].max() == 2
+    assert f"The run {shorter.id} is the beginning of this training, but its last checkpoint" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"schedule": "polynomial"}, {"validation_interval": 2}, {"seed": 9}, {"loss": "bce"}],

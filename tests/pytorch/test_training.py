@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_trainings import check_begins_anew, check_budget, kill_after, start
+from small_trainings import check_begins_anew, check_budget, check_goes_back, kill_after, start
 from torch_trainings import STAGES, run_of, trained
 
 from medseg import project
@@ -49,6 +49,15 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(parameters, discs,
     assert resumed["learning_rate"].nunique() > 1
     best = torch.load(run.checkpoints / "best.ckpt", weights_only=True)
     assert best["epoch"] + 1 == run.record["selection"]["best_epoch"]
+
+
+def test_a_training_that_goes_back_to_its_last_checkpoint_equals_an_undisturbed_one(parameters, discs, monkeypatch):
+    parameters |= {"schedule": "cosine", "checkpoint_minutes": 5.0, "keep_last": False, "ema": 0.9}
+    run = run_of(parameters, discs)
+    check_goes_back(monkeypatch, lambda: trained(parameters, discs)[1], run)
+    assert [path.name for path in run.checkpoints.iterdir()] == ["best.ckpt"]
+    with pytest.raises(MedsegError, match="no last checkpoint any more: .* unless keep_last is true"):
+        inference.load_predictor(run, "cpu", checkpoint="last")
 
 
 def test_training_learns_and_the_record_says_how(parameters, discs):

@@ -1,6 +1,7 @@
 """A tiny dataset, and a training in a process of its own that is killed in the middle, for any framework."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -96,6 +97,40 @@ def check_begins_anew(train, run, damaged):
     assert run.status == "finished"
     assert run.record["begun_anew"].startswith(f"{damaged} is damaged (")
     assert checkpoints.fault_in(run.checkpoints) == ""
+
+
+def check_goes_back(monkeypatch, train, run):
+    """Assert that ``train()``, which gives the history, ends as undisturbed when it is killed after its fourth epoch.
+
+    It goes on from the second then, the last one with a checkpoint. What it leaves is without ``last``.
+    """
+    write, begin, due, begun = History.write, History.begin, iter(range(1, 99)), []
+
+    def dying(history):
+        write(history)
+        if history.epoch == 4:
+            raise Killed
+
+    def watched(history):
+        begin(history)
+        begun.append(list(run.history()["epoch"].unique()))
+
+    with monkeypatch.context() as deadly, pytest.raises(Killed):
+        deadly.setattr(History, "write", dying)
+        deadly.setattr(checkpoints.Due, "now", lambda *_, **__: next(due) == 2)
+        train()
+    assert run.history()["epoch"].max() == 4
+    with monkeypatch.context() as seen:
+        seen.setattr(History, "begin", watched)
+        resumed = train()
+    assert begun == [[1, 2]]
+    left = sorted(path.name for path in run.checkpoints.iterdir())
+    assert not [name for name in left if name.startswith("last.")]
+    pd.testing.assert_frame_equal(train(), resumed)  # a finished run is not trained again
+    shutil.rmtree(run.folder)
+    undisturbed = train()
+    pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), undisturbed.drop(columns="seconds"), rtol=1e-4)
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == left
 
 
 def check_budget(monkeypatch, train, run, limit, steps_per_epoch):

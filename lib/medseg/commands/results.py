@@ -65,7 +65,7 @@ def list_runs(
 def evaluate(
     run: Annotated[str, typer.Argument(help="run id, its end, its folder, or latest")],
     data: Annotated[str, typer.Option(help="prepared dataset; the run's own if not given")] = "",
-    checkpoint: Annotated[str, typer.Option(help="best, last, or a file; in Keras 3 best_iou or latest too")] = "",
+    checkpoint: Annotated[str, typer.Option(help="best, last if kept, a file; in Keras 3 best_iou or latest")] = "",
     every_split: Annotated[bool, typer.Option("--all", help="all pictures of other data, not its test split")] = False,
     study: Annotated[str, typer.Option(help=f"of the run, where its id alone does not say: {_STUDIES}")] = "",
 ) -> None:

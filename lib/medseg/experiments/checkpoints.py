@@ -2,15 +2,51 @@
 
 The rule: a score is that of the epoch that was chosen, or there is none. No other weights take the place of a damaged
 best checkpoint, and no training goes on from weights without their optimizer: it begins anew and its record says so.
+
+The checkpoint that training goes on from, ``last``, holds the optimizer too and is some three times as large as the
+best one. It is written when it is due, see :class:`Due`, and goes when the training is finished.
 """
 
 import struct
+import time
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 _ARCHIVES = (".ckpt", ".npz")  # what torch.save and numpy.savez write: ZIP, every entry with its CRC-32
 _HDF5 = ".h5"
+
+
+class Due:
+    """When ``last`` is to be written, by the parameter ``checkpoint_minutes`` of a training; left out: every epoch.
+
+    Always with a new best checkpoint and at the end: after a kill no checkpoint is of an epoch that is still to come.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self._seconds = 60 * parameters.get("checkpoint_minutes", 0.0)
+        self._written = time.monotonic()
+
+    def now(self, *, improved: bool, ended: bool) -> bool:
+        """Whether it is now, at the end of an epoch that was ``improved`` on the best, or with which training ended."""
+        return improved or ended or time.monotonic() - self._written >= self._seconds
+
+    def written(self) -> None:
+        """Say that it was written."""
+        self._written = time.monotonic()
+
+
+def keeps_last(parameters: Mapping[str, Any]) -> bool:
+    """Whether ``last`` stays when the training is finished, by the parameter ``keep_last``; left out: it does."""
+    return parameters.get("keep_last", True)
+
+
+def drop_last(folder: Path) -> None:
+    """Remove the checkpoint from which a training, now finished, would go on."""
+    for kind in _ARCHIVES:
+        (folder / f"last{kind}").unlink(missing_ok=True)
 
 
 def fault(path: Path) -> str:

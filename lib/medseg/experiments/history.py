@@ -52,7 +52,11 @@ class History:
         return self._budget.used_up(epoch, self.seconds + since) or ("max_epochs" if epoch >= self._max_epochs else "")
 
     def begin(self) -> None:
-        """Show that the next epoch begins."""
+        """Show that the next epoch begins; ``history.csv`` has no epoch that is trained again."""
+        if self.rows:
+            self._run.write_table("history.csv", pd.DataFrame(self.rows))
+        else:
+            (self._run.folder / "history.csv").unlink(missing_ok=True)
         self._show(f"{self._place(self.epoch + 1)} ...")
         self._loggers.begin(self.epoch + 1)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from medseg import project
 
-#: Parameters that say where and on what a run is computed, not which question it answers. The data's fingerprint
-#: stands for ``data``.
-NOT_PART_OF_THE_QUESTION = frozenset({"data", "device", "workers", "logger"})
+#: Parameters that say where and on what a run is computed and what of it is kept, not which question it answers. The
+#: data's fingerprint stands for ``data``.
+NOT_PART_OF_THE_QUESTION = frozenset({"data", "device", "workers", "logger", "checkpoint_minutes", "keep_last"})
 #: Parameters that came when there were runs already, with the values that mean what was done before: with these they
 #: are not part of the question, so that finished runs keep their ids.
 AS_BEFORE: Mapping[str, Any] = {

@@ -14,7 +14,7 @@ from medseg.experiments.identity import as_before, run_id, weights_files
 from medseg.experiments.runs import BROUGHT, Run, all_runs
 
 #: Parameters that came later, with the values that mean what was done before there was a choice.
-_ADDED = {"logger": [],
+_ADDED = {"logger": [], "checkpoint_minutes": 0.0, "keep_last": True,
     "tta": [], "thresholds": "fixed", "postprocess": "none", "crf": False, "restart_epochs": 10, "restart_factor": 1,
 }  # fmt: skip
 _PUBLISHED_STEPS = ["flip_left_right", "flip_up_down", "crop", "brightness", "rotate", "noise"]

@@ -85,10 +85,13 @@ def train(
         selection: further facts about the choice, from the rows of the history; for the rest see :func:`finish`.
 
     An unfinished training one of whose checkpoints is damaged begins anew; the record says so under ``begun_anew``.
+    The checkpoint to go on from goes when the training is finished, unless ``parameters`` keep it.
 
     Raises:
         MedsegError: out of memory, or a checkpoint that cannot be read.
     """
+    if run.record.get("status") == "finished":
+        return run.history()
     state = _whole_state(run, read_state)
     if state is None and reuse_training.begin_with_shorter(run, parameters):
         state = read_state(run)
@@ -101,20 +104,20 @@ def train(
             raise out_of_memory(device, parameters) from error
         state = read_state(run)
     assert state is not None, f"the training of {run.id} ended without a checkpoint"
-    if run.record.get("status") != "finished":
-        history = pd.DataFrame(state["rows"])
-        run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table
-        finish(run, parameters, history, device, model, metric, rule, state, **selection(state["rows"]))
+    history = pd.DataFrame(state["rows"])
+    run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table
+    finish(run, parameters, history, device, model, metric, rule, state, **selection(state["rows"]))
+    if not checkpoints.keeps_last(parameters):
+        checkpoints.drop_last(run.checkpoints)
     return run.history()
 
 
 def _whole_state(run: Run, read_state: Callable[[Run], State | None]) -> State | None:
     """What ``read_state`` gives; None, and no checkpoint is left, where the best or the last one is not whole."""
-    finished = run.record.get("status") == "finished"
-    fault = "" if finished else checkpoints.fault_in(run.checkpoints)
+    fault = checkpoints.fault_in(run.checkpoints)
     state = None if fault else read_state(run)
     validated = state is not None and any(row["split"] == "validation" for row in state["rows"])
-    if not finished and not fault and validated and not any(run.checkpoints.glob("best*")):
+    if not fault and validated and not any(run.checkpoints.glob("best*")):
         fault = "the best checkpoint is gone"
     if not fault:
         return state

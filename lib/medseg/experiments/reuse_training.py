@@ -63,7 +63,8 @@ def take_over(run: Run, finished: Run) -> pd.DataFrame:
 def begin_with_shorter(run: Run, parameters: Mapping[str, Any]) -> bool:
     """Give a ``run`` that has not begun the checkpoints of the longest finished one that is its beginning, if any is.
 
-    The record says which (``continues``); training then goes on from there, and the history is that of all epochs.
+    Only one whose last checkpoint was kept; where there are but others, that is said. The record says which
+    (``continues``); training then goes on from there, and the history is that of all epochs.
     """
     if parameters.get("schedule") in _LOOK_AT_THE_END or parameters.get("validation_interval", 1) > 1:
         return False
@@ -73,12 +74,17 @@ def begin_with_shorter(run: Run, parameters: Mapping[str, Any]) -> bool:
         for other in usable_runs(record["study"])
         if other.id != run.id
         and _is_beginning(other.record, record, asked)
-        and any(other.checkpoints.glob("last*"))
         and not checkpoints.fault_in(other.checkpoints)
     ]
-    if not found:
+    kept = [other for other in found if any(other.checkpoints.glob("last*"))]
+    if found and not kept:
+        print(
+            f"The run {found[0].id} is the beginning of this training, but its last checkpoint was not kept: all "
+            "epochs are trained. With keep_last=true a finished run can be gone on from."
+        )
+    if not kept:
         return False
-    longest = max(found, key=lambda other: other.record["parameters"]["max_epochs"])
+    longest = max(kept, key=lambda other: other.record["parameters"]["max_epochs"])
     _link_files(longest, run)
     run.update(continues=longest.id)
     return True

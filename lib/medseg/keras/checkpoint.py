@@ -2,7 +2,8 @@
 
 ``frozen.npz`` holds what no step of training changes, once: with a frozen encoder that is nine tenths of the network.
 ``best_loss.npz``, ``best_iou.npz`` and ``last.npz`` hold the rest; ``last.npz`` also holds what training goes on from,
-the optimizer's variables and the state of the loop as JSON. Each array has its variable's path for a name.
+the optimizer's variables and the state of the loop as JSON. Where that is not kept of a finished training,
+``latest.npz`` holds the weights of the latest epoch, which are scored. Each array has its variable's path for a name.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,14 @@ from medseg.tf_shared import npz
 FROZEN = "frozen.npz"
 #: Names by which a checkpoint is asked for, and their files.
 FILES = {"best_loss": "best_loss.npz", "best_iou": "best_iou.npz", "latest": npz.LAST}
+#: The weights of the latest epoch, where the checkpoint to go on from is not kept.
+LATEST = "latest.npz"
+
+
+def file_of(folder: Path, name: str) -> Path:
+    """The file of a checkpoint, a name of ``FILES``, in the ``folder`` of a run's checkpoints."""
+    alone = folder / LATEST
+    return alone if name == "latest" and alone.is_file() else folder / FILES[name]
 
 
 def save_frozen(network: keras.Model, folder: Path) -> None:

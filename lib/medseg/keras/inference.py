@@ -30,7 +30,7 @@ def load_predictor(
     network = build_model(
         chosen, **{name: parameters[name] for name in names}, num_classes=1 + len(run.record["dataset"]["classes"])
     ).network
-    path = run.checkpoints / checkpoints.FILES[checkpoint]
+    path = checkpoints.file_of(run.checkpoints, checkpoint)
     try:
         checkpoints.restore(network, path)
     except MedsegError as error:

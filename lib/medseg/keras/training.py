@@ -2,17 +2,19 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import pandas as pd
 import tensorflow as tf
 
+from medseg import atomic
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
-from medseg.experiments import outcome, schedules
+from medseg.experiments import checkpoints, outcome, schedules
 from medseg.experiments.budget import Budget
 from medseg.experiments.history import History, Row, ranked
 from medseg.experiments.runs import Run
@@ -152,7 +154,7 @@ def _loop(
         checkpoint.save_frozen(steps.network, run.checkpoints)
     history.begin()
     batches, of_validation = iter(steps.distributed(training.dataset)), steps.distributed(validation.dataset)
-    ended = False
+    ended, due = False, checkpoints.Due(parameters)
     while not ended:
         _set_rate(steps, history.epoch, parameters)
         epoch, started, learning_rate = history.epoch + 1, time.monotonic(), steps.learning_rate
@@ -164,11 +166,23 @@ def _loop(
         for split, measured in figures.items():
             history.add(epoch, split, measured, learning_rate, seconds)
         best = _best(history.rows)
-        for name, row in best.items():
-            if row["epoch"] == epoch:
-                checkpoint.save_weights(steps.network, run.checkpoints / checkpoint.FILES[name])
         unimproved = epoch - max(row["epoch"] for row in best.values())
         ended = bool(history.ending()) or 0 < parameters["patience"] <= unimproved
-        state = history.state(ended=ended)
-        checkpoint.save_last(steps.network, steps.optimizer, state, run.checkpoints / npz.LAST)
+        improved = [checkpoint.FILES[name] for name, row in best.items() if row["epoch"] == epoch]
+        alone = [checkpoint.LATEST] if ended and not checkpoints.keeps_last(parameters) else []
+        _save_weights(steps.network, run.checkpoints, improved + alone)
+        if ended and not alone:
+            (run.checkpoints / checkpoint.LATEST).unlink(missing_ok=True)  # of a shorter training, gone on from
+        if due.now(improved=bool(improved), ended=ended):
+            state = history.state(ended=ended)
+            checkpoint.save_last(steps.network, steps.optimizer, state, run.checkpoints / npz.LAST)
+            due.written()
         history.write()
+
+
+def _save_weights(network: keras.Model, folder: Path, names: Sequence[str]) -> None:
+    """One file of the weights as they are now, called by all ``names``: it takes its place on the disk once."""
+    for name in names[:1]:
+        checkpoint.save_weights(network, folder / name)
+    for name in names[1:]:
+        atomic.link(folder / names[0], folder / name)

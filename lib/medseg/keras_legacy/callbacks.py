@@ -18,7 +18,7 @@ from medseg import atomic
 from medseg.datasets.augmentation.warp import plain_resize
 from medseg.datasets.frames import Frames
 from medseg.datasets.index import PreparedDataset
-from medseg.experiments import schedules
+from medseg.experiments import checkpoints, schedules
 from medseg.experiments.history import History
 from medseg.experiments.runs import Run
 from medseg.keras_legacy.data import Preprocess
@@ -35,7 +35,7 @@ _TILE = 192  # side of a validation picture, pixels
 
 class Bookkeeping(tf_keras.callbacks.Callback):
     """Keeps ``history.csv``, ``best.h5`` and ``last.npz`` in step, shows one line of progress, and ends the training
-    with the epoch in which a limit is reached.
+    with the epoch in which a limit is reached; ``due`` says when ``last.npz`` is written.
 
     After a kill training goes on from ``state``, see :func:`medseg.tf_shared.npz.read_state`: the rows and the place of
     the ``others`` (callbacks of ``_KEPT``). Put it behind them in the list of callbacks: it saves what they reach at
@@ -49,9 +49,10 @@ class Bookkeeping(tf_keras.callbacks.Callback):
         seed: int,
         others: list[tf_keras.callbacks.Callback],
         state: Mapping[str, Any] | None,
+        due: checkpoints.Due,
     ) -> None:
         super().__init__()
-        self._run, self._history, self._seed = run, history, seed
+        self._run, self._history, self._seed, self._due = run, history, seed, due
         self._others, self._state = others, state
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -71,10 +72,16 @@ class Bookkeeping(tf_keras.callbacks.Callback):
             figures = {name: float(logs[prefix + name]) for name in ("loss", "dice", "iou")}
             self._history.add(epoch + 1, split, figures, self._learning_rate, seconds)
         best = self._history.best("iou")
-        if best and best["epoch"] == epoch + 1:
+        if improved := bool(best and best["epoch"] == epoch + 1):
             save_best(self.model, self._run.checkpoints / "best.h5")
         if self._history.ending():
             self.model.stop_training = True
+        if self._due.now(improved=improved, ended=self.model.stop_training):
+            self._save_last()
+            self._due.written()
+        self._history.write()
+
+    def _save_last(self) -> None:
         # Some are numbers of NumPy, which JSON cannot say.
         places = [
             {name: np.asarray(vars(callback)[name]).item() for name in _KEPT[type(callback).__name__]}
@@ -82,7 +89,6 @@ class Bookkeeping(tf_keras.callbacks.Callback):
         ]
         state = {**self._history.state(ended=self.model.stop_training), "callbacks": places}
         save_last(self.model, state, self._run.checkpoints / "last.npz")
-        self._history.write()
 
 
 def save_best(network: tf_keras.Model, path: Path) -> None:

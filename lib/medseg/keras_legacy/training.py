@@ -13,7 +13,7 @@ import tf_keras
 
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
-from medseg.experiments import outcome
+from medseg.experiments import checkpoints, outcome
 from medseg.experiments.budget import Budget
 from medseg.experiments.history import History
 from medseg.experiments.runs import Run
@@ -115,7 +115,7 @@ def _fit(
             *adaptive,
             LearningRate(parameters),
             ValidationPictures(run, dataset, model.preprocess, parameters["resolution"]),
-            Bookkeeping(run, history, parameters["seed"], adaptive, state),
+            Bookkeeping(run, history, parameters["seed"], adaptive, state, checkpoints.Due(parameters)),
         ],
         first_epoch=state["epoch"] if state else 0,
         max_epochs=parameters["max_epochs"],

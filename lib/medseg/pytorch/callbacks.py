@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from medseg import atomic
+from medseg.experiments import checkpoints
 from medseg.experiments.history import History, ranked
 from medseg.experiments.runs import Run
 from medseg.pytorch.task import SegmentationTask
@@ -37,13 +38,15 @@ class Bookkeeping(Checkpoint):
     """Keeps the history in step with the checkpoints, in which it travels, and ends the training at a limit.
 
     ``best.ckpt`` is by validation Dice, ``last.ckpt`` to go on from; with ``keep`` above 1 the best so many epochs are
-    called by :func:`file_of`, one of them being ``best.ckpt`` under a second name. What is best follows from the
+    called by :func:`file_of`, one of them being ``best.ckpt`` under a second name. ``due`` says when ``last.ckpt`` is
+    written. What is best follows from the
     history: after a kill the same epochs are kept as without. It is a ``Checkpoint`` to Lightning because only those
     are called after the task has closed its epoch.
     """
 
-    def __init__(self, run: Run, history: History, keep: int) -> None:
+    def __init__(self, run: Run, history: History, keep: int, due: checkpoints.Due) -> None:
         self._folder, self._history, self._keep, self._ended = run.checkpoints, history, keep, False
+        self._due = due
 
     def state_dict(self) -> dict[str, Any]:
         return self._history.state(ended=self._ended)
@@ -92,7 +95,11 @@ class Bookkeeping(Checkpoint):
                 atomic.link(self._folder / "best.ckpt", self._folder / file_of(epoch))
         elif epoch in best:
             trainer.save_checkpoint(self._folder / file_of(epoch), weights_only=True)
+        # Of several processes, whose clocks differ, the first one decides.
+        if not trainer.strategy.broadcast(self._due.now(improved=epoch in best, ended=self._ended)):
+            return
         trainer.save_checkpoint(self._folder / LAST)
+        self._due.written()
         if not trainer.is_global_zero:
             return
         for file in self._folder.glob("epoch-*.ckpt"):  # only now: a kill before would go on from where it was needed

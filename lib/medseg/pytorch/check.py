@@ -34,6 +34,7 @@ _NOT_NEGATIVE = (
     "workers",
     "max_steps",
     "max_minutes",
+    "checkpoint_minutes",
 )
 
 

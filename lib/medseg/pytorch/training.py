@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
-from medseg.experiments import outcome
+from medseg.experiments import checkpoints, outcome
 from medseg.experiments.budget import Budget
 from medseg.experiments.history import History, Row, ranked
 from medseg.experiments.runs import Run
@@ -133,7 +133,7 @@ def _fit(
             EarlyStopping(
                 "validation_dice", mode="max", patience=parameters["patience"], check_on_train_epoch_end=False
             ),
-            Bookkeeping(run, history, keep),
+            Bookkeeping(run, history, keep, checkpoints.Due(parameters)),
         ],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=run.folder,

@@ -125,6 +125,11 @@ def trained_weights(run: Run, checkpoint: str = BEST) -> dict[str, Tensor]:
     if not path.is_file() and checkpoint not in (BEST, "last"):
         there = ", ".join(sorted(file.name for file in run.checkpoints.glob("*.ckpt"))) or "none"
         raise MedsegError(f"There is no checkpoint {checkpoint!r} of the run {run.id}. There are: {there}.")
+    if not path.is_file() and checkpoint == "last" and run.record.get("status") == "finished":
+        raise MedsegError(
+            f"The run {run.id} has no last checkpoint any more: it goes when a training is finished, unless keep_last "
+            "is true. Take best, or train it with keep_last=true."
+        )
     if fault := checkpoints.fault(path):  # torch itself does not look at checksums
         raise outcome.unusable(path, fault)
     try:

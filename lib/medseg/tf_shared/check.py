@@ -11,7 +11,7 @@ from medseg.tf_shared.prediction import check_tta
 
 def check(parameters: Mapping[str, Any], least: Mapping[str, float]) -> None:
     """Refuse numbers out of range, ``least`` saying the lowest of some, and unknown rules: a :class:`MedsegError`."""
-    for name, lowest in {**least, "max_steps": 0, "max_minutes": 0}.items():
+    for name, lowest in {**least, "max_steps": 0, "max_minutes": 0, "checkpoint_minutes": 0}.items():
         if parameters.get(name, lowest) < lowest:
             raise MedsegError(f"{name} is {parameters[name]:g}, expected {lowest} or more.")
     preflight.check_seed(parameters)
