@@ -7,7 +7,7 @@ COPIES := .test-output/notebooks
 INSTALLED := .venv/.installed
 WEIGHTS := .venv/.weights
 
-.PHONY: demo test weights light lab lock outputs clean
+.PHONY: demo test faults weights light lab lock outputs clean
 
 demo: $(INSTALLED) $(WEIGHTS) ## small sweeps on sample data, then a report
 	$(BIN)/medseg demo
@@ -22,6 +22,9 @@ test: $(INSTALLED)            ## lint, types, unit tests, notebooks, reports in 
 	rm -rf .test-output
 	$(MAKE) --no-print-directory -j 2 notebooks-polyp notebooks-handbone notebooks-gastric
 	MEDSEG_RUNS=$(CURDIR)/tests/fixtures/runs $(BIN)/python -m pytest --nbval $(COPIES)/*/4_*.ipynb
+
+faults: $(INSTALLED)          ## every kill, full disk and damaged file that a sweep survives: some minutes
+	$(BIN)/python -m pytest -n 2 -m "faults or not faults" tests/faults
 
 notebooks-%: $(INSTALLED)     ## working notebooks of one study as they are; a thread each, for two studies run side by side
 	$(BIN)/python tests/support/committed.py $(COPIES) notebooks/$*/*.ipynb

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from medseg import project
+from medseg.errors import MedsegError
 from medseg.experiments import engine, progress
 from medseg.experiments.job import HALVINGS_VARIABLE, Job, run_job
 from medseg.experiments.runs import Run
@@ -161,6 +162,18 @@ def test_a_cluster_runs_the_same_jobs(job, tmp_path, monkeypatch):
         outcomes = engine.run_on_cluster(jobs, cluster.scheduler_address, stop_file=tmp_path / "STOP")
     assert [outcome.outcome for outcome in outcomes] == ["done", "failed", "done"]
     assert _log(jobs[0])[1] == "worker"
+
+
+def test_a_cluster_without_a_worker_for_the_runs_is_refused(job, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(engine, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(engine, "_WORKERS_SECONDS", 1.0)
+    options = {"processes": False, "dashboard_address": None, "scheduler_port": 0, "protocol": "tcp://"}
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, resources={"GPU": 1}, **options) as cluster:
+        needed = [job("one", devices=2)]
+        with pytest.raises(MedsegError, match=r"offers GPU=2, and none came .*1 workers are there, .* offers is 1"):
+            engine.run_on_cluster(needed, cluster.scheduler_address, stop_file=tmp_path / "STOP")
+    assert not needed[0].folder.exists()
 
 
 def test_slots_are_gpus_where_there_are_some(monkeypatch):

@@ -159,6 +159,24 @@ def test_a_training_with_a_damaged_checkpoint_begins_anew(parameters, discs, dam
     check_begins_anew(lambda: trained(parameters, discs)[1], run_of(parameters, discs), damaged)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are out of "
+        "shared memory. Please try to raise your shared memory limit.",
+        "unable to write to file </torch_7_1>: No space left on device (28)",
+        "unable to allocate shared memory(shm) for file </torch_7_1>: Success (0)",
+    ],
+)
+def test_shared_memory_that_is_too_small_is_named(parameters, discs, monkeypatch, said):
+    def exhausted(*_, **__):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(training.lightning.Trainer, "fit", exhausted)
+    with pytest.raises(MedsegError, match="ran out of shared memory.*workers to fewer or to 0.*--shm-size"):
+        trained(parameters, discs)
+
+
 def test_one_changed_bit_of_the_best_checkpoint_is_not_scored(parameters, discs):
     run, _ = trained(parameters | {"max_epochs": 1}, discs)
     path = run.checkpoints / "best.ckpt"

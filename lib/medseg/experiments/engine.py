@@ -3,19 +3,23 @@
 A run that fails never stops the others.
 """
 
+import math
 import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from medseg.errors import MedsegError
 from medseg.experiments.job import Job, Outcome, run_job
 
 _POLL_SECONDS = 0.3
+_LOOK_SECONDS, _WORKERS_SECONDS = 2.0, 60.0  # between looks at the workers of a cluster; without one that can be used
 _GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -88,10 +92,22 @@ def run_on_cluster(
     Workers must see the same project folder, and be started with one thread and ``--resources "GPU=1"``, or as many as
     runs ask for ``devices``. They watch ``stop_file``, which Ctrl-C writes, because a task that runs on a worker cannot
     be interrupted otherwise.
+
+    Raises:
+        MedsegError: no worker that a run could use has been there for a minute; Dask itself would wait for ever.
     """
     from distributed import Client
 
+    jobs = list(jobs)
     with Client(address, timeout="20s", set_as_default=False) as client:
+        workers = _Workers(client, address, max((job.parameters.get("devices", 1) for job in jobs), default=1))
+        while not workers.enough():
+            time.sleep(_POLL_SECONDS)
+
+        def tick() -> None:
+            on_tick()
+            workers.enough()
+
         stop = SimpleNamespace(is_set=stop_file.exists)  # a file in the place of an event
         futures = {}
         for job in jobs:
@@ -100,11 +116,41 @@ def run_on_cluster(
             pool = client.get_executor(resources=resources, pure=False, retries=0)
             futures[pool.submit(run_job, job, {}, timeout, stop)] = job  # the worker's environment names its device
         try:
-            return _collect(futures, on_end, on_tick, stop_file, stop_file.touch)
+            return _collect(futures, on_end, tick, stop_file, stop_file.touch)
         except KeyboardInterrupt:
             stop_file.touch()
             wait(futures, timeout=30)
             raise
+
+
+class _Workers:
+    """Whether a cluster has a worker that offers ``needed`` devices."""
+
+    def __init__(self, client: Any, address: str, needed: int) -> None:
+        self._client, self._address, self._needed = client, address, needed
+        self._looked, self._missing_since, self._there = -math.inf, math.inf, False
+
+    def enough(self) -> bool:
+        """What was seen some seconds ago at most; a :class:`MedsegError` where there has been none for long."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return self._there
+        self._looked = now
+        try:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        except (OSError, RuntimeError):  # the scheduler is away for a moment, or for good
+            workers = ()
+        offered = max((worker["resources"].get("GPU", 0) for worker in workers), default=0)
+        self._there = offered >= self._needed
+        self._missing_since = math.inf if self._there else min(self._missing_since, now)
+        if now - self._missing_since >= _WORKERS_SECONDS:
+            raise MedsegError(
+                f"No worker of the Dask scheduler {self._address} offers GPU={self._needed}, and none came within "
+                f"{_WORKERS_SECONDS:g} s ({len(workers)} workers are there, the most that one offers is {offered:g}). "
+                f'Start one with: dask worker {self._address} --nthreads 1 --resources "GPU={self._needed}", then '
+                "repeat the sweep: what is finished is skipped."
+            )
+        return self._there
 
 
 class Slots:

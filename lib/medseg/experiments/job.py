@@ -8,7 +8,7 @@ from typing import Any
 from medseg import project
 from medseg.datasets import sample
 from medseg.errors import MedsegError
-from medseg.experiments import checkpoints
+from medseg.experiments import checkpoints, tables
 from medseg.experiments.notebooks import Execution, run_notebook
 from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run, prepare_run
@@ -51,11 +51,11 @@ def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: 
     ``slot`` has environment variables, such as ``CUDA_VISIBLE_DEVICES``; the event ``stop`` ends the job when set.
     """
     run = Run(job.folder)
-    if run.evaluated and not run.damaged:
+    if run.evaluated and not run.damaged and not _fault_of_history(run):
         return Outcome(job, "skipped")
     seconds = 0.0
     known = run.record.get("begun_anew", "")
-    if run.record.get("status") == "finished" and (fault := _fault_of_scored(run)):
+    if run.record.get("status") == "finished" and (fault := _fault_of_scored(run) or _fault_of_history(run)):
         run.update(status="running", error=fault)  # held by nobody, so interrupted: its training sees why
     environment = {**slot, project.RUNS_VARIABLE: str(job.folder.parent.parent)}
     if run.record.get("status") != "finished":
@@ -72,6 +72,17 @@ def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: 
     note = f"trained again from the start: {anew}" if anew != known else ""
     done = _stage(job, EVALUATE, {"run_id": str(job.folder)}, "cases.csv", environment, timeout=timeout, stop=stop)
     return replace(_ended(job, run, done, seconds + done.seconds), note=note)
+
+
+def _fault_of_history(run: Run) -> str:
+    """What is wrong with a history that the last checkpoint has as well; empty where nothing is."""
+    if tables.HISTORY not in run.record.get("tables", {}) or not any(run.checkpoints.glob("last*")):
+        return ""
+    try:
+        run.history()
+    except MedsegError as error:
+        return str(error)
+    return ""
 
 
 def _fault_of_scored(run: Run) -> str:

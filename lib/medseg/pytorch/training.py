@@ -35,6 +35,8 @@ OVERLAPPING_SELECTION_RULE = (
     "highest average validation Dice (mean over cases and classes, empty in truth and prediction left out) at the "
     "training resolution, threshold 0.5"
 )
+#: What PyTorch says where shared memory is too small for the pictures on their way from one process to another.
+_SHARED_MEMORY = ("out of shared memory", "allocate shared memory(shm)", "Bus error", "write to file </torch_")
 #: How many checkpoints with the best validation Dice are kept of a network of overlapping classes.
 KEPT = 3
 
@@ -153,6 +155,13 @@ def _fit(
         raise MedsegError(
             f"{parameters['architecture']} pools features to a single pixel, in which batch normalisation "
             "needs two pictures a batch at least. Take batch_size=2 or more, or norm='group'."
+        ) from error
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _SHARED_MEMORY):
+            raise
+        raise MedsegError(
+            f"The {parameters['workers']} processes that load pictures ran out of shared memory, /dev/shm. Set workers "
+            "to fewer or to 0, or raise it: docker run --shm-size=8g."
         ) from error
     finally:
         torch.use_deterministic_algorithms(False)
