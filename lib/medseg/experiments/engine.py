@@ -20,6 +20,7 @@ from medseg.experiments.job import Job, Outcome, run_job
 
 _POLL_SECONDS = 0.3
 _LOOK_SECONDS, _WORKERS_SECONDS = 2.0, 60.0  # between looks at the workers of a cluster; without one that can be used
+_LOST = "The cluster lost the run, most often because its scheduler ended. Repeat the sweep: the run goes on."
 _GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -208,7 +209,7 @@ def _collect(
         done, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
             job = futures[future]
-            error = RuntimeError("the cluster lost the task") if future.cancelled() else future.exception()
+            error = MedsegError(_LOST) if future.cancelled() else future.exception()
             outcome = future.result() if error is None else Outcome(job, "failed", _said(error))
             outcomes[str(job.folder)] = outcome
             on_end(outcome)
