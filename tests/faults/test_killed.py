@@ -9,6 +9,7 @@ import pytest
 from medseg.experiments.runs import Run
 
 
+@pytest.mark.faults
 def test_a_killed_kernel_is_started_again_and_goes_on(toy):
     toy.hold()
     sweep = toy.start()
