@@ -117,7 +117,7 @@ def test_one_figure_changed_is_refused(run):
     changed.write_text(changed.read_text().replace("0.25", "0.15"))
     words = _refusal(run.history)
     assert f"The run {run.id} is not used: history.csv has 2 rows (sha256 " in words
-    assert "run.json and repeat the sweep: its checkpoints have the history" in words
+    assert "run.json and repeat the sweep: its last checkpoint has the history where it was kept" in words
 
 
 @pytest.mark.parametrize(

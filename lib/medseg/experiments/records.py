@@ -10,7 +10,8 @@ from medseg.errors import MedsegError
 
 NAME = "run.json"
 _AGAIN = (
-    "Remove this file and repeat the sweep of the run: its training is taken from its checkpoints and scored again. "
+    "Remove this file and repeat the sweep of the run: it goes on from its last checkpoint where that was kept, and is "
+    "else trained again from the start. "
     "Masks that were brought are scored again with 'medseg score'."
 )
 #: What every stage after a training asks of the record of a finished run.

@@ -144,9 +144,8 @@ def _lost_epochs(table: pd.DataFrame, record: Mapping[str, Any]) -> str:
 def _refused(folder: Path, name: str, record: Mapping[str, Any], fault: str) -> MedsegError:
     place = project.display(folder)
     if name == HISTORY:
-        again = (
-            f"Delete {place}/run.json and repeat the sweep: its checkpoints have the history, and it is scored again"
-        )
+        again = f"Delete {place}/run.json and repeat the sweep: its last checkpoint has the history where it was kept, "
+        again += "else it is trained again"
     elif record.get("stage") == "brought":
         again = "Score what was brought again: medseg score FOLDER --data DATASET --as NAME"
     else:
