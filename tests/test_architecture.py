@@ -30,7 +30,8 @@ ALLOWED = {
     "reporting": _DATA | {"experiments", "evaluation", "prediction"},
     "studies": _DATA | {"experiments", "evaluation", "reporting"},
     "prediction": _DATA | {"experiments", "evaluation"},
-    "commands": _DATA | {"experiments", "evaluation", "prediction", "reporting"},
+    "export": _DATA | {"experiments", "evaluation", "prediction"},
+    "commands": _DATA | {"experiments", "evaluation", "prediction", "reporting", "export"},
     "cli": {"commands"},
 }
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from medseg import project
 from medseg.cli import app, main
 
-COMMANDS = ("sample", "prepare", "sweep", "report", "runs", "params", "predict", "ensemble", "demo")
+COMMANDS = ("sample", "prepare", "sweep", "report", "runs", "params", "predict", "export", "ensemble", "demo")
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ class Training:
     #: :mod:`medseg.experiments.preflight`. Empty: nothing is checked before a sweep starts.
     checker: str
     predictor: str  # module with ``load_predictor(run, device, **options)``
+    exporter: str = ""  # module with ``write_onnx(run, path)``; empty: its networks cannot be exported
 
 
 @dataclass(frozen=True)

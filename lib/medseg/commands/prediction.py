@@ -1,4 +1,4 @@
-"""Commands that use trained networks on new pictures: predict, ensemble."""
+"""Commands that use trained networks: predict, export, ensemble."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,9 @@ _STUDIES = ", ".join(registry.names())
 
 @app.command(epilog="Example: [bold]medseg predict latest --study polyp --pictures ~/new --out ~/predicted[/]")
 def predict(
-    run: Annotated[list[str], typer.Argument(help="run id, its end, its folder, or latest; several are averaged")],
+    run: Annotated[
+        list[str], typer.Argument(help="run id, its end, its folder, or latest; several are averaged; or an .onnx")
+    ],
     pictures: Annotated[Path, typer.Option(help="picture, DICOM file, video, folder of them, or CSV list")],
     out: Annotated[Path, typer.Option(help="folder to write; one that was cut off is gone on with")],
     study: Annotated[str, typer.Option(help=f"of the run, where its id alone does not say: {_STUDIES}")] = "",
@@ -38,12 +40,34 @@ def predict(
     from medseg.evaluation import averaging
     from medseg.prediction import command
 
-    found = [runs.find_run(study, wanted) for wanted in run]
-    if all_folds:
-        found = [fold for one in found for fold in averaging.all_folds(one)]
-    found = list({one.id: one for one in found}.values())
+    model: list[runs.Run] | Path
+    if files := [wanted for wanted in run if wanted.casefold().endswith(".onnx")]:
+        if len(run) > 1 or all_folds:
+            raise MedsegError(f"{files[0]} is an exported network, which predicts alone. Leave the rest out.")
+        model = Path(files[0]).expanduser().absolute()
+    else:
+        found = [runs.find_run(study, wanted) for wanted in run]
+        if all_folds:
+            found = [fold for one in found for fold in averaging.all_folds(one)]
+        model = list({one.id: one for one in found}.values())
     options = command.Options(probabilities, overlays, dicom_seg)
-    for line in command.predict(found, pictures.expanduser().absolute(), out.expanduser().absolute(), device, options):
+    for line in command.predict(model, pictures.expanduser().absolute(), out.expanduser().absolute(), device, options):
+        terminal.console.print(line, highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: [bold]medseg export latest --study polyp --out polyp.onnx[/]")
+def export(
+    run: Annotated[str, typer.Argument(help="run id, its end, its folder, or latest")],
+    out: Annotated[Path, typer.Option(help="ONNX file to write; the model card card.md comes beside it")],
+    study: Annotated[str, typer.Option(help=f"of the run, where its id alone does not say: {_STUDIES}")] = "",
+) -> None:
+    """Write a trained network as ONNX: plain pictures in, probabilities out; checked against its framework, timed.
+
+    [bold]medseg predict FILE.onnx[/] then predicts without the run and without PyTorch or TensorFlow (extra onnx).
+    """
+    from medseg.export import command
+
+    for line in command.export(runs.find_run(study, run), out.expanduser().absolute()):
         terminal.console.print(line, highlight=False, soft_wrap=True)
 
 

@@ -24,15 +24,18 @@ class Options(NamedTuple):
     dicom_seg: bool = False
 
 
-def predict(runs: Sequence[Run], pictures: Path, out: Path, device: str, options: Options) -> list[str]:
+def predict(runs: Sequence[Run] | Path, pictures: Path, out: Path, device: str, options: Options) -> list[str]:
     """Predict ``pictures`` (see :func:`medseg.prediction.sources.find`) into ``out``; gives what to tell a person.
+
+    ``runs`` may be the file of an exported network.
 
     Raises:
         MedsegError: nothing to predict, a folder that holds something else, runs that cannot be used or averaged, an
             extra that is not installed, or nothing could be predicted.
     """
     found = _checked(pictures, out, options)
-    return predict_with(models.of_runs(runs, device), found, out, options)
+    loaded = models.of_file(runs) if isinstance(runs, Path) else models.of_runs(runs, device)
+    return predict_with(loaded, found, out, options)
 
 
 def predict_with(loaded: Loaded, found: Sequence[sources.Source], out: Path, options: Options) -> list[str]:

@@ -19,6 +19,7 @@ from medseg.evaluation.rules import MaskRules
 from medseg.experiments.runs import Run, dataset_of
 from medseg.prediction.folder import Model
 from medseg.prediction.likeness import Likeness, spread
+from medseg.prediction.onnx_model import ExportedNetwork
 
 Reader = Callable[[Path, int | None], np.ndarray]
 
@@ -66,6 +67,18 @@ def of_runs(runs: Sequence[Run], device: str = "auto", predictors: Sequence[kind
     }
     read = reader(record["study"], model.kind, dataset.info if dataset else {})
     return Loaded(model, read, made_by, _likeness(dataset, model.kind), notes)
+
+
+def of_file(path: Path) -> Loaded:
+    """A network that was exported, see :class:`medseg.prediction.onnx_model.ExportedNetwork`, also for what it raises.
+
+    Its run's data are not asked for, so that nobody says whether pictures are like those that it was trained on.
+    """
+    network = ExportedNetwork(path)
+    facts = network.facts
+    made_by = {name: facts[name] for name in ("study", "classes", "data", "thresholds", "rules")}
+    read = reader(facts["study"], network.kind, facts["info"])
+    return Loaded(network.segmenter(), read, {"runs": [facts["run"]], **made_by, "exported": path.name})
 
 
 def reader(study: str, kind: kinds.Kind, info: dict[str, Any]) -> Reader:

@@ -33,7 +33,7 @@ class Predictor:
         device: devices.Device,
     ) -> None:
         check_tta(tta)
-        self._network, self._device = network, device
+        self.network, self._device = network, device
         self._logits, self._resolution, self._activation = logits, resolution, activation
         self._views = (1, -1) if tta else (1,)  # steps through the columns
 
@@ -54,7 +54,7 @@ class Predictor:
 
     def bare(self) -> BareNetwork:
         """The network alone, to be measured."""
-        return cost.bare_network(self._network, self._logits, self._resolution, self._device)
+        return cost.bare_network(self.network, self._logits, self._resolution, self._device)
 
 
 def resized(logits: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:

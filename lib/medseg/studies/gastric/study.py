@@ -5,7 +5,7 @@ from medseg.registry import Study, Training
 STUDY = Study(
     name="gastric",
     label="class_map",
-    trainings=(Training("2_train", "Keras", "medseg.keras.check", "medseg.keras.inference"),),
+    trainings=(Training("2_train", "Keras", "medseg.keras.check", "medseg.keras.inference", "medseg.keras.export"),),
     prepare="medseg.studies.gastric.prepare:prepare",
     foreground="lesion",
     reader="medseg.studies.gastric.reading:read_new",

@@ -6,8 +6,16 @@ STUDY = Study(
     name="polyp",
     label="binary",
     trainings=(
-        Training("2_train_torch", "PyTorch", "medseg.pytorch.check", "medseg.pytorch.inference"),
-        Training("2_train_keras", "Keras", "medseg.keras_legacy.check", "medseg.keras_legacy.inference"),
+        Training(
+            "2_train_torch", "PyTorch", "medseg.pytorch.check", "medseg.pytorch.inference", "medseg.pytorch.export"
+        ),
+        Training(
+            "2_train_keras",
+            "Keras",
+            "medseg.keras_legacy.check",
+            "medseg.keras_legacy.inference",
+            "medseg.keras_legacy.export",
+        ),
     ),
     prepare="medseg.studies.polyp.prepare:prepare",
     set_named="medseg.studies.polyp.layout:centre_named",

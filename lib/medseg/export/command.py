@@ -1,0 +1,148 @@
+"""A run as an ONNX file: written, checked against the framework that trained it, timed, described."""
+
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medseg import atomic, registry
+from medseg.errors import MedsegError
+from medseg.evaluation import cost, kinds
+from medseg.evaluation.averaging import thresholds_of
+from medseg.evaluation.common import load_predictor
+from medseg.evaluation.rules import MaskRules
+from medseg.experiments.runs import BROUGHT, Run, dataset_of
+from medseg.export import card
+from medseg.export.parity import MOST_DIFFERENCE, compare
+from medseg.prediction.onnx_model import KEY, ExportedNetwork, require
+from medseg.project import display
+
+CASES = 8  # test pictures that are compared
+_NEEDED = {"PyTorch": ("onnx", "onnxruntime", "onnxscript"), "Keras": ("onnx", "onnxruntime", "tf2onnx")}
+
+
+def export(run: Run, out: Path) -> list[str]:
+    """Write ``out`` and, beside it, the model card ``card.md``; gives what to tell a person.
+
+    A file that predicts otherwise than the framework is not kept.
+
+    Raises:
+        MedsegError: a run that is not finished, was brought, or predicts in windows; an extra that is not installed; a
+            name that does not end in .onnx; or a network whose graph differs from it.
+    """
+    training = _checked(run, out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.stem}.partial.onnx")
+    try:
+        sizes = importlib.import_module(training.exporter).write_onnx(run, partial)
+        _describe(partial, facts_of(run, sizes))
+        exported = ExportedNetwork(partial)
+        predict = load_predictor(run, "cpu")
+        parity = compare(run, predict, exported, CASES)
+        if not parity.holds:
+            raise MedsegError(
+                f"The graph of {run.id} predicts otherwise than {training.framework}: {parity.told()}; expected at "
+                f"most {MOST_DIFFERENCE:g}. It was not kept. A network trained in 16 bits may differ so much."
+            )
+        times = _times(predict, exported)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    atomic.write_text(out.with_name("card.md"), card.text(run, out.name, exported.facts, parity))
+    height = "any multiple of " + str(sizes["multiple"]) if sizes["any_size"] else str(sizes["multiple"])
+    own, there = times
+    return [
+        f"{display(out)}: {out.stat().st_size / 1e6:.1f} MB, pictures of {height} pixels a side, any number at a time",
+        f"against {training.framework} on {parity.cases} {parity.what}: {parity.told()}",
+        f"a picture takes {there:.1f} ms in onnxruntime, {own:.1f} ms in {training.framework} (network alone, "
+        f"{exported.facts['resolution']} px, CPU, median)",
+        f"{display(out.with_name('card.md'))}: the model card; its gaps are for you to fill",
+    ]
+
+
+def facts_of(run: Run, sizes: dict[str, Any]) -> dict[str, Any]:
+    """The metadata: ``sizes`` (see the exporters), and what turns pictures into this run's masks.
+
+    Also run, study, classes, resolution, views (magnification, mirrored), upsampling, thresholds, rules, the data's
+    fingerprint and the parameters.
+    """
+    record = run.record
+    parameters = record["parameters"]
+    kind = kinds.of_study(record["study"], record["dataset"]["classes"])
+    return {
+        **sizes,
+        "run": run.id,
+        "study": record["study"],
+        "classes": list(kind.classes),
+        "resolution": parameters["resolution"],
+        "views": _views(parameters.get("tta", ())),
+        "upsampling": parameters.get("upsampling") or "bilinear",
+        "thresholds": thresholds_of(run, kind),
+        "rules": asdict(MaskRules.of(parameters)),
+        "data": record["dataset"]["fingerprint"],
+        "pictures": "grey" if kind.grey else "RGB",
+        "licence": "weights follow the licences of the data and of the pretrained weights that they were trained from",
+        "parameters": parameters,
+        "info": _info(run),
+    }
+
+
+def _info(run: Run) -> dict[str, Any]:
+    """How the data were prepared, as readers of new pictures want it; {} where the data are not here."""
+    try:
+        info = dataset_of(run).info
+    except MedsegError:
+        return {}
+    return {"overlay": {"mode": info["overlay"]["mode"]}} if "mode" in info.get("overlay", {}) else {}
+
+
+def _views(names: Sequence[str]) -> list[tuple[float, bool]]:
+    """Magnification and whether left and right are exchanged; the run's own training has checked the names."""
+    words = [str(name).strip().lower() for name in names]
+    scales = list(dict.fromkeys([1.0, *(float(word) for word in words if word != "flip")]))
+    return [(scale, flipped) for scale in scales for flipped in ((False, True) if "flip" in words else (False,))]
+
+
+def _checked(run: Run, out: Path) -> registry.Training:
+    """The training of a run that can be exported; everything that can be known before is refused here."""
+    record = run.record
+    if record.get("stage") == BROUGHT:
+        raise MedsegError(f"The masks of {run.id} were made elsewhere and brought: there is no network to export.")
+    if record.get("status") != "finished":
+        raise MedsegError(f"The run {run.id} is {run.status}: only a finished training is exported. Train it first.")
+    if out.suffix != ".onnx" or out.is_dir():
+        raise MedsegError(f"--out is {display(out)}; expected a file whose name ends in .onnx.")
+    if record["parameters"].get("window", 0):
+        raise MedsegError(
+            f"The run {run.id} predicts in windows of {record['parameters']['window']} pixels, which no graph does "
+            "yet. Use 'medseg predict' with the run itself."
+        )
+    training = registry.find(record["study"]).training(record["stage"])
+    if not training.exporter:
+        raise MedsegError(f"Networks of {training.framework} in the study {record['study']} cannot be exported.")
+    require(*_NEEDED.get(training.framework, ()))
+    return training
+
+
+def _describe(path: Path, facts: dict[str, Any]) -> None:
+    import onnx
+
+    model = onnx.load(str(path))
+    model.producer_name = "medseg"
+    for key, value in {KEY: facts, "classes": facts["classes"], "thresholds": facts["thresholds"]}.items():
+        model.metadata_props.add(key=key, value=json.dumps(value))
+    onnx.save(model, str(path))
+
+
+def _times(predict: Any, exported: ExportedNetwork) -> tuple[float, float]:
+    """Milliseconds a picture: of the framework, and of onnxruntime."""
+    bare = predict.bare()
+    picture = np.random.default_rng(0).integers(0, 256, (1, *bare.shape), np.uint8)
+    seen = picture if picture.ndim == 4 else picture[..., None]
+    own = cost.timed(lambda: bare.through(picture))
+    there = cost.timed(lambda: (exported.logits(seen), None)[1])
+    return float(np.median(own)) * 1000, float(np.median(there)) * 1000
