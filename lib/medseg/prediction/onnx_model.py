@@ -7,6 +7,7 @@ as a run's own are scored.
 
 import importlib.util
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,11 @@ class ExportedNetwork:
 
         if not path.is_file():
             raise MedsegError(f"There is no file {display(path)}.")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors alone; graphs made by tf2onnx bear an attribute that is out of use
+        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: all, as the frameworks do
         try:
-            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # a damaged file fails in many ways, each with an exception of its own
             raise MedsegError(f"{display(path)} cannot be read as ONNX ({str(error).splitlines()[0]}).") from error
         told = self._session.get_modelmeta().custom_metadata_map
