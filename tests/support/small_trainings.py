@@ -90,7 +90,9 @@ def check_begins_anew(train, run, damaged):
     history = train().drop(columns="seconds")
     assert "begun_anew" not in run.record
     path = run.checkpoints / damaged
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    content = path.read_bytes()
+    path.unlink()  # names of the same epoch may be links to one file: the others stay whole
+    path.write_bytes(content[: len(content) // 2])
     run.update(status="running")
     again = train().drop(columns="seconds")
     pd.testing.assert_frame_equal(again, history, rtol=1e-4)
