@@ -103,7 +103,7 @@ def test_a_graph_that_predicts_otherwise_is_not_kept(written_once, run, tmp_path
 def test_the_card_says_what_is_known_and_names_the_gaps(written_once, run, tmp_path):
     export(run, tmp_path / "net.onnx")
     card = (tmp_path / "card.md").read_text("utf-8")
-    assert f"made from the run `{run.id}`" in card
+    assert f"made from the run `{run.id}`, trained {run.record['started'][:10]}" in card
     assert run.record["dataset"]["fingerprint"] in card
     assert "The run was not scored." in card
     assert card.count("Not recorded") >= 5

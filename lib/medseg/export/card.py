@@ -17,7 +17,7 @@ def text(run: Run, file: str, facts: dict[str, Any], parity: Parity) -> str:
     record, parameters = run.record, run.record["parameters"]
     parts = [str(parameters[name]) for name in _NETWORK if name in parameters]
     begun_with = record.get("model", {}).get("weights", parameters.get("weights", GAP))
-    started = str(record.get("started", "at an unknown time"))[:10]
+    started = str(record["started"])[:10] if "started" in record else "at a time not recorded"
     thresholds = ", ".join(f"{threshold:.2f}" for threshold in facts["thresholds"])
     rules = ", ".join(f"{name} {value}" for name, value in facts["rules"].items())
     sections = {
