@@ -65,9 +65,7 @@ def test_two_sweeps_of_the_same_runs_do_not_meet(toy):
     code, said = toy.sweep()
     assert code == 1
     assert "is being computed by another process. Wait for it, or end it, then run again" in said
-    toy.release()
-    said, _ = first.communicate(timeout=240)
-    assert first.returncode == 0, said
+    _ends_well(toy, first)
 
 
 @pytest.mark.faults
@@ -79,9 +77,7 @@ def test_a_run_by_hand_meanwhile_is_refused(toy):
     command = [sys.executable, "-m", "papermill", str(notebook), str(toy.root / "by hand.ipynb")]
     by_hand = subprocess.run(command, env=toy.environment, capture_output=True, text=True, cwd=toy.root, timeout=120)
     assert "is being computed by another process" in by_hand.stderr
-    toy.release()
-    said, _ = first.communicate(timeout=240)
-    assert first.returncode == 0, said
+    _ends_well(toy, first)
 
 
 @pytest.mark.faults
@@ -94,3 +90,10 @@ def test_a_training_that_hangs_is_ended_at_its_time_limit(toy):
     toy.release()
     code, said = toy.sweep()
     assert code == 0, said
+
+
+def _ends_well(toy, sweep):
+    """Let go of what ``sweep`` waits for, and assert that it ends as it should."""
+    toy.release()
+    said, _ = sweep.communicate(timeout=240)
+    assert sweep.returncode == 0, said

@@ -7,9 +7,10 @@ from torch import nn
 from torch_trainings import trained
 
 from medseg.errors import MedsegError
+from medseg.evaluation.views import views
 from medseg.pytorch import device as devices
 from medseg.pytorch.backbones import Normalisation
-from medseg.pytorch.inference import Predictor, load_predictor, views
+from medseg.pytorch.inference import Predictor, load_predictor
 from medseg.pytorch.models import BuiltModel
 
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from medseg.errors import MedsegError
+from medseg.evaluation.views import views
 from medseg.pytorch import device as devices
 from medseg.pytorch.backbones import Normalisation
-from medseg.pytorch.inference import views
 from medseg.pytorch.models import BuiltModel
 from medseg.pytorch.overlapping_inference import OverlappingPredictor
 

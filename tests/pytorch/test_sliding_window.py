@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medseg.errors import MedsegError
-from medseg.pytorch.inference import View, views
+from medseg.evaluation.views import View, views
 from medseg.pytorch.overlapping_inference import slide, starts, tent
 
 

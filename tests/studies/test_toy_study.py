@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import toy_cells
 
 from medseg import cli, project, registry, studies
 from medseg.experiments import runs
@@ -88,20 +89,9 @@ NOTEBOOKS = {
     "2_train": (
         "data: str = 'data/toy'  # dataset\nlevel: int = 128  # a pixel is disc above it\n"
         "max_epochs: int = 2  # lines of the history\nseed: int = 1  # of nothing",
-        "from medseg.datasets import index\nfrom medseg.experiments import params, runs\n"
-        "from medseg.studies.toy.level import train",
-        "parameters = params.of_notebook('toy/2_train', globals())\ndataset = index.load(data)\n"
-        "run = runs.prepare_run('toy', '2_train', parameters, dataset)",
-        "with runs.training(run, 'toy', '2_train', parameters, dataset):\n    train(run, parameters)",
+        *toy_cells.TRAIN,
     ),
-    "3_evaluate": (
-        "run_id: str = ''  # id of a run",
-        "from medseg.evaluation.common import load_predictor\nfrom medseg.evaluation.evaluator import evaluate\n"
-        "from medseg.evaluation.rules import segmenter\nfrom medseg.experiments import runs",
-        "trained = runs.find_run('toy', run_id)\ndataset = runs.dataset_of(trained)",
-        "with runs.evaluating(trained):\n"
-        "    evaluate(trained, segmenter(trained, load_predictor(trained), dataset), dataset)",
-    ),
+    "3_evaluate": toy_cells.EVALUATE,
     "4_results": (
         "sweep: str = ''  # name of a started sweep\nout: str = ''  # CSV to write the means to",
         "from medseg import atomic, project\nfrom medseg.experiments import runs\n"

@@ -15,6 +15,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import psutil
+import toy_cells
 from nbformat import v4
 
 from medseg import project
@@ -96,20 +97,9 @@ def load_predictor(run, device):
 NOTEBOOKS = {
     "2_train": (
         "data: str = 'data/toy'  # dataset\nmax_epochs: int = 4  # lines of the history\nseed: int = 1  # of nothing",
-        "from medseg.datasets import index\nfrom medseg.experiments import params, runs\n"
-        "from medseg.studies.toy.level import train",
-        "parameters = params.of_notebook('toy/2_train', globals())\ndataset = index.load(data)\n"
-        "run = runs.prepare_run('toy', '2_train', parameters, dataset)",
-        "with runs.training(run, 'toy', '2_train', parameters, dataset):\n    train(run, parameters)",
+        *toy_cells.TRAIN,
     ),
-    "3_evaluate": (
-        "run_id: str = ''  # id of a run",
-        "from medseg.evaluation.common import load_predictor\nfrom medseg.evaluation.evaluator import evaluate\n"
-        "from medseg.evaluation.rules import segmenter\nfrom medseg.experiments import runs",
-        "trained = runs.find_run('toy', run_id)\ndataset = runs.dataset_of(trained)",
-        "with runs.evaluating(trained):\n"
-        "    evaluate(trained, segmenter(trained, load_predictor(trained), dataset), dataset)",
-    ),
+    "3_evaluate": toy_cells.EVALUATE,
 }
 #: Every process of a test knows the temporary project, and has a full disk where the file ``full`` names a file.
 START = """

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from medseg.evaluation import cost, kinds
 from medseg.evaluation.averaging import thresholds_of
 from medseg.evaluation.common import load_predictor
 from medseg.evaluation.rules import MaskRules
+from medseg.evaluation.views import views
 from medseg.experiments.runs import BROUGHT, Run, dataset_of
 from medseg.export import card
 from medseg.export.parity import MOST_DIFFERENCE, compare
@@ -79,7 +79,7 @@ def facts_of(run: Run, sizes: dict[str, Any]) -> dict[str, Any]:
         "study": record["study"],
         "classes": list(kind.classes),
         "resolution": parameters["resolution"],
-        "views": _views(parameters.get("tta", ())),
+        "views": [(view.scale, view.flipped) for view in views(parameters.get("tta", ()))],
         "upsampling": parameters.get("upsampling") or "bilinear",
         "thresholds": thresholds_of(run, kind),
         "rules": asdict(MaskRules.of(parameters)),
@@ -98,13 +98,6 @@ def _info(run: Run) -> dict[str, Any]:
     except MedsegError:
         return {}
     return {"overlay": {"mode": info["overlay"]["mode"]}} if "mode" in info.get("overlay", {}) else {}
-
-
-def _views(names: Sequence[str]) -> list[tuple[float, bool]]:
-    """Magnification and whether left and right are exchanged; the run's own training has checked the names."""
-    words = [str(name).strip().lower() for name in names]
-    scales = list(dict.fromkeys([1.0, *(float(word) for word in words if word != "flip")]))
-    return [(scale, flipped) for scale in scales for flipped in ((False, True) if "flip" in words else (False,))]
 
 
 def _checked(run: Run, out: Path) -> registry.Training:

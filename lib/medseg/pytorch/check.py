@@ -12,11 +12,11 @@ from medseg.datasets import sample, splits
 from medseg.datasets.augmentation.presets import build_augmentation, parse_augmentation
 from medseg.errors import MedsegError
 from medseg.evaluation.rules import MaskRules
+from medseg.evaluation.views import views
 from medseg.experiments import loggers, preflight
 from medseg.pytorch import device as devices
 from medseg.pytorch.data import classes_overlap
 from medseg.pytorch.dry_step import try_step
-from medseg.pytorch.inference import views
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel, build, hub_weights
 from medseg.pytorch.optimisation import Optimisation, scales

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from medseg.datasets.augmentation.warp import fit_matrix, fit_picture
 from medseg.errors import MedsegError
 from medseg.evaluation.cost import BareNetwork
+from medseg.evaluation.views import AS_IT_IS, View, views
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
-from medseg.pytorch.inference import AS_IT_IS, ProbabilityMaps, TrainedNetwork, View, best_network, views
+from medseg.pytorch.inference import ProbabilityMaps, TrainedNetwork, best_network
 from medseg.pytorch.models import BuiltModel
 from medseg.pytorch.weights import BEST
 

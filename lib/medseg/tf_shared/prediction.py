@@ -8,10 +8,9 @@ import numpy as np
 from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
 from medseg.evaluation.cost import BareNetwork
+from medseg.evaluation.views import FLIP
 from medseg.tf_shared import cost, keras, tf
 from medseg.tf_shared import device as devices
-
-FLIP = "flip"
 
 
 class Predictor:
