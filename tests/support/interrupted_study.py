@@ -140,6 +140,7 @@ class Toy:
         library = str(Path(project.__file__).parents[1])
         self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "start"), library])}
         self.environment.pop(project.RUNS_VARIABLE, None)
+        self._known: set[psutil.Process] = set()
 
     def _write(self, name: str, text: str) -> None:
         (self.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -218,13 +219,19 @@ class Toy:
         return found
 
     def processes(self) -> list[psutil.Process]:
-        """Those of the project."""
-        return [process for process in psutil.process_iter() if self._is_mine(process)]
+        """Those of the project. One that was seen stays until it has ended: its environment goes before its locks."""
+        self._known.update(process for process in psutil.process_iter() if self._is_mine(process))
+        self._known = {process for process in self._known if self._is_there(process)}
+        return list(self._known)
+
+    def _is_there(self, process: psutil.Process) -> bool:
+        try:
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
 
     def _is_mine(self, process: psutil.Process) -> bool:
         try:
-            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            return str(self.root / "start") in process.environ().get("PYTHONPATH", "")
+            return process.pid != os.getpid() and str(self.root / "start") in process.environ().get("PYTHONPATH", "")
         except psutil.Error:
             return False
