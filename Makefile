@@ -17,11 +17,13 @@ test: $(INSTALLED)            ## lint, types, unit tests, notebooks, reports in 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadscope tests --ignore tests/keras_legacy --ignore tests/keras
-	$(BIN)/python -m pytest tests/keras_legacy
-	$(BIN)/python -m pytest tests/keras
+	$(MAKE) --no-print-directory -j 2 tests-keras_legacy tests-keras
 	rm -rf .test-output
 	$(MAKE) --no-print-directory -j 2 notebooks-polyp notebooks-handbone notebooks-gastric
 	MEDSEG_RUNS=$(CURDIR)/tests/fixtures/runs $(BIN)/python -m pytest --nbval $(COPIES)/*/4_*.ipynb
+
+tests-%: $(INSTALLED)         ## the tests of one Keras: both never meet in one process
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/$*
 
 faults: $(INSTALLED)          ## every kill, full disk and damaged file that a sweep survives: some minutes
 	$(BIN)/python -m pytest -n 2 -m "faults or not faults" tests/faults
