@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from medseg import project
 from medseg.cli import app, main
 
-COMMANDS = ("sample", "prepare", "sweep", "report", "runs", "params", "predict", "export", "ensemble", "demo")
+COMMANDS = ("sample", "prepare", "sweep", "report", "keep", "runs", "params", "predict", "export", "ensemble", "demo")
 
 
 @pytest.fixture
@@ -171,3 +171,21 @@ def test_the_mean_of_an_ensemble_takes_a_threshold(medseg, tmp_path, threshold, 
     options = ("--rule", "mean", "--threshold", threshold, "--height", "2", "--width", "4", "--out", str(out))
     assert medseg("ensemble", *map(str, files), *options)[0] == 0
     assert out.read_text().splitlines()[1] == f"hand.png,bone,{expected}"
+
+
+def test_kept_runs_are_reported_beside_no_picture_and_leave_their_folder_alone(medseg, tmp_path):
+    kept = tmp_path / "elsewhere" / "scores"
+    assert medseg("keep", "polyp", "--out", str(kept))[0] == 1
+    shutil.copytree(project.root() / "tests/fixtures/runs/polyp", tmp_path / "runs" / "polyp")
+    code, out, errors = medseg("keep", "polyp", "--out", str(kept))
+    assert (code, errors) == (0, "")
+    assert "3 runs kept" in out
+    shutil.rmtree(tmp_path / "runs")
+    before = sorted(kept.rglob("*"))
+    code, out, errors = medseg("report", "--runs", str(kept))
+    assert (code, errors) == (0, "")
+    page = (tmp_path / "kept" / "scores" / "polyp.html").read_text("utf-8")
+    assert "without pictures, predictions and weights" in page
+    assert "smp-unet-resnet18-96-s1-4cadaf88" in page
+    assert sorted(kept.rglob("*")) == before
+    assert medseg("report", "--runs", str(tmp_path))[2].startswith("Error: There is no run in ")

@@ -1,11 +1,14 @@
 """Where the project lies: paths never depend on the working directory."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from medseg.errors import MedsegError
 
 RUNS_VARIABLE = "MEDSEG_RUNS"
+REPORTS_VARIABLE = "MEDSEG_REPORTS"
 
 
 def root() -> Path:
@@ -41,5 +44,27 @@ def runs_folder() -> Path:
 
 
 def reports_folder() -> Path:
-    """Folder of all reports; it is beside the runs that they describe."""
+    """Folder of all reports: ``$MEDSEG_REPORTS`` if set, else beside the runs that they describe."""
+    if os.environ.get(REPORTS_VARIABLE):
+        return resolve(os.environ[REPORTS_VARIABLE])
     return runs_folder().parent if os.environ.get(RUNS_VARIABLE) else root() / "reports"
+
+
+@contextmanager
+def reporting_on(runs: Path) -> Iterator[None]:
+    """Within it, also for processes that are started, the runs are those of the folder ``runs``.
+
+    Their reports go to ``kept/NAME`` in the folder of reports, ``NAME`` being that of ``runs``: nothing is written
+    beside them.
+    """
+    chosen = {RUNS_VARIABLE: str(runs), REPORTS_VARIABLE: str(reports_folder() / "kept" / runs.name)}
+    before = {name: os.environ.get(name) for name in chosen}
+    os.environ.update(chosen)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

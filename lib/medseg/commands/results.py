@@ -19,10 +19,18 @@ _STUDIES = ", ".join(registry.names())
 def report(
     study: Annotated[str, typer.Argument(help=f"{_STUDIES}; without it, every study that has runs")] = "",
     name: Annotated[str, typer.Option("--sweep", help="only the runs of this started sweep")] = "",
+    folder: Annotated[Path | None, typer.Option("--runs", help="runs kept elsewhere, such as docs/results")] = None,
 ) -> None:
     """Build the report of a study over all its finished runs, and the index of all reports."""
     from medseg.reporting import build, pages
 
+    if folder:
+        place = folder.expanduser().absolute()
+        if not any(place.glob("*/*/run.json")):
+            raise MedsegError(f"There is no run in {folder}: expected STUDY/RUN/run.json there.")
+        with project.reporting_on(place):
+            report(study, name)
+        return
     refused = []
     for one in [study] if study else sorted({run.folder.parent.name for run in runs.all_runs()}):
         try:
@@ -32,6 +40,31 @@ def report(
     terminal.console.print(project.display(pages.write_index()), highlight=False)
     if refused:
         raise MedsegError("\n".join(refused))
+
+
+@app.command(epilog="Example: [bold]medseg keep polyp --sweep polyp-real_cpu --out docs/results[/]")
+def keep(
+    study: Annotated[str, typer.Argument(help=f"{_STUDIES}")],
+    out: Annotated[Path, typer.Option(help="folder to keep them in")],
+    sweep: Annotated[str, typer.Option(help="only the runs of this started sweep")] = "",
+) -> None:
+    """Copy what was measured of finished runs: tables and records, without pictures, predictions and networks.
+
+    [bold]medseg report --runs FOLDER[/] builds their report on any machine.
+    """
+    from medseg.experiments import keeping
+    from medseg.experiments.sweep import read_record
+
+    wanted = read_record(sweep)["run_ids"] if sweep else None
+    found = [run for run in runs.all_runs(study) if wanted is None or run.id in wanted]
+    done = [run for run in found if run.evaluated]
+    for run in done:
+        copy = keeping.keep(run, out.expanduser().absolute())
+        terminal.console.print(f"{project.display(copy.folder)}", highlight=False, soft_wrap=True)
+    left = len(wanted or found) - len(done)
+    terminal.console.print(f"{len(done)} runs kept" + (f", {left} left out: not finished and scored" if left else ""))
+    if not done:
+        raise MedsegError(f"No finished run of {sweep or study} to keep. 'medseg runs {study}' lists what there is.")
 
 
 @app.command("runs", epilog="Example: [bold]medseg runs polyp[/]; [bold]medseg runs migrate --dry-run[/]")

@@ -25,6 +25,8 @@ from medseg.experiments.identity import run_id, weights_files
 
 #: Stage of a run whose masks were made elsewhere.
 BROUGHT = "brought"
+#: Entry of the record of a copy that has tables alone; see :mod:`medseg.experiments.keeping`.
+KEPT = "kept"
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ class Run:
         return FileLock(self.folder / ".lock")
 
     def _held(self) -> bool:
+        if KEPT in records.known(self.folder):  # nobody computes a copy, and a look at it must leave no lock file
+            return False
         try:
             with self.lock().acquire(timeout=0):
                 return False
@@ -297,7 +301,9 @@ def _checked(run: Run) -> Run:
 
 
 def dataset_of(run: Run) -> PreparedDataset:
-    """The dataset of a run; a :class:`MedsegError` where it is gone, or was prepared anew since."""
+    """The dataset of a run; a :class:`MedsegError` where it is gone, was prepared anew, or the run is a kept copy."""
+    if kept := run.record.get(KEPT):
+        raise MedsegError(f"of this run there is a copy here: {kept}.")
     described = run.record["dataset"]
     dataset = index.load(described["path"])
     if dataset.fingerprint != described["fingerprint"]:
