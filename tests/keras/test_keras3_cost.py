@@ -70,6 +70,6 @@ def test_the_network_of_a_run_is_measured(tmp_path, parameters):
     assert found["threads"] >= 1
     assert run.record["cost"] == found
     seen = []
-    predict._logits = lambda pictures: seen.append(pictures.shape) or tf.zeros((len(pictures), 32, 32, 5))
+    predict.network._logits = lambda pictures: seen.append(pictures.shape) or tf.zeros((len(pictures), 32, 32, 5))
     predict.bare().through(np.zeros((2, 32, 32, 3), np.uint8))
     assert seen == [(2, 32, 32, 3)]

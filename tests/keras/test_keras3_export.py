@@ -9,7 +9,7 @@ from medseg.experiments import runs
 from medseg.export.command import export
 from medseg.keras import checkpoint
 from medseg.keras.models import build_model
-from medseg.prediction.onnx_model import ExportedNetwork
+from medseg.prediction import exported
 
 NAMES = ("size", "variant", "encoder_trainable", "resolution", "norm_momentum")
 
@@ -26,7 +26,7 @@ def test_an_exported_network_predicts_what_its_run_predicts(variant, tmp_path, p
     said = export(run, tmp_path / "net.onnx")
     assert "2 pictures of noise" in said[1]
     pictures = [np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8) for size in ((40, 53), (32, 32))]
-    own, there = load_predictor(run, "cpu")(pictures), ExportedNetwork(tmp_path / "net.onnx")(pictures)
+    own, there = load_predictor(run, "cpu")(pictures), exported.load(tmp_path / "net.onnx").predict(pictures)
     for first, second in zip(own, there, strict=True):
         assert first.shape == second.shape
         np.testing.assert_allclose(second, first, atol=1e-5)

@@ -9,7 +9,7 @@ from medseg.export.command import export
 from medseg.keras_legacy.export import affine
 from medseg.keras_legacy.inference import load_predictor
 from medseg.keras_legacy.unet import BACKBONES, build_model, preprocessing
-from medseg.prediction.onnx_model import ExportedNetwork
+from medseg.prediction import exported
 from medseg.tf_shared import device as devices
 
 
@@ -22,7 +22,7 @@ def test_an_exported_network_predicts_what_its_run_predicts(tmp_path):
     build_model("mobilenet", devices.choose("cpu")).network.save_weights(run.checkpoints / "best.h5")
     export(run, tmp_path / "net.onnx")
     pictures = [np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8) for size in ((70, 53), (64, 64))]
-    own, there = load_predictor(run, "cpu")(pictures), ExportedNetwork(tmp_path / "net.onnx")(pictures)
+    own, there = load_predictor(run, "cpu")(pictures), exported.load(tmp_path / "net.onnx").predict(pictures)
     for first, second in zip(own, there, strict=True):
         np.testing.assert_allclose(second, first, atol=1e-5)
 

@@ -7,10 +7,11 @@ from torch import nn
 from torch_trainings import trained
 
 from medseg.errors import MedsegError
+from medseg.evaluation.predictors import StretchedPredictor
 from medseg.evaluation.views import views
 from medseg.pytorch import device as devices
 from medseg.pytorch.backbones import Normalisation
-from medseg.pytorch.inference import Predictor, load_predictor
+from medseg.pytorch.inference import TrainedNetwork, load_predictor
 from medseg.pytorch.models import BuiltModel
 
 
@@ -29,7 +30,7 @@ class Ramp(nn.Module):
 def predictor(names):
     network = Ramp()
     built = BuiltModel(network, Normalisation((0.0,) * 3, (1.0,) * 3), "random", 1)
-    return Predictor(built, 32, devices.Device("cpu", "CPU", "fp32"), views=views(names)), network
+    return StretchedPredictor(TrainedNetwork(built, devices.Device("cpu", "CPU", "fp32")), 32, views(names)), network
 
 
 def test_what_a_mirrored_view_says_is_mirrored_back():

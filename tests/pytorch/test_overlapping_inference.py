@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 from medseg.errors import MedsegError
+from medseg.evaluation.predictors import FittedPredictor
 from medseg.evaluation.views import views
 from medseg.pytorch import device as devices
 from medseg.pytorch.backbones import Normalisation
+from medseg.pytorch.inference import TrainedNetwork
 from medseg.pytorch.models import BuiltModel
-from medseg.pytorch.overlapping_inference import OverlappingPredictor
 
 CPU = devices.Device("cpu", "CPU", "fp32")
 
@@ -32,7 +33,7 @@ class Ideal(nn.Module):
 def predictor(resolution, **options):
     network = Ideal()
     built = BuiltModel(network, Normalisation((0.0,) * 3, (1.0,) * 3), "random", 1)
-    return OverlappingPredictor(built, resolution, CPU, **options), network
+    return FittedPredictor(TrainedNetwork(built, CPU), resolution, **options), network
 
 
 def bone_like(height, width):
@@ -118,7 +119,7 @@ def test_the_black_that_fills_up_stays_on_the_right_of_a_mirrored_picture():
 
     network = Corner()
     built = BuiltModel(network, Normalisation((0.0,) * 3, (1.0,) * 3), "random", 1)
-    OverlappingPredictor(built, 40, CPU, views=views(["flip"])[1:])(np.full((40, 20), 200, np.uint8))
+    FittedPredictor(TrainedNetwork(built, CPU), 40, views=views(["flip"])[1:])(np.full((40, 20), 200, np.uint8))
     assert (network.seen[..., 20:] == 0).all()
     assert (network.seen[..., :20] > 0.5).all()
 
@@ -135,7 +136,7 @@ def test_one_class_at_a_time_is_brought_to_the_pictures_size():
             return images[:, :1].expand(-1, 29, -1, -1)
 
     built = BuiltModel(Many(), Normalisation((0.0,) * 3, (1.0,) * 3), "random", 1)
-    maps = OverlappingPredictor(built, 32, CPU)(np.zeros((1024, 1024), np.uint8))
+    maps = FittedPredictor(TrainedNetwork(built, CPU), 32)(np.zeros((1024, 1024), np.uint8))
     assert sum(logits.numel() for logits in maps._logits) == 29 * 32 * 32
     assert maps[28].shape == (1024, 1024)
     with pytest.raises(IndexError):

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from medseg.evaluation.predictors import FittedPredictor
 from medseg.pytorch import device as devices
 from medseg.pytorch.epoch_sums import EpochSums
+from medseg.pytorch.inference import TrainedNetwork
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import build_model
 from medseg.pytorch.optimisation import Optimisation
-from medseg.pytorch.overlapping_inference import OverlappingPredictor
 from medseg.pytorch.task import OverlappingTask
 from medseg.studies.handbone.bones import CLASSES
 
@@ -60,7 +61,7 @@ def test_a_published_network_takes_a_step_and_predicts(architecture, backbone, r
     assert np.mean(moved) > 0.7, "offsets behind a factor that starts at 0 have no gradient in the first step"
     assert 0 <= sums.results()["dice"] <= 1
 
-    maps = OverlappingPredictor(model, 64, devices.Device("cpu", "CPU", "fp32"))(
+    maps = FittedPredictor(TrainedNetwork(model, devices.Device("cpu", "CPU", "fp32")), 64)(
         rng.integers(0, 256, (150, 130), dtype=np.uint8)
     )
     assert len(maps) == 29

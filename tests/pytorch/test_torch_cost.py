@@ -8,13 +8,13 @@ import torchvision
 from torch import nn
 
 from medseg.evaluation import cost
+from medseg.evaluation.predictors import FittedPredictor, StretchedPredictor
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
 from medseg.pytorch.backbones import Normalisation
 from medseg.pytorch.cost import macs
-from medseg.pytorch.inference import Predictor
+from medseg.pytorch.inference import TrainedNetwork
 from medseg.pytorch.models import BuiltModel, build_model
-from medseg.pytorch.overlapping_inference import OverlappingPredictor
 
 ATTENTION = 10 * 16 * 48 + 2 * 10 * 10 * 16 + 10 * 16 * 16  # 10 tokens of 16: in, scores and their sum, out
 
@@ -85,24 +85,24 @@ class Seeing(nn.Module):
         return images
 
 
-@pytest.mark.parametrize(("predictor", "shape"), [(Predictor, (16, 16, 3)), (OverlappingPredictor, (16, 16))])
+@pytest.mark.parametrize(("predictor", "shape"), [(StretchedPredictor, (16, 16, 3)), (FittedPredictor, (16, 16, 1))])
 def test_a_network_is_shown_what_its_predictor_shows_it(predictor, shape):
     network = Seeing()
     built = BuiltModel(network, Normalisation((0.5,) * 3, (1.0,) * 3), "random", 1)
-    predict = predictor(built, 16, devices.Device("cpu", "CPU", "fp32"))
+    predict = predictor(TrainedNetwork(built, devices.Device("cpu", "CPU", "fp32")), 16)
     bare = predict.bare()
     assert (bare.shape, bare.resolution, bare.parameters) == (shape, 16, 3)
     assert bare.threads == torch.get_num_threads()
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     bare.through(picture[None])
-    predict([picture] if predictor is Predictor else picture)
+    predict([picture] if predictor is StretchedPredictor else picture[..., 0])
     torch.testing.assert_close(*network.seen)
     assert network.seen[0].is_contiguous() == network.seen[1].is_contiguous()  # it decides how fast convolutions are
 
 
 def test_a_real_network_is_measured(tmp_path):
     built = build_model("smp-unet", "resnet18")
-    predict = Predictor(built, 64, devices.choose("cpu"))
+    predict = StretchedPredictor(TrainedNetwork(built, devices.choose("cpu")), 64)
     found = cost.measure(Run(tmp_path / "run"), predict)
     assert found["parameters"] == built.parameters_total
     assert found["macs"] == of(built.network, 1, 3, 64, 64)

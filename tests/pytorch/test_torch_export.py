@@ -14,8 +14,8 @@ from medseg.errors import MedsegError
 from medseg.evaluation.common import load_predictor
 from medseg.export import parity
 from medseg.export.command import export
-from medseg.prediction import command
-from medseg.prediction.onnx_model import ExportedNetwork
+from medseg.prediction import command, exported
+from medseg.prediction.onnx_model import OnnxNetwork
 from medseg.pytorch import export as torch_export
 
 OPTIONS = command.Options(probabilities="npz")
@@ -49,12 +49,12 @@ def test_an_exported_network_predicts_what_its_run_predicts(run, discs, tmp_path
     size, against, _, _ = export(run, out)
     assert "any multiple of 16" in size
     assert "test pictures: probabilities differ by" in against
-    network, predict = ExportedNetwork(out), load_predictor(run, "cpu")
+    written, predict = exported.load(out), load_predictor(run, "cpu")
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (*size, 3), np.uint8) for size in ((40, 53), (71, 30))]
-    for own, there in zip(predict(pictures), network(pictures), strict=True):
+    for own, there in zip(predict(pictures), written.predict(pictures), strict=True):
         np.testing.assert_allclose(there, own, atol=1e-5)
-    assert network.logits(rng.integers(0, 256, (3, 64, 33, 3), np.uint8)).shape == (3, 1, 64, 33)
+    assert written.network.logits(rng.integers(0, 256, (3, 64, 33, 3), np.uint8)).shape == (3, 1, 64, 33)
 
     folders = [tmp_path / "by-run", tmp_path / "by-file"]
     pictures_folder = discs.folder / "images"
@@ -79,21 +79,24 @@ def test_predicting_needs_neither_the_run_nor_a_framework(written_once, run, dis
     assert f"{len(discs.index)} pictures predicted" in done.stdout
 
 
-def test_bones_are_fitted_into_their_square(bone_parameters, bones, tmp_path):
-    run, _ = trained(bone_parameters | {"max_epochs": 1, "tta": ["flip"]}, bones)
+@pytest.mark.parametrize("seen", [{}, {"window": 50, "stride": 30, "upsampling": "bicubic"}])
+def test_bones_are_seen_as_their_run_sees_them(seen, bone_parameters, bones, tmp_path):
+    run, _ = trained(bone_parameters | {"max_epochs": 1, "tta": ["flip"]} | seen, bones)
     out = tmp_path / "bones.onnx"
     export(run, out)
-    network, predict = ExportedNetwork(out), load_predictor(run, "cpu")
+    predict = load_predictor(run, "cpu")
     picture = np.random.default_rng(0).integers(0, 256, (90, 61), np.uint8)
-    own, there = predict(picture), network(picture)
+    own, there = predict(picture), exported.load(out).predict(picture)
     assert len(own) == len(there) == 3
     for number in range(3):
         np.testing.assert_allclose(there[number], own[number], atol=1e-5)
+    if seen:
+        assert np.abs(own[0] - load_predictor(run, "cpu", window=0, stride=0)(picture)[0]).max() > 1e-3
 
 
 def test_a_graph_that_predicts_otherwise_is_not_kept(written_once, run, tmp_path, monkeypatch):
-    right = ExportedNetwork.logits
-    monkeypatch.setattr(ExportedNetwork, "logits", lambda self, pictures: right(self, pictures) + 0.1)
+    right = OnnxNetwork.logits
+    monkeypatch.setattr(OnnxNetwork, "logits", lambda self, pictures: right(self, pictures) + 0.1)
     with pytest.raises(MedsegError, match="predicts otherwise than PyTorch: probabilities differ by"):
         export(run, tmp_path / "net.onnx")
     assert list(tmp_path.glob("*.onnx")) == []
@@ -112,19 +115,15 @@ def test_the_card_says_what_is_known_and_names_the_gaps(written_once, run, tmp_p
 def test_what_cannot_be_exported_or_read_is_refused(run, tmp_path):
     with pytest.raises(MedsegError, match=r"expected a file whose name ends in \.onnx"):
         export(run, tmp_path / "net.pt")
-    record = run.record
-    run.update(parameters={**record["parameters"], "window": 32})
-    with pytest.raises(MedsegError, match="predicts in windows of 32 pixels"):
-        export(run, tmp_path / "net.onnx")
     run.update(status="failed")
     with pytest.raises(MedsegError, match="is failed: only a finished training"):
         export(run, tmp_path / "net.onnx")
     for content, words in ((b"", "cannot be read as ONNX"), (b"text" * 99, "cannot be read as ONNX")):
         (tmp_path / "bad.onnx").write_bytes(content)
         with pytest.raises(MedsegError, match=words):
-            ExportedNetwork(tmp_path / "bad.onnx")
+            exported.load(tmp_path / "bad.onnx")
     with pytest.raises(MedsegError, match="There is no file"):
-        ExportedNetwork(tmp_path / "absent.onnx")
+        exported.load(tmp_path / "absent.onnx")
 
 
 def test_a_graph_of_others_says_that_it_is_not_ours(written_once, run, tmp_path):
@@ -137,4 +136,4 @@ def test_a_graph_of_others_says_that_it_is_not_ours(written_once, run, tmp_path)
     del model.metadata_props[:]
     onnx.save(model, str(tmp_path / "other.onnx"))
     with pytest.raises(MedsegError, match="Give a file that 'medseg export' wrote"):
-        ExportedNetwork(tmp_path / "other.onnx")
+        exported.load(tmp_path / "other.onnx")

@@ -23,12 +23,25 @@ def load_predictor(run: Run, device: str = "auto", **options: Any) -> Callable[.
     :class:`MedsegError` where the study or its training notebook is not there, or the checkpoint cannot be used.
     """
     record = run.record
-    if record.get("stage") == BROUGHT:
-        raise MedsegError(
-            f"The masks of {run.id} were made elsewhere and brought: there is no network to predict with."
-        )
+    check_network(run)
     training = registry.find(record.get("study", "")).training(record.get("stage", ""))
     return importlib.import_module(training.predictor).load_predictor(run, device, **options)
+
+
+def check_network(run: Run) -> None:
+    """A :class:`MedsegError` for a run whose masks were made elsewhere."""
+    if run.record.get("stage") == BROUGHT:
+        raise MedsegError(f"The masks of {run.id} were made elsewhere and brought: there is no network to take.")
+
+
+def check_finished(run: Run, use: str) -> None:
+    """A :class:`MedsegError` for a run without a network, or whose training did not end.
+
+    ``use`` is what needs it, as a predicate: ``is exported``.
+    """
+    check_network(run)
+    if run.record.get("status") != "finished":
+        raise MedsegError(f"The run {run.id} is {run.status}: only a finished training {use}. Train it first.")
 
 
 def check_trained_on(run: Run, dataset: PreparedDataset) -> None:

@@ -11,7 +11,7 @@ from medseg.datasets.splits import hold_out
 from medseg.errors import MedsegError
 from medseg.evaluation import kinds
 from medseg.evaluation.averaging import thresholds_of
-from medseg.evaluation.common import case_table, load_predictor
+from medseg.evaluation.common import case_table, check_finished, load_predictor
 from medseg.evaluation.evaluator import scored_cases
 from medseg.evaluation.rules import MaskRules, Segmenter
 from medseg.experiments import provenance
@@ -47,8 +47,7 @@ def score(
             no test case, a checkpoint that cannot be had, or fitted thresholds before an evaluation.
     """
     record = run.record
-    if record.get("status") != "finished":
-        raise MedsegError(f"The run {run.id} is {run.status}: only a finished training is evaluated. Train it first.")
+    check_finished(run, "is evaluated")
     own = dataset.fingerprint == record["dataset"]["fingerprint"]
     _check(run, dataset, own and every_split)
     dataset = hold_out(dataset, -1 if fold_of(record) is None else fold_of(record) or 0) if own else dataset

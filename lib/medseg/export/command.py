@@ -12,13 +12,15 @@ from medseg import atomic, registry
 from medseg.errors import MedsegError
 from medseg.evaluation import cost, kinds
 from medseg.evaluation.averaging import thresholds_of
-from medseg.evaluation.common import load_predictor
+from medseg.evaluation.common import check_finished, load_predictor
 from medseg.evaluation.rules import MaskRules
 from medseg.evaluation.views import views
-from medseg.experiments.runs import BROUGHT, Run, dataset_of
+from medseg.experiments.runs import Run, dataset_of
 from medseg.export import card
 from medseg.export.parity import MOST_DIFFERENCE, compare
-from medseg.prediction.onnx_model import KEY, ExportedNetwork, require
+from medseg.prediction import exported
+from medseg.prediction.exported import KEY, ExportedNetwork
+from medseg.prediction.onnx_model import require
 from medseg.project import display
 
 CASES = 8  # test pictures that are compared
@@ -31,35 +33,36 @@ def export(run: Run, out: Path) -> list[str]:
     A file that predicts otherwise than the framework is not kept.
 
     Raises:
-        MedsegError: a run that is not finished, was brought, or predicts in windows; an extra that is not installed; a
-            name that does not end in .onnx; or a network whose graph differs from it.
+        MedsegError: a run that is not finished, or was brought; an extra that is not installed; a name that does not
+            end in .onnx; magnified views of a network whose graph takes one size; or a graph that differs from it.
     """
     training = _checked(run, out)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.stem}.partial.onnx")
     try:
         sizes = importlib.import_module(training.exporter).write_onnx(run, partial)
+        _check_views(run, sizes)
         _describe(partial, facts_of(run, sizes))
-        exported = ExportedNetwork(partial)
+        network = exported.load(partial, "cpu")
         predict = load_predictor(run, "cpu")
-        parity = compare(run, predict, exported, CASES)
+        parity = compare(run, predict, network, CASES)
         if not parity.holds:
             raise MedsegError(
                 f"The graph of {run.id} predicts otherwise than {training.framework}: {parity.told()}; expected at "
                 f"most {MOST_DIFFERENCE:g}. It was not kept. A network trained in 16 bits may differ so much."
             )
-        times = _times(predict, exported)
+        times = _times(predict, network)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
-    atomic.write_text(out.with_name("card.md"), card.text(run, out.name, exported.facts, parity))
+    atomic.write_text(out.with_name("card.md"), card.text(run, out.name, network.facts, parity))
     height = "any multiple of " + str(sizes["multiple"]) if sizes["any_size"] else str(sizes["multiple"])
     own, there = times
     return [
         f"{display(out)}: {out.stat().st_size / 1e6:.1f} MB, pictures of {height} pixels a side, any number at a time",
         f"against {training.framework} on {parity.cases} {parity.what}: {parity.told()}",
         f"a picture takes {there:.1f} ms in onnxruntime, {own:.1f} ms in {training.framework} (network alone, "
-        f"{exported.facts['resolution']} px, CPU, median)",
+        f"{network.facts['resolution']} px, CPU, median)",
         f"{display(out.with_name('card.md'))}: the model card; its gaps are for you to fill",
     ]
 
@@ -67,8 +70,8 @@ def export(run: Run, out: Path) -> list[str]:
 def facts_of(run: Run, sizes: dict[str, Any]) -> dict[str, Any]:
     """The metadata: ``sizes`` (see the exporters), and what turns pictures into this run's masks.
 
-    Also run, study, classes, resolution, views (magnification, mirrored), upsampling, thresholds, rules, the data's
-    fingerprint and the parameters.
+    Also run, study, classes, resolution, views (magnification, mirrored), window and stride (pixels of the picture),
+    upsampling, thresholds, rules, the data's fingerprint and the parameters.
     """
     record = run.record
     parameters = record["parameters"]
@@ -80,6 +83,8 @@ def facts_of(run: Run, sizes: dict[str, Any]) -> dict[str, Any]:
         "classes": list(kind.classes),
         "resolution": parameters["resolution"],
         "views": [(view.scale, view.flipped) for view in views(parameters.get("tta", ()))],
+        "window": parameters.get("window", 0),
+        "stride": parameters.get("stride", 0),
         "upsampling": parameters.get("upsampling") or "bilinear",
         "thresholds": thresholds_of(run, kind),
         "rules": asdict(MaskRules.of(parameters)),
@@ -103,22 +108,23 @@ def _info(run: Run) -> dict[str, Any]:
 def _checked(run: Run, out: Path) -> registry.Training:
     """The training of a run that can be exported; everything that can be known before is refused here."""
     record = run.record
-    if record.get("stage") == BROUGHT:
-        raise MedsegError(f"The masks of {run.id} were made elsewhere and brought: there is no network to export.")
-    if record.get("status") != "finished":
-        raise MedsegError(f"The run {run.id} is {run.status}: only a finished training is exported. Train it first.")
+    check_finished(run, "is exported")
     if out.suffix != ".onnx" or out.is_dir():
         raise MedsegError(f"--out is {display(out)}; expected a file whose name ends in .onnx.")
-    if record["parameters"].get("window", 0):
-        raise MedsegError(
-            f"The run {run.id} predicts in windows of {record['parameters']['window']} pixels, which no graph does "
-            "yet. Use 'medseg predict' with the run itself."
-        )
     training = registry.find(record["study"]).training(record["stage"])
     if not training.exporter:
         raise MedsegError(f"Networks of {training.framework} in the study {record['study']} cannot be exported.")
     require(*_NEEDED.get(training.framework, ()))
     return training
+
+
+def _check_views(run: Run, sizes: dict[str, Any]) -> None:
+    magnified = [view.scale for view in views(run.record["parameters"].get("tta", ())) if view.scale != 1]
+    if magnified and not sizes["any_size"]:
+        raise MedsegError(
+            f"The run {run.id} predicts at {magnified[0]:g} times its resolution (tta), but the graph of its network "
+            f"takes {sizes['multiple']} pixels alone. Use 'medseg predict' with the run itself."
+        )
 
 
 def _describe(path: Path, facts: dict[str, Any]) -> None:
@@ -135,7 +141,6 @@ def _times(predict: Any, exported: ExportedNetwork) -> tuple[float, float]:
     """Milliseconds a picture: of the framework, and of onnxruntime."""
     bare = predict.bare()
     picture = np.random.default_rng(0).integers(0, 256, (1, *bare.shape), np.uint8)
-    seen = picture if picture.ndim == 4 else picture[..., None]
     own = cost.timed(lambda: bare.through(picture))
-    there = cost.timed(lambda: (exported.logits(seen), None)[1])
+    there = cost.timed(lambda: (exported.network.logits(picture), None)[1])
     return float(np.median(own)) * 1000, float(np.median(there)) * 1000

@@ -8,7 +8,7 @@ from medseg.errors import MedsegError
 from medseg.evaluation import kinds
 from medseg.evaluation.rules import Segmenter
 from medseg.experiments.runs import Run, dataset_of
-from medseg.prediction.onnx_model import ExportedNetwork
+from medseg.prediction.exported import ExportedNetwork
 
 MOST_DIFFERENCE = 1e-3  # of a probability
 LEAST_DICE = 0.999  # of masks, unless both are empty

@@ -6,13 +6,16 @@ from typing import Any
 import tensorflow as tf
 
 from medseg.experiments.runs import Run
-from medseg.keras.inference import load_predictor
+from medseg.keras.inference import trained_network
 from medseg.tf_shared import export
 
 
 def write_onnx(run: Run, path: Path) -> dict[str, Any]:
-    """As :func:`medseg.pytorch.export.write_onnx`; raises what :func:`medseg.keras.inference.load_predictor` raises."""
-    network = load_predictor(run, "cpu").network
+    """As :func:`medseg.pytorch.export.write_onnx`.
+
+    Raises what :func:`medseg.keras.inference.trained_network` raises.
+    """
+    network = trained_network(run, "cpu").model
     return export.write_onnx(
         lambda pictures: network(pictures / 255, training=False),
         run.record["parameters"]["resolution"],

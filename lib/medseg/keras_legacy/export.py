@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
-from medseg.keras_legacy.inference import load_predictor
+from medseg.keras_legacy.inference import trained_network
 from medseg.keras_legacy.unet import preprocessing
 from medseg.tf_shared import export
 
@@ -17,9 +17,9 @@ from medseg.tf_shared import export
 def write_onnx(run: Run, path: Path) -> dict[str, Any]:
     """As :func:`medseg.pytorch.export.write_onnx`, for pictures of the training resolution.
 
-    Raises what :func:`medseg.keras_legacy.inference.load_predictor` raises.
+    Raises what :func:`medseg.keras_legacy.inference.trained_network` raises.
     """
-    network = load_predictor(run, "cpu").network
+    network = trained_network(run, "cpu").model
     parameters = run.record["parameters"]
     matrix, offset = affine(preprocessing(parameters["backbone"]))
     return export.write_onnx(

@@ -34,7 +34,7 @@ def predict(runs: Sequence[Run] | Path, pictures: Path, out: Path, device: str, 
             extra that is not installed, or nothing could be predicted.
     """
     found = _checked(pictures, out, options)
-    loaded = models.of_file(runs) if isinstance(runs, Path) else models.of_runs(runs, device)
+    loaded = models.of_file(runs, device) if isinstance(runs, Path) else models.of_runs(runs, device)
     return predict_with(loaded, found, out, options)
 
 

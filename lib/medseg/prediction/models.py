@@ -17,9 +17,9 @@ from medseg.evaluation import common, kinds
 from medseg.evaluation.averaging import Average
 from medseg.evaluation.rules import MaskRules
 from medseg.experiments.runs import Run, dataset_of
+from medseg.prediction import exported
 from medseg.prediction.folder import Model
 from medseg.prediction.likeness import Likeness, spread
-from medseg.prediction.onnx_model import ExportedNetwork
 
 Reader = Callable[[Path, int | None], np.ndarray]
 
@@ -48,8 +48,7 @@ def of_runs(runs: Sequence[Run], device: str = "auto", predictors: Sequence[kind
     ``predictors`` are theirs; empty: their best checkpoints on ``device``.
     """
     for run in runs:
-        if run.record.get("status") != "finished":
-            raise MedsegError(f"The run {run.id} is {run.status}: only a finished training predicts. Train it first.")
+        common.check_finished(run, "predicts")
     model = Average(runs, list(predictors) or [common.load_predictor(run, device) for run in runs])
     record = runs[0].record
     dataset, notes = None, []
@@ -69,12 +68,12 @@ def of_runs(runs: Sequence[Run], device: str = "auto", predictors: Sequence[kind
     return Loaded(model, read, made_by, _likeness(dataset, model.kind), notes)
 
 
-def of_file(path: Path) -> Loaded:
-    """A network that was exported, see :class:`medseg.prediction.onnx_model.ExportedNetwork`, also for what it raises.
+def of_file(path: Path, device: str = "auto") -> Loaded:
+    """A network that was exported, see :func:`medseg.prediction.exported.load`, also for what it raises.
 
     Its run's data are not asked for, so that nobody says whether pictures are like those that it was trained on.
     """
-    network = ExportedNetwork(path)
+    network = exported.load(path, device)
     facts = network.facts
     made_by = {name: facts[name] for name in ("study", "classes", "data", "thresholds", "rules")}
     read = reader(facts["study"], network.kind, facts["info"])

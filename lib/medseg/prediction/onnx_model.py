@@ -1,30 +1,24 @@
-"""An exported network (ONNX) as a model that predicts; neither its run nor the framework that trained it is needed.
-
-The graph takes ``pictures`` (B, H, W, K) uint8, RGB or grey, H and W multiples of ``multiple``, and gives ``logits``
-and ``probabilities`` (B, C, H, W) float32. Its metadata say everything else, so that new pictures are predicted exactly
-as a run's own are scored.
-"""
+"""ONNX files on onnxruntime: the network of an exported file, without the framework that trained it."""
 
 import importlib.util
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from medseg.datasets.augmentation.warp import fit_picture, fitted_size, resize_image
+from medseg import registry
 from medseg.errors import MedsegError
-from medseg.evaluation import kinds
-from medseg.evaluation.rules import MaskRules, Segmenter
-from medseg.experiments.runs import Run
+from medseg.evaluation.network import OnHost, filled_up
+from medseg.prediction.exported import KEY, check_told
 from medseg.project import display
 
-#: Key of the metadata under which everything is kept as JSON.
-KEY = "medseg"
-_INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+_PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "mps": "CoreMLExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}  # onnxruntime's words for devices, in the order in which ``auto`` takes them
 
 
 def require(*packages: str) -> None:
@@ -33,119 +27,59 @@ def require(*packages: str) -> None:
         raise MedsegError(f"ONNX files need {missing[0]}, which is not installed: pip install 'medseg[onnx]'.")
 
 
-class ExportedNetwork:
-    """An ONNX file, ready to compute on the CPU.
+class OnnxNetwork(OnHost):
+    """The graph of a file.
 
-    Attributes:
-        facts: its metadata; see :func:`medseg.export.command.facts_of`.
-        kind: of its labels.
-
-    Raises:
-        MedsegError: a file that is missing, damaged, or was not exported by medseg; or onnxruntime is not installed.
+    It takes ``pictures`` (B, H, W, K) uint8, RGB or grey, H and W multiples of ``multiple``, and gives ``logits`` and
+    ``probabilities`` (B, C, H, W) float32. ``facts`` are its metadata.
     """
 
-    def __init__(self, path: Path) -> None:
-        require("onnxruntime")
-        import onnxruntime
-
-        if not path.is_file():
-            raise MedsegError(f"There is no file {display(path)}.")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors alone; graphs made by tf2onnx bear an attribute that is out of use
-        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: all, as the frameworks do
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # a damaged file fails in many ways, each with an exception of its own
-            raise MedsegError(f"{display(path)} cannot be read as ONNX ({str(error).splitlines()[0]}).") from error
-        told = self._session.get_modelmeta().custom_metadata_map
-        if KEY not in told:
-            raise MedsegError(
-                f"{display(path)} does not say what it predicts (there is no {KEY!r} in its metadata). Give a file "
-                "that 'medseg export' wrote."
-            )
-        self.facts: dict[str, Any] = json.loads(told[KEY])
-        self.kind = kinds.of_study(self.facts["study"], self.facts["classes"])
+    def __init__(self, session: Any, facts: dict[str, Any]) -> None:
+        super().__init__(exclusive=registry.find(facts["study"]).label == "class_map")
+        self._session, self._facts = session, facts
 
     def logits(self, pictures: np.ndarray) -> np.ndarray:
-        """Logits (B, C, H, W) float32 of pictures (B, H, W, K) uint8 of any size that the network takes once padded."""
+        """Of any size that the network takes once it is filled up."""
         height, width = pictures.shape[1:3]
-        least, multiple = self.facts["least"], self.facts["multiple"]
-        bottom, right = (-(-max(side, least) // multiple) * multiple - side for side in (height, width))
-        padded = np.pad(pictures, ((0, 0), (0, bottom), (0, right), (0, 0)), mode="edge")
-        (found,) = self._session.run(["logits"], {"pictures": padded})
+        whole = filled_up(pictures, self._facts["multiple"], self._facts["least"])
+        (found,) = self._session.run(["logits"], {"pictures": whole})
         return found[..., :height, :width]
 
-    def __call__(self, pictures: Any) -> Any:
-        """As :data:`medseg.evaluation.kinds.Predictor` of the kind of label."""
-        if self.kind.name == "overlapping":
-            grey = cv2.cvtColor(pictures, cv2.COLOR_RGB2GRAY) if pictures.ndim == 3 else pictures
-            return _Maps([self._fitted(grey, *view) for view in self.facts["views"]], grey.shape, self._interpolation)
-        return [self._of(picture) for picture in pictures]
 
-    def segmenter(self) -> Segmenter:
-        """Pictures in, masks out, by the rules by which the run was scored."""
-        stand_in = Run(Path(self.facts["run"]))  # for its name in messages; the folder need not be there
-        return Segmenter(stand_in, self, self.kind, MaskRules(**self.facts["rules"]), self.facts["thresholds"])
+def load(path: Path, device: str = "auto") -> tuple[OnnxNetwork, dict[str, Any]]:
+    """The network of a file and its metadata.
 
-    @property
-    def _interpolation(self) -> int:
-        return _INTERPOLATIONS[self.facts["upsampling"]]
+    Raises:
+        MedsegError: a file that is damaged, or was not exported by medseg; onnxruntime is not installed, or it does not
+            have the device.
+    """
+    require("onnxruntime")
+    import onnxruntime
 
-    def _of(self, picture: np.ndarray) -> np.ndarray:
-        """Probability (H, W) of one class, or (C, H, W) of classes that exclude one another, float32."""
-        views = []
-        for scale, flipped in self.facts["views"]:
-            seen = resize_image(picture, max(1, round(self.facts["resolution"] * scale)))
-            if flipped:
-                seen = np.ascontiguousarray(seen[:, ::-1])
-            logits = self.logits(seen[None])[0]
-            views.append([enlarged(part, picture.shape[:2], self._interpolation) for part in mirrored(logits, flipped)])
-        if self.kind.name == "binary":
-            return mean([sigmoid(view[0]) for view in views])
-        return mean([softmax(np.stack(view)) for view in views])
-
-    def _fitted(self, picture: np.ndarray, scale: float, flipped: bool) -> np.ndarray:
-        """Logits (C, h, w) of a grey picture (H, W) fitted into the square at whose upper left corner it lies."""
-        seen = np.ascontiguousarray(picture[:, ::-1]) if flipped else picture
-        longest = max(seen.shape)
-        side = max(1, round(longest * (scale * (self.facts["resolution"] / longest))))
-        width, height = fitted_size(seen.shape[::-1], side)
-        logits = self.logits(fit_picture(seen, side)[None, :, :, None])[0, :, :height, :width]
-        return mirrored(logits, flipped)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone; graphs made by tf2onnx bear an attribute that is out of use
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: all, as the frameworks do
+    providers = _providers(device, onnxruntime.get_available_providers())
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # a damaged file fails in many ways, each with an exception of its own
+        raise MedsegError(f"{display(path)} cannot be read as ONNX ({str(error).splitlines()[0]}).") from error
+    if device != "auto" and session.get_providers()[0] != providers[0]:  # it goes on with the next where one fails
+        raise MedsegError(f"onnxruntime cannot compute on {device!r} here. Use --device cpu.")
+    told = session.get_modelmeta().custom_metadata_map
+    check_told(path, KEY in told)
+    facts = json.loads(told[KEY])
+    return OnnxNetwork(session, facts), facts
 
 
-class _Maps(Sequence[np.ndarray]):
-    """Probabilities of one picture at its own size, one class at a time: the mean over views."""
-
-    def __init__(self, logits: Sequence[np.ndarray], size: tuple[int, ...], interpolation: int) -> None:
-        self._logits, self._size, self._interpolation = logits, size, interpolation
-
-    def __len__(self) -> int:
-        return len(self._logits[0])
-
-    def __getitem__(self, number: Any) -> Any:
-        return mean([sigmoid(enlarged(view[number], self._size, self._interpolation)) for view in self._logits])
-
-
-def enlarged(logits: np.ndarray, size: tuple[int, ...], interpolation: int) -> np.ndarray:
-    """(h, w) float32 brought to ``size`` (H, W); the centre of pixel i lies at i + 1/2, as in the frameworks."""
-    return cv2.resize(np.ascontiguousarray(logits), (size[1], size[0]), interpolation=interpolation)
-
-
-def mean(views: Sequence[np.ndarray]) -> np.ndarray:
-    return np.asarray(np.mean(views, axis=0, dtype=np.float32))
-
-
-def mirrored(logits: np.ndarray, flipped: bool) -> np.ndarray:
-    return logits[..., ::-1] if flipped else logits
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Without overflow, since 1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2."""
-    return 0.5 * (1 + np.tanh(0.5 * logits))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the first axis."""
-    powers = np.exp(logits - logits.max(0))
-    return powers / powers.sum(0)
+def _providers(device: str, there: list[str]) -> list[str]:
+    """What onnxruntime is to compute with, the CPU last, where it does what a device cannot; a :class:`MedsegError`."""
+    found = [name for name, provider in _PROVIDERS.items() if provider in there]
+    if device not in ("auto", *found):
+        raise MedsegError(
+            f"The device {device!r} is not available to onnxruntime here. Available: {', '.join(found)}. For NVIDIA's "
+            "GPUs install onnxruntime-gpu in the place of onnxruntime."
+        )
+    # Apple's neural engine rounds otherwise than a run does: only those who ask for it get it.
+    wanted = ["cuda", "cpu"] if device == "auto" else [device, "cpu"]
+    return [_PROVIDERS[name] for name in dict.fromkeys(wanted) if name in found]

@@ -13,6 +13,7 @@ from medseg.datasets.augmentation.presets import build_augmentation, parse_augme
 from medseg.errors import MedsegError
 from medseg.evaluation.rules import MaskRules
 from medseg.evaluation.views import views
+from medseg.evaluation.windows import check_windows
 from medseg.experiments import loggers, preflight
 from medseg.pytorch import device as devices
 from medseg.pytorch.data import classes_overlap
@@ -20,7 +21,6 @@ from medseg.pytorch.dry_step import try_step
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel, build, hub_weights
 from medseg.pytorch.optimisation import Optimisation, scales
-from medseg.pytorch.overlapping_inference import check_windows
 from medseg.pytorch.weights import RUN, named_run
 
 _AT_LEAST_ONE = (

@@ -1,11 +1,10 @@
-"""A trained network as a predictor: pictures in, probabilities at their own size out."""
+"""A trained network of Keras as predictors want it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
 from medseg.evaluation.cost import BareNetwork
 from medseg.evaluation.views import FLIP
@@ -13,55 +12,46 @@ from medseg.tf_shared import cost, keras, tf
 from medseg.tf_shared import device as devices
 
 
-class Predictor:
-    """Probabilities of a network that takes square pictures of ``resolution`` (R) pixels.
+class TrainedNetwork:
+    """A :class:`medseg.evaluation.network.Network`; its pictures have the size that it was trained at.
 
-    ``logits`` of ``network`` on ``device`` goes from pictures (B, R, R, 3) uint8 RGB to (B, R, R, C) float32,
-    ``activation`` from logits (H, W, C) to the probabilities of a picture; with ``tta`` those of the picture and of its
-    mirror image are averaged.
+    ``logits`` go from pictures (B, R, R, 3) uint8 RGB to (B, R, R, C) float32, the channels last as Keras has them,
+    ``activation`` from logits (H, W, C) to probabilities (H, W, C); ``model``, on ``device``, is what computes them.
     """
 
     def __init__(
         self,
         logits: Callable[[np.ndarray], tf.Tensor],
-        resolution: int,
         activation: Callable[[tf.Tensor], tf.Tensor],
-        tta: Sequence[str] = (),
-        *,
-        network: keras.Model,
+        model: keras.Model,
         device: devices.Device,
     ) -> None:
-        check_tta(tta)
-        self.network, self._device = network, device
-        self._logits, self._resolution, self._activation = logits, resolution, activation
-        self._views = (1, -1) if tta else (1,)  # steps through the columns
+        self._logits, self._activation, self.model, self._device = logits, activation, model, device
 
-    def __call__(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Probabilities of ``pictures``, each (H, W, 3) uint8 RGB; sizes may differ.
+    def logits(self, pictures: np.ndarray) -> tf.Tensor:
+        return tf.transpose(self._logits(pictures), (0, 3, 1, 2))
 
-        They are float32 in [0, 1] at each picture's own size, as ``activation`` shapes them; the logits are brought to
-        that size bilinearly before.
-        """
-        small = np.stack([resize_image(picture, self._resolution) for picture in pictures])
-        seen = [self._logits(np.ascontiguousarray(small[:, :, ::step]))[:, :, ::step] for step in self._views]
-        return [
-            np.asarray(
-                np.mean([self._activation(resized(view[number], picture.shape[:2])) for view in seen], 0, np.float32)
-            )
-            for number, picture in enumerate(pictures)
-        ]
+    def mirrored(self, logits: tf.Tensor) -> tf.Tensor:
+        return logits[..., ::-1]
 
-    def bare(self) -> BareNetwork:
-        """The network alone, to be measured."""
-        return cost.bare_network(self.network, self._logits, self._resolution, self._device)
+    def probabilities(self, logits: tf.Tensor, size: tuple[int, int], upsampling: str) -> tf.Tensor:
+        native = resized(tf.transpose(logits, (1, 2, 0)), size, upsampling)
+        return tf.transpose(self._activation(native), (2, 0, 1))
+
+    def fetched(self, values: tf.Tensor) -> np.ndarray:
+        return np.asarray(values)
+
+    def bare(self, shape: tuple[int, ...]) -> BareNetwork:
+        """The network alone, for pictures (B, ``*shape``)."""
+        return cost.bare_network(self.model, self._logits, shape[0], self._device)
 
 
-def resized(logits: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Bilinear interpolation of (h, w, C) to ``size`` (H, W), float32; the centre of pixel i lies at i + 1/2.
+def resized(logits: tf.Tensor, size: tuple[int, int], method: str = "bilinear") -> tf.Tensor:
+    """Interpolation of (h, w, C) to ``size`` (H, W), float32; the centre of pixel i lies at i + 1/2.
 
-    The same numbers as PyTorch's ``interpolate`` with ``align_corners=False``.
+    Bilinear, the same numbers as PyTorch's ``interpolate`` with ``align_corners=False``.
     """
-    return tf.image.resize(logits[None], size, method="bilinear", antialias=False)[0]
+    return tf.image.resize(logits[None], size, method=method, antialias=False)[0]
 
 
 def check_tta(names: Sequence[str]) -> None:
