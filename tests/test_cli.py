@@ -1,5 +1,6 @@
 """The command line: help, messages without tracebacks, the plan of a sweep."""
 
+import json
 import shutil
 import sys
 
@@ -9,7 +10,9 @@ from typer.testing import CliRunner
 from medseg import project
 from medseg.cli import app, main
 
-COMMANDS = ("sample", "prepare", "sweep", "report", "keep", "runs", "params", "predict", "export", "ensemble", "demo")
+COMMANDS = (
+    "sample", "prepare", "sweep", "report", "keep", "runs", "params", "predict", "export", "ensemble", "demo", "diff",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -94,6 +97,28 @@ def test_one_damaged_run_stops_neither_list_nor_report(medseg, tmp_path):
     code, out, errors = medseg("view", bad.name)
     assert code == 1
     assert errors.startswith(f"Error: The run {bad.name} cannot be used: ")
+
+
+def test_runs_are_listed_for_a_program_compared_and_pruned(medseg, tmp_path):
+    shutil.copytree(project.root() / "tests/fixtures/runs/polyp", tmp_path / "runs" / "polyp")
+    code, out, _ = medseg("runs", "polyp", "--json", "--where", "architecture=unet")
+    (unet,) = json.loads(out)
+    assert code == 0
+    assert unet["state"] == "evaluated"
+    assert set(unet["dice"]) == {"ClinicDB", "ETIS"}
+    code, out, _ = medseg("diff", unet["run_id"], "smp-unet")
+    assert code == 0
+    assert "unet  ->  smp-unet" in out
+    assert "8 groups" in out
+    best = tmp_path / "runs" / "polyp" / unet["run_id"] / "checkpoints" / "best.ckpt"
+    best.parent.mkdir()
+    best.write_bytes(bytes(2_000_000))
+    code, out, _ = medseg("runs", "prune", "polyp", "--keep", "0", "--yes")
+    assert code == 0
+    assert f"{unet['run_id']}  best.ckpt: 2.0 MB" in out
+    assert not best.exists()
+    code, out, _ = medseg("runs", "polyp")
+    assert "finished, evaluated, pruned" in out
 
 
 def test_no_runs_yet(medseg):

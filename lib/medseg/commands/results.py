@@ -1,4 +1,4 @@
-"""Commands about finished runs: runs, report, evaluate, view; and score, for what others predicted."""
+"""Commands about finished runs: report, evaluate, view; and score, for what others predicted."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from medseg import project, registry
 from medseg.datasets import sample as samples
 from medseg.errors import MedsegError
 from medseg.experiments import console as terminal
-from medseg.experiments import migrate, runs
+from medseg.experiments import runs
 
 app = typer.Typer()
 _STUDIES = ", ".join(registry.names())
@@ -67,33 +67,6 @@ def keep(
         raise MedsegError(f"No finished run of {sweep or study} to keep. 'medseg runs {study}' lists what there is.")
 
 
-@app.command("runs", epilog="Example: [bold]medseg runs polyp[/]; [bold]medseg runs migrate --dry-run[/]")
-def list_runs(
-    study: Annotated[str, typer.Argument(help=f"{_STUDIES}, or migrate; without it, every study")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="with migrate: only say what would be done")] = False,
-) -> None:
-    """List the runs on this machine with their state; [bold]migrate[/] renames those from before parameters were.
-
-    It also notes checksums of the tables of finished runs that have none; rows lost before that are not found any more.
-    """
-    if study == "migrate":
-        _migrate(dry_run)
-        return
-    found = runs.all_runs(study or None)
-    for run in found:
-        if run.fault:
-            _print_run(run, f"unreadable: {run.fault}")
-            continue
-        record = run.record
-        state = "finished, evaluated" if run.evaluated else run.status
-        if brought := record.get("brought"):
-            state = f"brought, {brought['cases']} of {brought['of']} cases scored" if run.evaluated else "brought"
-        error = (record.get("error") or "").splitlines()
-        _print_run(run, state + (f": {error[-1]}" if error else ""))
-    if not found:
-        terminal.console.print(f"no runs yet in {project.display(project.runs_folder())}; start with 'make demo'")
-
-
 @app.command(epilog="Example: [bold]medseg evaluate latest --study polyp --data data/other[/]")
 def evaluate(
     run: Annotated[str, typer.Argument(help="run id, its end, its folder, or latest")],
@@ -146,26 +119,3 @@ def score_brought(
     run, cases = brought.score(source.expanduser().absolute(), samples.load(data), name, **options)
     print(small_tables.scores(summarise(cases)))
     terminal.console.print(f"{run.id}: {brought.summary(run)}", highlight=False, soft_wrap=True)
-
-
-def _migrate(dry_run: bool) -> None:
-    planned = migrate.plan()
-    for one in planned:
-        if one.problem:
-            _print_run(one.run, f"left as it is: {one.problem}")
-        elif one.needed:
-            words = [f"{'would become' if dry_run else 'is now'} {one.new_id}"] if one.reworded else []
-            words += [f"{'would get' if dry_run else 'has'} checksums of its tables"] if one.checksums else []
-            _print_run(one.run, ", ".join(words))
-            if not dry_run:
-                migrate.migrate(one)
-    needed = sum(one.needed for one in planned)
-    terminal.console.print(
-        f"{needed} of {len(planned)} runs {'would be' if dry_run else 'were'} changed"
-        + ("" if dry_run or not needed else "; build their reports again with 'medseg report'")
-    )
-
-
-def _print_run(run: runs.Run, text: str) -> None:
-    line = f"{run.folder.parent.name}/{run.id}  {text}"
-    terminal.console.print(line, highlight=False, markup=False, soft_wrap=True)

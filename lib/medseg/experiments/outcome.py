@@ -44,6 +44,8 @@ def out_of_memory(device: Device, parameters: Mapping[str, Any]) -> MedsegError:
 def unusable(checkpoint: Path, reason: object) -> MedsegError:
     """The error for a checkpoint of a finished training that does not load; the first line of the reason counts."""
     first_line = str(reason).partition("\n")[0]
+    if not checkpoint.is_file() and (when := records.known(checkpoint.parent.parent).get("pruned")):
+        first_line = f"'medseg runs prune' removed it, {when}"
     record = project.display(checkpoint.parent.parent / records.NAME)
     return MedsegError(
         f"{project.display(checkpoint)} cannot be used ({first_line}), and no other weights take its place: they would "
