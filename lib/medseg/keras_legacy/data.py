@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from medseg.datasets.augmentation.presets import build_augmentation
-from medseg.datasets.augmentation.warp import generator, plain_resize
+from medseg.datasets.augmentation.presets import build_augmentation, reader
+from medseg.datasets.augmentation.warp import Resize, generator
 from medseg.datasets.frames import Frames, epoch_order
 from medseg.datasets.index import PreparedDataset
 
@@ -74,8 +74,8 @@ class TrainingBatches(_Batches):
         workers: int = 0,
     ) -> None:
         super().__init__(preprocess, batch_size, workers)
-        self._frames, self._seed = Frames(dataset, dataset.split("train")), seed
         self._augmentation = build_augmentation(augmentation, resolution)
+        self._frames, self._seed = Frames(dataset, dataset.split("train"), read=reader(self._augmentation)), seed
         self.start(0)
 
     def start(self, epoch: int) -> None:
@@ -101,11 +101,11 @@ class ValidationBatches(_Batches):
         self, dataset: PreparedDataset, preprocess: Preprocess, *, resolution: int, batch_size: int, workers: int = 0
     ) -> None:
         super().__init__(preprocess, batch_size, workers)
-        self._frames, self._resolution = Frames(dataset, dataset.split("validation")), resolution
+        self._frames = Frames(dataset, dataset.split("validation"), read=reader(Resize(resolution)))
         self._keys = range(len(self._frames))
 
     def _item(self, key: int) -> Item:
-        return plain_resize(*self._frames[key], self._resolution)
+        return self._frames[key]
 
 
 def feed(

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from medseg import registry
-from medseg.datasets.augmentation.presets import build_augmentation
+from medseg.datasets.augmentation.presets import build_augmentation, reader
 from medseg.datasets.augmentation.warp import generator, plain_resize
 from medseg.datasets.frames import Frames, epoch_order
 from medseg.datasets.index import PreparedDataset
@@ -37,8 +37,8 @@ class BinaryItems(Items):
     def __init__(
         self, dataset: PreparedDataset, split: str, *, resolution: int, augmentation: str = "none", seed: int = 0
     ) -> None:
-        self._source: Frames = Frames(dataset, dataset.split(split))
         self._augmentation = build_augmentation(augmentation, resolution)
+        self._source: Frames = Frames(dataset, dataset.split(split), read=reader(self._augmentation))
         self._resolution, self._seed = resolution, seed
 
     def __getitem__(self, key: tuple[int, int] | int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,10 +2,12 @@ import pickle
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
-from medseg.datasets.augmentation.presets import PRESETS, build_augmentation
+from medseg.datasets.augmentation.presets import PRESETS, build_augmentation, reader
 from medseg.datasets.augmentation.warp import Warp, generator, plain_resize
+from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 
 STILL = {"rotation": 0, "shear": 0, "scale": (1, 1), "shift": 0, "flip": False, "brightness": 0, "contrast": 0}
@@ -201,3 +203,24 @@ def test_a_mask_of_another_size_or_no_resolution_is_refused():
             call(noise(60, 80), ellipse(80, 60), generator(0, 0, 0))
     with pytest.raises(ValueError, match="must be positive"):
         Warp((32, 0))
+
+
+@SIZES
+def test_a_picture_kept_smaller_gives_the_same_pixels(source, resolution):
+    mask, warp = ellipse(*source), Warp(resolution)
+    small, same = warp.shrunk(noise(*source), mask)
+    assert same is mask
+    for index in range(5):
+        plain, kept = (warp(image, mask, generator(1, 2, index)) for image in (noise(*source), small))
+        for one, other in zip(plain, kept, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_large_pictures_are_kept_as_small_as_the_augmentation_needs_them(tmp_path):
+    dataset = PreparedDataset(tmp_path, {}, pd.DataFrame())
+    cv2.imwrite(str(tmp_path / "a.png"), noise(529, 622))
+    cv2.imwrite(str(tmp_path / "m.png"), ellipse(529, 622) * 255)
+    row = {"image": "a.png", "label": "m.png"}
+    kept = {name: reader(build_augmentation(name, 128))(dataset, row) for name in ("warp", "none", "Rotate()")}
+    sizes = {name: picture.shape for name, (picture, _) in kept.items()}
+    assert sizes == {"warp": (132, 155, 3), "none": (128, 128, 3), "Rotate()": (529, 622, 3)}

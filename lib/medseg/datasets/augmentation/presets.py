@@ -1,6 +1,8 @@
 """The augmentations of a picture with its mask, or with its polygons: presets by name, or transforms."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +10,8 @@ from medseg.datasets.augmentation import warp
 from medseg.datasets.augmentation.augmentor import AugmentorPipeline
 from medseg.datasets.augmentation.transforms import Transforms, read_transforms
 from medseg.datasets.augmentation.warp import Augmentation, Resolution
+from medseg.datasets.frames import Reader, read_binary
+from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 
 PRESETS: dict[str, Callable[[Resolution], Augmentation]] = {
@@ -45,7 +49,8 @@ class TransformedPair(Transforms):
         matrix, frame = self.draw(rng, mask.shape[::-1], max(self.size))
         matrix = _PIXEL @ np.diag([width / frame[0], height / frame[1], 1]) @ matrix @ _CENTRE
         zoom = np.linalg.norm(matrix[:2, :2], ord=2)  # the greatest magnification in any direction
-        image, mask = warp.moved(image, mask, matrix, self.size, max(1, int(1 / zoom + 1e-6)))
+        factor = max(1, int(1 / zoom + 1e-6))
+        image, mask = warp.moved(warp.averaged_down(image, factor), mask, matrix, self.size, factor)
         return self.tone(image, rng), mask
 
 
@@ -57,6 +62,15 @@ def build_augmentation(specification: str, resolution: Resolution) -> Augmentati
     """
     preset = PRESETS.get(specification.strip() or "none")
     return preset(resolution) if preset else TransformedPair(specification, resolution)
+
+
+def reader(augmentation: Augmentation) -> Reader:
+    """Reads a picture with its mask as small as ``augmentation`` needs it, so that more fit into memory.
+
+    A preset that begins with the same smaller picture whatever it draws has a method ``shrunk``.
+    """
+    shrink = getattr(augmentation, "shrunk", None)
+    return partial(_read_shrunk, shrink) if shrink else read_binary
 
 
 class PolygonAugmentation(Transforms):
@@ -90,3 +104,11 @@ def parse_augmentation(specification: str, *, side_is_predicted: bool = False) -
             "them out of the augmentation, or switch the prediction of the side off."
         )
     return augmentation
+
+
+def _read_shrunk(
+    shrink: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    dataset: PreparedDataset,
+    row: Mapping[str, Any],
+) -> tuple[np.ndarray, np.ndarray]:
+    return shrink(*read_binary(dataset, row))

@@ -55,6 +55,10 @@ class Resize:
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return plain_resize(image, mask, self.size)
 
+    def shrunk(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The pair as every call gives it."""
+        return plain_resize(image, mask, self.size)
+
 
 @dataclass
 class Warp:
@@ -88,15 +92,23 @@ class Warp:
         """Warp one picture uint8 (H, W, 3) and its mask uint8 (H, W); ``rng`` as of :func:`generator`.
 
         Gives the picture uint8 (height, width, 3) and the mask uint8 (height, width), whose values all come from
-        ``mask`` or are 0.
+        ``mask`` or are 0. What :meth:`shrunk` made of a pair gives the same pixels.
         """
-        check_same_size(image, mask)
-        source, (height, width) = mask.shape, self.size
+        source, factor = mask.shape, self._factor(mask.shape)
+        if image.shape[:2] != (source[0] // factor, source[1] // factor):
+            image, mask = self.shrunk(image, mask)
         matrix = _resize_matrix(source, self.size) @ self._distortion(source, rng)
         table = self._tone_table(rng)
-        factor = max(1, min(source[0] // height, source[1] // width))
         image, mask = moved(image, mask, matrix, self.size, factor)
         return cv2.LUT(image, table, dst=image), mask
+
+    def shrunk(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What every call begins with, to be kept in memory: the picture averaged down, and the mask as it is."""
+        check_same_size(image, mask)
+        return averaged_down(image, self._factor(mask.shape)), mask
+
+    def _factor(self, source: tuple[int, ...]) -> int:
+        return max(1, min(source[0] // self.size[0], source[1] // self.size[1]))
 
     def _distortion(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         """3 x 3 matrix about the centre of a picture of ``size`` (height, width), from pixels to pixels (x, y, 1)."""
@@ -131,25 +143,33 @@ class Warp:
 def moved(
     image: np.ndarray, mask: np.ndarray, matrix: np.ndarray, size: tuple[int, int], factor: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move a picture uint8 (H, W, 3) and its mask uint8 (H, W) by one map, into new arrays; 0 comes from outside.
+    """Move a picture uint8 (h, w, 3) and its mask uint8 (H, W) by one map, into new arrays; 0 comes from outside.
 
-    ``matrix`` (3, 3) leads from pixels (x, y, 1) to pixels of the result, of ``size`` (height, width). The picture is
-    averaged down by ``factor`` before, a whole number, as large as the map shrinks.
+    ``matrix`` (3, 3) leads from pixels (x, y, 1) of the mask to pixels of the result, of ``size`` (height, width). The
+    picture was :func:`averaged_down` by ``factor``, a whole number, as large as the map shrinks.
     """
-    source, (height, width) = mask.shape, size
-    # Linear interpolation reads 2 x 2 pixels: a picture at least twice too large is averaged down first, by a whole
-    # number because OpenCV is several times faster at that; a remainder of less than that at the far edges is lost.
-    shrunk = source[0] // factor, source[1] // factor
-    used = shrunk[0] * factor, shrunk[1] * factor
-    if factor > 1:
-        image = cv2.resize(image[: used[0], : used[1]], shrunk[::-1], interpolation=cv2.INTER_AREA)
-    to_source = _resize_matrix(shrunk, used)
+    height, width = size
+    shrunk = image.shape[:2]
+    to_source = _resize_matrix(shrunk, (shrunk[0] * factor, shrunk[1] * factor))
     # The warp reads along slanted lines, mostly from slow memory. A pass in order (the maximum itself is of no use)
     # brings picture and mask into the cache as fast as they stream, and saves a third of the whole time.
     for array in (image, mask):
         array.max()
     image = cv2.warpAffine(image, (matrix @ to_source)[:2], (width, height), flags=cv2.INTER_LINEAR)
     return image, cv2.warpAffine(mask, matrix[:2], (width, height), flags=cv2.INTER_NEAREST)
+
+
+def averaged_down(image: np.ndarray, factor: int) -> np.ndarray:
+    """A picture uint8 (H, W, 3) as (H // factor, W // factor, 3); ``factor`` 1: the picture itself.
+
+    Linear interpolation reads 2 x 2 pixels: a picture at least twice too large is averaged down before it is warped, by
+    a whole number because OpenCV is several times faster at that; a remainder of less than that at the far edges is
+    lost.
+    """
+    if factor == 1:
+        return image
+    height, width = image.shape[0] // factor, image.shape[1] // factor
+    return cv2.resize(image[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
 
 
 def fit_matrix(size: tuple[int, int], resolution: int) -> np.ndarray:
