@@ -20,17 +20,24 @@ def report(
     study: Annotated[str, typer.Argument(help=f"{_STUDIES}; without it, every study that has runs")] = "",
     name: Annotated[str, typer.Option("--sweep", help="only the runs of this started sweep")] = "",
     folder: Annotated[Path | None, typer.Option("--runs", help="runs kept elsewhere, such as docs/results")] = None,
+    document: Annotated[list[Path] | None, typer.Option("--fill", help="Markdown whose marked tables to renew")] = None,
 ) -> None:
     """Build the report of a study over all its finished runs, and the index of all reports."""
-    from medseg.reporting import build, pages
+    from medseg.reporting import build, documents, pages
+    from medseg.reporting.comparison import compare
 
     if folder:
         place = folder.expanduser().absolute()
         if not any(place.glob("*/*/run.json")):
             raise MedsegError(f"There is no run in {folder}: expected STUDY/RUN/run.json there.")
         with project.reporting_on(place):
-            report(study, name)
+            report(study, name, None, document)
         return
+    if document and not study:
+        raise MedsegError("The tables of a document are those of one study: name it.")
+    for file in document or ():
+        documents.fill(file.expanduser().absolute(), compare(runs.all_runs(study)))
+        terminal.console.print(project.display(file), highlight=False)
     refused = []
     for one in [study] if study else sorted({run.folder.parent.name for run in runs.all_runs()}):
         try:

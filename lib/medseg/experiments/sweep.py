@@ -108,6 +108,17 @@ def load(file: Path, profile: str = "") -> Sweep:
     return Sweep(name, content.study, content.title, file, profile, _only_varied(list(planned.values())), terms)
 
 
+def read_rows(file: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The rows of a sweep file as they are written, and the parameters that each gives, without its seeds.
+
+    The data need not be there. Raises MedsegError: no such file, not YAML, an unknown key, a budget that cannot be.
+    """
+    content = _content(file)
+    rows = _rows(content)
+    granted = equal_terms.granted(content.budget, rows, content.parameters, project.display(file))
+    return [(row, {**content.parameters, **row, **granted}) for row in rows]
+
+
 def record_file(name: str) -> Path:
     """Where a started sweep is noted: ``reports/sweeps/NAME.json``."""
     return project.reports_folder() / "sweeps" / f"{name}.json"
