@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from small_network import CPU
+from small_trainings import check_lower_precision
 
 from medseg.datasets.augmentation.warp import resize_image
 from medseg.errors import MedsegError
@@ -12,6 +13,7 @@ from medseg.keras.inference import load_predictor
 from medseg.keras.losses import build_loss
 from medseg.keras.models import build_model
 from medseg.keras.steps import Steps
+from medseg.tf_shared import npz
 
 NAMES = ("size", "variant", "encoder_trainable", "resolution", "norm_momentum")
 
@@ -24,6 +26,15 @@ def run(tmp_path, parameters):
     classes = [f"phase-{phase}" for phase in range(1, 5)]
     run.update(study="gastric", stage="2_train", status="finished", parameters=parameters, dataset={"classes": classes})
     return run
+
+
+def test_weights_that_are_kept_in_half_the_precision_predict_nearly_the_same(run, parameters):
+    network = build_model(CPU, **{name: parameters[name] for name in NAMES}, seed=4).network
+    checkpoint.save_frozen(network, run.checkpoints)
+    checkpoint.save_weights(network, run.checkpoints / checkpoint.FILES["best_loss"])
+    pictures = [np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)]
+    for file in ("best_loss.npz", checkpoint.FROZEN):
+        check_lower_precision(run.checkpoints / file, npz.lower_precision, lambda: load_predictor(run, "cpu")(pictures))
 
 
 def test_each_checkpoint_predicts_at_the_picture_s_own_size(run, parameters):

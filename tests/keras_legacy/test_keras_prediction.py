@@ -6,6 +6,7 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
+from small_trainings import check_lower_precision
 from tiny_network import tiny_model
 
 from medseg.errors import MedsegError
@@ -14,6 +15,8 @@ from medseg.evaluation.evaluator import evaluate
 from medseg.evaluation.rules import segmenter
 from medseg.experiments import runs
 from medseg.keras_legacy import callbacks, inference
+from medseg.keras_legacy.unet import build_model
+from medseg.tf_shared import device as devices
 
 
 @pytest.fixture
@@ -29,6 +32,16 @@ def _finished(stage, parameters, dataset):
     with runs.training(run, "polyp", stage, parameters, dataset):
         run.finish()
     return run
+
+
+def test_weights_that_are_kept_in_half_the_precision_predict_nearly_the_same(parameters, discs):
+    network = build_model("mobilenet", devices.choose("cpu")).network
+    run = _finished("2_train_keras", parameters | {"backbone": "mobilenet"}, discs)
+    callbacks.save_best(network, run.checkpoints / "best.h5")
+    pictures = [np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)]
+    check_lower_precision(
+        run.checkpoints / "best.h5", callbacks.lower_precision, lambda: load_predictor(run, "cpu")(pictures)
+    )
 
 
 def test_a_keras_and_a_pytorch_model_with_the_same_probabilities_get_the_same_rows(

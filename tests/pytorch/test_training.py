@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_trainings import check_begins_anew, check_budget, check_goes_back, kill_after, start
+from small_trainings import (
+    check_begins_anew,
+    check_budget,
+    check_goes_back,
+    check_lower_precision,
+    kill_after,
+    start,
+)
 from torch_trainings import STAGES, run_of, trained
 
 from medseg import project
@@ -14,6 +21,7 @@ from medseg.evaluation.rules import segmenter
 from medseg.experiments import job, runs
 from medseg.masks import rle
 from medseg.pytorch import inference, training
+from medseg.pytorch.callbacks import lower_precision
 from medseg.pytorch.check import check
 from medseg.pytorch.data import BinaryItems, batches
 from medseg.pytorch.models import build_model
@@ -117,6 +125,26 @@ def test_probabilities_come_back_at_each_pictures_own_size(parameters, discs):
     (run.checkpoints / "best.ckpt").write_bytes(b"not a checkpoint")
     with pytest.raises(MedsegError, match=r"best.ckpt cannot be used"):
         inference.load_predictor(run, "cpu")
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_weights_that_are_kept_in_half_the_precision_predict_nearly_the_same(parameters, discs, precision):
+    run, _ = trained(parameters | {"max_epochs": 1}, discs)
+    pictures = [np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)]
+    best = run.checkpoints / "best.ckpt"
+    kept = best.read_bytes()
+    within = {"fp16": 0.01, "bf16": 0.05}[precision]
+    check_lower_precision(
+        best, lower_precision, lambda: inference.load_predictor(run, "cpu")(pictures), precision, within
+    )
+    asked, _ = trained(parameters | {"max_epochs": 1, "checkpoint_precision": precision, "keep_last": True}, discs)
+    assert asked.id != run.id
+    state = torch.load(asked.checkpoints / "best.ckpt", weights_only=True)["state_dict"]
+    lowered = torch.load(best, weights_only=True)["state_dict"]
+    assert all(torch.equal(state[name], value) for name, value in lowered.items())
+    assert len(kept) > 1.5 * (asked.checkpoints / "best.ckpt").stat().st_size
+    last = torch.load(asked.checkpoints / "last.ckpt", weights_only=False)["state_dict"]
+    assert {value.dtype for value in last.values() if value.ndim > 1} == {torch.float32}
 
 
 def test_training_stops_early_and_a_rerun_does_not_go_on(parameters, discs):

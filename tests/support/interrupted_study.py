@@ -82,7 +82,7 @@ def train(run, parameters):
             wait_where_held(epoch)
 
     asked = {**parameters, "batch_size": 1, "accumulate": 1, "architecture": "level"}
-    outcome.train(run, MODEL, asked, DEVICE, read_state, fit, metric="dice", rule="best")
+    outcome.train(run, MODEL, asked, DEVICE, read_state, fit, metric="dice", rule="best", lower=None)
 
 def load_predictor(run, device):
     path = run.checkpoints / "best.npz"

@@ -55,6 +55,19 @@ def discs(folder):
     return dataset(folder, counts, draw, study="polyp", name="discs", classes=["polyp"], protocol="discs")
 
 
+def check_lower_precision(path, lower, predict, precision="fp16", within=0.01):
+    """``predict()`` reads ``path``: the same to ``within`` after ``lower``, from little more than half of the bytes."""
+    before, size = predict(), path.stat().st_size
+    lower(path, precision)
+    once, smaller = predict(), path.stat().st_size
+    differences = [np.abs(one - other).max() for one, other in zip(before, once, strict=True)]
+    assert 0 < max(differences) < within
+    assert smaller < 0.65 * size
+    lower(path, precision)  # as after a kill between this and the record
+    for one, other in zip(once, predict(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def start(script, stage, parameters, *extra, folder):
     """Begin a program after :data:`PRELUDE`, which may import modules of the tests' ``folder``."""
     arguments = [str(Path(folder)), *map(json.dumps, (stage, parameters, *extra))]

@@ -4,19 +4,24 @@ The rule: a score is that of the epoch that was chosen, or there is none. No oth
 best checkpoint, and no training goes on from weights without their optimizer: it begins anew and its record says so.
 
 The checkpoint that training goes on from, ``last``, holds the optimizer too and is some three times as large as the
-best one. It is written when it is due, see :class:`Due`, and goes when the training is finished.
+best one. It is written when it is due, see :class:`Due`, and goes when the training is finished. So do those of further
+good epochs; the weights that stay may be halved in precision.
 """
 
 import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 _ARCHIVES = (".ckpt", ".npz")  # what torch.save and numpy.savez write: ZIP, every entry with its CRC-32
 _HDF5 = ".h5"
+#: Precision in which weights are trained and, unless asked otherwise, kept.
+FULL = "fp32"
 
 
 class Due:
@@ -44,9 +49,32 @@ def keeps_last(parameters: Mapping[str, Any]) -> bool:
 
 
 def drop_last(folder: Path) -> None:
-    """Remove the checkpoint from which a training, now finished, would go on."""
+    """Remove the checkpoint from which a training, now finished, would go on, and those of epochs beside the best."""
     for kind in _ARCHIVES:
-        (folder / f"last{kind}").unlink(missing_ok=True)
+        for path in (folder / f"last{kind}", *folder.glob(f"epoch-*{kind}")):
+            path.unlink(missing_ok=True)
+
+
+def lower_precision(folder: Path, parameters: Mapping[str, Any], lower: Callable[[Path, str], None]) -> None:
+    """Write the weights that stay of a training in its parameter ``checkpoint_precision``; left out: as trained.
+
+    ``lower`` does it for one file; it does nothing to what is in that precision already.
+    """
+    precision = parameters.get("checkpoint_precision", FULL)
+    if precision == FULL:
+        return
+    for path in sorted(folder.glob("*")):
+        if path.suffix in (*_ARCHIVES, _HDF5) and path.stem != "last":
+            lower(path, precision)
+
+
+def halved(array: np.ndarray) -> np.ndarray:
+    """A kernel, of two dimensions or more, as float16, unless a value is beyond its range; other arrays as they are.
+
+    Biases and the statistics of normalisation are few, and small values count in them.
+    """
+    kernel = array.ndim > 1 and array.dtype in (np.float32, np.float64)
+    return array.astype(np.float16) if kernel and np.abs(array).max(initial=0) <= np.finfo(np.float16).max else array
 
 
 def fault(path: Path) -> str:

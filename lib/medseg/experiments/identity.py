@@ -18,7 +18,7 @@ NOT_PART_OF_THE_QUESTION = frozenset({"data", "device", "workers", "logger", "ch
 AS_BEFORE: Mapping[str, Any] = {
     "max_minutes": 0, "max_steps": 0, "fold": -1, "optimizer": "adam", "warmup_epochs": 0, "part_rates": [],
     "freeze_encoder_epochs": 0, "gradient_clip": 0, "ema": 0, "label_smoothing": 0, "multiscale": [],
-    "deterministic": False, "devices": 1, "deep_supervision": [],
+    "deterministic": False, "devices": 1, "deep_supervision": [], "checkpoint_precision": "fp32",
 }  # fmt: skip
 #: The same for single notebooks, by a parameter that only this one has; None: it was there from the start.
 _AS_BEFORE_OF: Mapping[str, Mapping[str, Any]] = {

@@ -76,6 +76,7 @@ def train(
     *,
     metric: str,
     rule: str,
+    lower: Callable[[Path, str], None],
     selection: Callable[[list[dict[str, Any]]], Mapping[str, Any]] = lambda _: {},
 ) -> pd.DataFrame:
     """Let ``fit`` train to the end, unless that has happened before, and record what came out of it; gives the history.
@@ -84,6 +85,7 @@ def train(
         run: held by :func:`runs.training`.
         read_state: what the last checkpoint of a run holds of :meth:`History.state`; None where there is none.
         fit: begins, or goes on from that state; it leaves the checkpoint of its last epoch.
+        lower: as :func:`checkpoints.lower_precision` takes it.
         selection: further facts about the choice, from the rows of the history; for the rest see :func:`finish`.
 
     An unfinished training one of whose checkpoints is damaged begins anew; the record says so under ``begun_anew``.
@@ -108,6 +110,7 @@ def train(
     assert state is not None, f"the training of {run.id} ended without a checkpoint"
     history = pd.DataFrame(state["rows"])
     run.write_table("history.csv", history)  # a kill may have come between the checkpoint and the table
+    checkpoints.lower_precision(run.checkpoints, parameters, lower)
     finish(run, parameters, history, device, model, metric, rule, state, **selection(state["rows"]))
     if not checkpoints.keeps_last(parameters):
         checkpoints.drop_last(run.checkpoints)

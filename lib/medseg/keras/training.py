@@ -49,7 +49,16 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
     device = devices.choose(parameters["device"], parameters["precision"], parameters["devices"])
     fit = partial(_fit, run, model.network, dataset, parameters, device)
     return outcome.train(
-        run, model, parameters, device, npz.read_state, fit, metric="loss", rule=SELECTION_RULE, selection=_selection
+        run,
+        model,
+        parameters,
+        device,
+        npz.read_state,
+        fit,
+        metric="loss",
+        rule=SELECTION_RULE,
+        lower=npz.lower_precision,
+        selection=_selection,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import h5py
 import numpy as np
 import tensorflow as tf
 import tf_keras
@@ -95,6 +96,21 @@ def save_best(network: tf_keras.Model, path: Path) -> None:
     """Write the weights of ``network`` to ``path``, a HDF5 file."""
     with atomic.replacing_file(path) as temporary:
         network.save_weights(temporary, save_format="h5")
+
+
+def lower_precision(path: Path, precision: str) -> None:
+    """Write the kernels of a file of ``save_best`` as float16; see :func:`checkpoints.halved`."""
+    with atomic.replacing_file(path) as temporary, h5py.File(path) as content, h5py.File(temporary, "w") as smaller:
+        smaller.attrs.update(content.attrs)
+
+        def copy(name: str, entry: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(entry, h5py.Dataset):
+                target = smaller.create_dataset(name, data=checkpoints.halved(np.asarray(entry[()])))
+            else:
+                target = smaller.require_group(name)
+            target.attrs.update(entry.attrs)
+
+        content.visititems(copy)
 
 
 def save_last(network: tf_keras.Model, state: dict[str, Any], path: Path) -> None:

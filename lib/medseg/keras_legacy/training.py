@@ -18,7 +18,14 @@ from medseg.experiments.budget import Budget
 from medseg.experiments.history import History
 from medseg.experiments.runs import Run
 from medseg.experiments.schedules import BY_EPOCH
-from medseg.keras_legacy.callbacks import Bookkeeping, LearningRate, ReduceLROnPlateau, ValidationPictures, restore
+from medseg.keras_legacy.callbacks import (
+    Bookkeeping,
+    LearningRate,
+    ReduceLROnPlateau,
+    ValidationPictures,
+    lower_precision,
+    restore,
+)
 from medseg.keras_legacy.data import TrainingBatches, ValidationBatches, feed
 from medseg.keras_legacy.unet import BuiltModel
 from medseg.tf_shared import device as devices
@@ -71,7 +78,9 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
     """
     device = devices.choose(parameters["device"], parameters["precision"])
     fit = partial(_fit, run, model, dataset, parameters)
-    return outcome.train(run, model, parameters, device, npz.read_state, fit, metric="iou", rule=SELECTION_RULE)
+    return outcome.train(
+        run, model, parameters, device, npz.read_state, fit, metric="iou", rule=SELECTION_RULE, lower=lower_precision
+    )
 
 
 def _fit(

@@ -34,6 +34,19 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         atomic.write_bytes(Path(path), buffer.getbuffer())
 
 
+def lower_precision(path: Path, precision: str) -> None:
+    """Write the kernels of a checkpoint of weights as ``fp16`` or ``bf16``.
+
+    Kernels have two dimensions or more; the rest, and a kernel with a value beyond the range, stays as it is.
+    """
+    kind = {"fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    for name, value in saved["state_dict"].items():
+        if value.ndim > 1 and value.dtype == torch.float32 and value.abs().max() <= torch.finfo(kind).max:
+            saved["state_dict"][name] = value.to(kind)
+    AtomicCheckpointIO().save_checkpoint(saved, path)
+
+
 class Bookkeeping(Checkpoint):
     """Keeps the history in step with the checkpoints, in which it travels, and ends the training at a limit.
 

@@ -22,7 +22,7 @@ from medseg.experiments.history import History, Row, ranked
 from medseg.experiments.runs import Run
 from medseg.pytorch import device as devices
 from medseg.pytorch import several_devices
-from medseg.pytorch.callbacks import LAST, AtomicCheckpointIO, Bookkeeping, file_of
+from medseg.pytorch.callbacks import LAST, AtomicCheckpointIO, Bookkeeping, file_of, lower_precision
 from medseg.pytorch.data import BinaryItems, Items, OverlappingItems, batches, classes_overlap
 from medseg.pytorch.losses import build_loss
 from medseg.pytorch.models import BuiltModel
@@ -44,9 +44,9 @@ KEPT = 3
 def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """Train ``model``, or go on from ``checkpoints/last.ckpt``; call it within :func:`runs.training`.
 
-    The last epoch is always validated. Of a network of overlapping classes the three checkpoints with the best average
-    validation Dice are kept as ``epoch-NNNN.ckpt``, the best of them also as ``best.ckpt``; the record names them under
-    ``selection.kept``.
+    The last epoch is always validated. With ``keep_last`` the three checkpoints with the best average validation Dice
+    are kept of a network of overlapping classes, as ``epoch-NNNN.ckpt``, the best of them also as ``best.ckpt``; the
+    record names them under ``selection.kept``.
 
     Args:
         dataset: with the fold held out that ``parameters`` name, where there are folds.
@@ -68,7 +68,7 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
     def selection(rows: list[Row]) -> dict[str, Any]:
         best = ranked(rows, "dice")[:keep]
         kept = [{"file": file_of(row["epoch"]), "epoch": row["epoch"], "dice": row["dice"]} for row in best]
-        return {"kept": kept} if keep > 1 else {}
+        return {"kept": kept} if keep > 1 and checkpoints.keeps_last(parameters) else {}
 
     fit = partial(_fit, run, model, dataset, parameters, device, keep)
     spread = partial(several_devices.launch, device, fit)
@@ -81,6 +81,7 @@ def train(run: Run, model: BuiltModel, dataset: PreparedDataset, parameters: Map
         fit if device.count == 1 else spread,
         metric="dice",
         rule=rule,
+        lower=lower_precision,
         selection=selection,
     )
 

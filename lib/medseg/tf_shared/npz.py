@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medseg import atomic
-from medseg.experiments import outcome
+from medseg.experiments import checkpoints, outcome
 from medseg.experiments.runs import Run
 from medseg.tf_shared import tf
 
@@ -28,6 +28,14 @@ def write(path: Path, variables: Mapping[str, tf.Variable], state: Mapping[str, 
         content[STATE] = np.array(json.dumps(state))
     with atomic.replacing_file(path) as temporary:
         np.savez(temporary, **content)
+
+
+def lower_precision(path: Path, precision: str) -> None:
+    """Write the kernels of a file of weights as float16, all that NumPy knows: see :func:`checkpoints.halved`."""
+    with np.load(path, allow_pickle=False) as content:
+        arrays: dict[str, Any] = {name: checkpoints.halved(content[name]) for name in content}
+    with atomic.replacing_file(path) as temporary:
+        np.savez(temporary, **arrays)
 
 
 def read_state(run: Run) -> dict[str, Any] | None:
@@ -51,4 +59,4 @@ def assign(path: Path, variables: Mapping[str, tf.Variable]) -> None:
         for name, variable in variables.items():
             if arrays[name].shape != tuple(variable.shape):
                 raise ValueError(f"{name} has the shape {arrays[name].shape}, expected {tuple(variable.shape)}")
-            variable.assign(arrays[name])
+            variable.assign(arrays[name].astype(tf.as_dtype(variable.dtype).as_numpy_dtype, copy=False))
