@@ -198,7 +198,7 @@ def test_the_mean_of_an_ensemble_takes_a_threshold(medseg, tmp_path, threshold, 
     assert out.read_text().splitlines()[1] == f"hand.png,bone,{expected}"
 
 
-def test_kept_runs_are_reported_beside_no_picture_and_leave_their_folder_alone(medseg, tmp_path):
+def test_finished_runs_are_kept(medseg, tmp_path):
     kept = tmp_path / "elsewhere" / "scores"
     assert medseg("keep", "polyp", "--out", str(kept))[0] == 1
     shutil.copytree(project.root() / "tests/fixtures/runs/polyp", tmp_path / "runs" / "polyp")
@@ -206,11 +206,5 @@ def test_kept_runs_are_reported_beside_no_picture_and_leave_their_folder_alone(m
     assert (code, errors) == (0, "")
     assert "3 runs kept" in out
     shutil.rmtree(tmp_path / "runs")
-    before = sorted(kept.rglob("*"))
-    code, out, errors = medseg("report", "--runs", str(kept))
-    assert (code, errors) == (0, "")
-    page = (tmp_path / "kept" / "scores" / "polyp.html").read_text("utf-8")
-    assert "without pictures, predictions and weights" in page
-    assert "smp-unet-resnet18-96-s1-4cadaf88" in page
-    assert sorted(kept.rglob("*")) == before
     assert medseg("report", "--runs", str(tmp_path))[2].startswith("Error: There is no run in ")
+    assert "name it" in medseg("report", "--runs", str(kept), "--fill", "some.md")[2]

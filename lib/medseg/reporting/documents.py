@@ -114,8 +114,7 @@ def trainings(comparison: Comparison) -> str:
     rows = []
     for c in comparison.configurations:
         for run, record in zip(c.runs, c.records, strict=True):
-            chosen, cost = record.get("selection", {}), record.get("cost") or {}
-            milliseconds = cost.get("latency", {}).get("ms")
+            chosen, macs = record.get("selection", {}), (record.get("cost") or {}).get("macs")
             rows.append(
                 [
                     _label(c),
@@ -124,7 +123,7 @@ def trainings(comparison: Comparison) -> str:
                     f"{chosen['best_epoch']} of {chosen['epochs_trained']}",
                     f"{chosen['best_value']:.3f}",
                     duration(record["durations"]["train_seconds"]),
-                    "" if milliseconds is None else f"{milliseconds:.0f}",
+                    "" if macs is None else f"{macs / 1e9:.2f}",
                     f"`{run.id[-8:]}`",
                 ]
             )
@@ -135,7 +134,7 @@ def trainings(comparison: Comparison) -> str:
         "Best epoch",
         "Validation Dice",
         "Training",
-        "ms a picture",
+        "GMACs",
         "Run",
     ]
     return _table(heads, rows)
