@@ -25,7 +25,9 @@ class Training:
     #: :mod:`medseg.experiments.preflight`. Empty: nothing is checked before a sweep starts.
     checker: str
     predictor: str  # module with ``load_predictor(run, device, **options)``
-    exporter: str = ""  # module with ``write_onnx(run, path)``; empty: its networks cannot be exported
+    #: Module with ``write_onnx(run, path)`` and, of the framework's own format, ``write_own(run, path, describe)``; see
+    #: :mod:`medseg.export.command`. Empty: its networks cannot be exported.
+    exporter: str = ""
 
 
 @dataclass(frozen=True)

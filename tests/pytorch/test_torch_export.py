@@ -1,22 +1,26 @@
-"""A PyTorch run as an ONNX file: the same probabilities and masks without the run, and what is refused."""
+"""A PyTorch run as a file: the same probabilities and masks without the run, and what is refused."""
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from torch_trainings import trained
 
 from medseg.errors import MedsegError
 from medseg.evaluation.common import load_predictor
 from medseg.export import parity
 from medseg.export.command import export
-from medseg.prediction import command, exported
+from medseg.prediction import command, exported, onnx_model
 from medseg.prediction.onnx_model import OnnxNetwork
 from medseg.pytorch import export as torch_export
+from medseg.pytorch import exported as torch_exported
 
 OPTIONS = command.Options(probabilities="npz")
 
@@ -94,6 +98,51 @@ def test_bones_are_seen_as_their_run_sees_them(seen, bone_parameters, bones, tmp
         assert np.abs(own[0] - load_predictor(run, "cpu", window=0, stride=0)(picture)[0]).max() > 1e-3
 
 
+def test_a_program_predicts_what_its_run_predicts(bone_parameters, bones, tmp_path):
+    seen = {"max_epochs": 1, "tta": ["flip"], "window": 50, "stride": 30}
+    run, _ = trained(bone_parameters | seen, bones)
+    size, against, times, _ = export(run, tmp_path / "net.pt2", "torch")
+    assert "any multiple of 32" in size
+    assert "test pictures: probabilities differ by" in against
+    assert "in the program" in times
+    picture = np.random.default_rng(0).integers(0, 256, (90, 61), np.uint8)
+    own, there = load_predictor(run, "cpu")(picture), exported.load(tmp_path / "net.pt2", "cpu").predict(picture)
+    np.testing.assert_allclose(list(there), list(own), atol=1e-5)
+    program = torch.export.load(tmp_path / "net.pt2").module()
+    logits, probabilities = program(torch.zeros((3, 64, 32, 1), dtype=torch.uint8))
+    assert logits.shape == (3, 3, 64, 32)
+    torch.testing.assert_close(probabilities, logits.sigmoid())
+    command.predict(tmp_path / "net.pt2", bones.folder / "images", tmp_path / "out", "cpu", OPTIONS)
+    assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == 3 * len(bones.index)
+    with pytest.raises(MedsegError, match="device 'tpu' is not available"):
+        exported.load(tmp_path / "net.pt2", "tpu")
+
+
+def test_a_program_of_others_runs_no_code_and_says_that_it_is_not_ours(tmp_path):
+    torch.export.save(torch.export.export(torch.nn.Identity(), (torch.zeros(1),)), tmp_path / "other.pt2")
+    with pytest.raises(MedsegError, match="Give a file that 'medseg export' wrote"):
+        exported.load(tmp_path / "other.pt2", "cpu")
+    (tmp_path / "bad.pt2").write_bytes(b"text")
+    with pytest.raises(MedsegError, match="cannot be read as a program"):
+        exported.load(tmp_path / "bad.pt2", "cpu")
+    torch.save({"code": Path("a")}, tmp_path / "pickled.pt")
+    with torch_exported._weights_alone(), pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / "pickled.pt", weights_only=False)
+
+
+def test_magnified_views_need_a_graph_of_any_size(run, tmp_path, monkeypatch):
+    sizes = {"multiple": 32, "least": 32, "any_size": False}
+    monkeypatch.setattr(torch_export, "write_own", lambda run, path, describe: describe(sizes))
+    with pytest.raises(MedsegError, match="predicts at 1.5 times its resolution .tta., but the graph"):
+        export(run, tmp_path / "net.pt2")
+
+
+def test_a_network_that_cannot_be_written_says_what_can_be_done(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_export, "write_own", lambda *_: (_ for _ in ()).throw(RuntimeError("no\nway")))
+    with pytest.raises(MedsegError, match=r"PyTorch cannot write the network of .* as torch .no.. Take --format onnx"):
+        export(run, tmp_path / "net.pt2")
+
+
 def test_a_graph_that_predicts_otherwise_is_not_kept(written_once, run, tmp_path, monkeypatch):
     right = OnnxNetwork.logits
     monkeypatch.setattr(OnnxNetwork, "logits", lambda self, pictures: right(self, pictures) + 0.1)
@@ -115,6 +164,12 @@ def test_the_card_says_what_is_known_and_names_the_gaps(written_once, run, tmp_p
 def test_what_cannot_be_exported_or_read_is_refused(run, tmp_path):
     with pytest.raises(MedsegError, match=r"expected a file whose name ends in \.onnx"):
         export(run, tmp_path / "net.pt")
+    with pytest.raises(MedsegError, match=r"expected a file whose name ends in \.pt2"):
+        export(run, tmp_path / "net.onnx", "torch")
+    with pytest.raises(MedsegError, match="There is no format 'tflite'. Choose one of: onnx, torch, keras"):
+        export(run, tmp_path / "net.tflite", "tflite")
+    with pytest.raises(MedsegError, match=r"trained in PyTorch and cannot be written as keras; take onnx or torch"):
+        export(run, tmp_path / "net.keras")
     run.update(status="failed")
     with pytest.raises(MedsegError, match="is failed: only a finished training"):
         export(run, tmp_path / "net.onnx")
@@ -126,6 +181,20 @@ def test_what_cannot_be_exported_or_read_is_refused(run, tmp_path):
         exported.load(tmp_path / "absent.onnx")
 
 
+def test_onnxruntime_computes_where_it_is_told_to_and_by_itself_on_nvidia():
+    cuda, apple, cpu = (f"{name}ExecutionProvider" for name in ("CUDA", "CoreML", "CPU"))
+    for device, there, expected in (
+        ("auto", [cuda, cpu], [cuda, cpu]),
+        ("auto", [apple, cpu], [cpu]),
+        ("cpu", [cuda, cpu], [cpu]),
+        ("cuda", [cuda, apple, cpu], [cuda, cpu]),
+        ("mps", [apple, cpu], [apple, cpu]),
+    ):
+        assert onnx_model._providers(device, there) == expected
+    with pytest.raises(MedsegError, match="'cuda' is not available to onnxruntime here. Available: mps, cpu. For NV"):
+        onnx_model._providers("cuda", [apple, cpu])
+
+
 def test_a_graph_of_others_says_that_it_is_not_ours(written_once, run, tmp_path):
     import onnx
 
@@ -133,6 +202,8 @@ def test_a_graph_of_others_says_that_it_is_not_ours(written_once, run, tmp_path)
     model = onnx.load(str(tmp_path / "net.onnx"))
     told = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(told["classes"]) == json.loads(told["medseg"])["classes"]
+    with pytest.raises(MedsegError, match="device 'tpu' is not available to onnxruntime here. Available: .*cpu"):
+        exported.load(tmp_path / "net.onnx", "tpu")
     del model.metadata_props[:]
     onnx.save(model, str(tmp_path / "other.onnx"))
     with pytest.raises(MedsegError, match="Give a file that 'medseg export' wrote"):

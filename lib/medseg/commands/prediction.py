@@ -19,7 +19,8 @@ _STUDIES = ", ".join(registry.names())
 @app.command(epilog="Example: [bold]medseg predict latest --study polyp --pictures ~/new --out ~/predicted[/]")
 def predict(
     run: Annotated[
-        list[str], typer.Argument(help="run id, its end, its folder, or latest; several are averaged; or an .onnx")
+        list[str],
+        typer.Argument(help="run id, its end, its folder, or latest; several are averaged; or a file of export"),
     ],
     pictures: Annotated[Path, typer.Option(help="picture, DICOM file, video, folder of them, or CSV list")],
     out: Annotated[Path, typer.Option(help="folder to write; one that was cut off is gone on with")],
@@ -38,10 +39,10 @@ def predict(
     folds were trained on is predicted by the network alone that did not see it.
     """
     from medseg.evaluation import averaging
-    from medseg.prediction import command
+    from medseg.prediction import command, exported
 
     model: list[runs.Run] | Path
-    if files := [wanted for wanted in run if wanted.casefold().endswith(".onnx")]:
+    if files := [wanted for wanted in run if wanted.casefold().endswith(exported.ENDINGS)]:
         if len(run) > 1 or all_folds:
             raise MedsegError(f"{files[0]} is an exported network, which predicts alone. Leave the rest out.")
         model = Path(files[0]).expanduser().absolute()
@@ -58,16 +59,19 @@ def predict(
 @app.command(epilog="Example: [bold]medseg export latest --study polyp --out polyp.onnx[/]")
 def export(
     run: Annotated[str, typer.Argument(help="run id, its end, its folder, or latest")],
-    out: Annotated[Path, typer.Option(help="ONNX file to write; the model card card.md comes beside it")],
+    out: Annotated[Path, typer.Option(help="file to write; the model card card.md comes beside it")],
+    format: Annotated[
+        str, typer.Option(help="onnx, torch (.pt2) or keras (.keras); left out: by the ending of --out")
+    ] = "",
     study: Annotated[str, typer.Option(help=f"of the run, where its id alone does not say: {_STUDIES}")] = "",
 ) -> None:
-    """Write a trained network as ONNX: plain pictures in, probabilities out; checked against its framework, timed.
+    """Write a trained network as a file: plain pictures in, probabilities out; checked against its framework, timed.
 
-    [bold]medseg predict FILE.onnx[/] then predicts without the run and without PyTorch or TensorFlow (extra onnx).
+    [bold]medseg predict FILE[/] then predicts without the run; FILE.onnx without PyTorch or TensorFlow (extra onnx).
     """
     from medseg.export import command
 
-    for line in command.export(runs.find_run(study, run), out.expanduser().absolute()):
+    for line in command.export(runs.find_run(study, run), out.expanduser().absolute(), format):
         terminal.console.print(line, highlight=False, soft_wrap=True)
 
 

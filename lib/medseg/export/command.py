@@ -1,4 +1,4 @@
-"""A run as an ONNX file: written, checked against the framework that trained it, timed, described."""
+"""A run as a file of its own: written, checked against the framework that trained it, timed, described."""
 
 import importlib
 import json
@@ -24,25 +24,29 @@ from medseg.prediction.onnx_model import require
 from medseg.project import display
 
 CASES = 8  # test pictures that are compared
+#: What a file may be, by the ending of its name.
+FORMATS = {"onnx": ".onnx", "torch": ".pt2", "keras": ".keras"}
+_OWN = {"PyTorch": "torch", "Keras": "keras"}  # format of a framework's own
+_ENGINES = {"onnx": "onnxruntime", "torch": "the program", "keras": "the model"}  # what computes a file
 _NEEDED = {"PyTorch": ("onnx", "onnxruntime", "onnxscript"), "Keras": ("onnx", "onnxruntime", "tf2onnx")}
 
 
-def export(run: Run, out: Path) -> list[str]:
+def export(run: Run, out: Path, wanted: str = "") -> list[str]:
     """Write ``out`` and, beside it, the model card ``card.md``; gives what to tell a person.
 
-    A file that predicts otherwise than the framework is not kept.
+    ``wanted`` is one of :data:`FORMATS`; empty: that of the ending of ``out``. A file that predicts otherwise than the
+    framework is not kept.
 
     Raises:
-        MedsegError: a run that is not finished, or was brought; an extra that is not installed; a name that does not
-            end in .onnx; magnified views of a network whose graph takes one size; or a graph that differs from it.
+        MedsegError: a run that is not finished, or was brought; an extra that is not installed; a format that its
+            framework does not have, or the ending of another; magnified views of a network whose graph takes one size;
+            a network that cannot be written, or a file that predicts otherwise.
     """
-    training = _checked(run, out)
+    chosen, training = _checked(run, out, wanted)
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.stem}.partial.onnx")
+    partial = out.with_name(f".{out.stem}.partial{out.suffix}")
     try:
-        sizes = importlib.import_module(training.exporter).write_onnx(run, partial)
-        _check_views(run, sizes)
-        _describe(partial, facts_of(run, sizes))
+        sizes = _write(run, training, chosen, partial)
         network = exported.load(partial, "cpu")
         predict = load_predictor(run, "cpu")
         parity = compare(run, predict, network, CASES)
@@ -61,7 +65,7 @@ def export(run: Run, out: Path) -> list[str]:
     return [
         f"{display(out)}: {out.stat().st_size / 1e6:.1f} MB, pictures of {height} pixels a side, any number at a time",
         f"against {training.framework} on {parity.cases} {parity.what}: {parity.told()}",
-        f"a picture takes {there:.1f} ms in onnxruntime, {own:.1f} ms in {training.framework} (network alone, "
+        f"a picture takes {there:.1f} ms in {_ENGINES[chosen]}, {own:.1f} ms in {training.framework} (network alone, "
         f"{network.facts['resolution']} px, CPU, median)",
         f"{display(out.with_name('card.md'))}: the model card; its gaps are for you to fill",
     ]
@@ -105,17 +109,50 @@ def _info(run: Run) -> dict[str, Any]:
     return {"overlay": {"mode": info["overlay"]["mode"]}} if "mode" in info.get("overlay", {}) else {}
 
 
-def _checked(run: Run, out: Path) -> registry.Training:
-    """The training of a run that can be exported; everything that can be known before is refused here."""
-    record = run.record
+def _checked(run: Run, out: Path, wanted: str) -> tuple[str, registry.Training]:
+    """Format and training of a run that can be exported; everything that can be known before is refused here."""
     check_finished(run, "is exported")
-    if out.suffix != ".onnx" or out.is_dir():
-        raise MedsegError(f"--out is {display(out)}; expected a file whose name ends in .onnx.")
+    chosen = wanted or next((name for name, ending in FORMATS.items() if ending == out.suffix), "")
+    if wanted and wanted not in FORMATS:
+        raise MedsegError(f"There is no format {wanted!r}. Choose one of: {', '.join(FORMATS)}.")
+    if out.is_dir() or out.suffix != FORMATS.get(chosen):
+        endings = FORMATS[chosen] if chosen else ", ".join(FORMATS.values())
+        raise MedsegError(f"--out is {display(out)}; expected a file whose name ends in {endings}.")
+    record = run.record
     training = registry.find(record["study"]).training(record["stage"])
     if not training.exporter:
         raise MedsegError(f"Networks of {training.framework} in the study {record['study']} cannot be exported.")
-    require(*_NEEDED.get(training.framework, ()))
-    return training
+    if chosen not in ("onnx", own := _OWN[training.framework]):
+        raise MedsegError(
+            f"The run {run.id} was trained in {training.framework} and cannot be written as {chosen}; take onnx or "
+            f"{own} ({FORMATS[own]})."
+        )
+    if chosen == "onnx":
+        require(*_NEEDED[training.framework])
+    return chosen, training
+
+
+def _write(run: Run, training: registry.Training, chosen: str, path: Path) -> dict[str, Any]:
+    """Write a file with its metadata inside; gives what is known of its sizes."""
+    exporter = importlib.import_module(training.exporter)
+
+    def described(sizes: dict[str, Any]) -> str:
+        _check_views(run, sizes)
+        return json.dumps(facts_of(run, sizes))
+
+    if chosen == "onnx":
+        sizes = exporter.write_onnx(run, path)
+        _describe(path, described(sizes))
+        return sizes
+    try:
+        return exporter.write_own(run, path, described)
+    except MedsegError:
+        raise
+    except Exception as error:  # frameworks refuse what they cannot write with whatever exception comes to hand
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MedsegError(
+            f"{training.framework} cannot write the network of {run.id} as {chosen} ({reason}). Take --format onnx."
+        ) from error
 
 
 def _check_views(run: Run, sizes: dict[str, Any]) -> None:
@@ -127,11 +164,12 @@ def _check_views(run: Run, sizes: dict[str, Any]) -> None:
         )
 
 
-def _describe(path: Path, facts: dict[str, Any]) -> None:
+def _describe(path: Path, told: str) -> None:
     import onnx
 
     model = onnx.load(str(path))
     model.producer_name = "medseg"
+    facts = json.loads(told)
     for key, value in {KEY: facts, "classes": facts["classes"], "thresholds": facts["thresholds"]}.items():
         model.metadata_props.add(key=key, value=json.dumps(value))
     onnx.save(model, str(path))

@@ -28,6 +28,7 @@ POSITIONS = "Transformer/posembed_input/pos_embedding"
 NOT_OURS = re.compile(r"(cls$|head/|pre_logits/|conv_root/|gn_root/|block\d+/unit\d+/)")
 
 
+@keras.saving.register_keras_serializable("medseg")
 class PositionEmbedding(Layer):
     """Adds a learned vector to each patch; (B, N, D) to (B, N, D)."""
 

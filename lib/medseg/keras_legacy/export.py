@@ -1,4 +1,4 @@
-"""A trained U-Net as an ONNX graph that takes plain pictures."""
+"""A trained U-Net as a file that takes plain pictures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run
 from medseg.keras_legacy.inference import trained_network
-from medseg.keras_legacy.unet import preprocessing
+from medseg.keras_legacy.unet import STRIDE, preprocessing
 from medseg.tf_shared import export
 
 
@@ -28,6 +29,20 @@ def write_onnx(run: Run, path: Path) -> dict[str, Any]:
         tf.sigmoid,
         path,
     )
+
+
+def write_own(run: Run, path: Path, describe: Callable[[dict[str, Any]], str]) -> dict[str, Any]:
+    """As :func:`write_onnx`, a model of Keras 2 for any size; see :func:`medseg.tf_shared.export.write_own`."""
+    matrix, offset = affine(preprocessing(run.record["parameters"]["backbone"]))
+    normalised = tf_keras.layers.Conv2D(3, 1, name="normalised")
+
+    def shown(pictures: Any) -> Any:
+        seen = normalised(tf_keras.layers.Rescaling(1.0, name="as_numbers")(pictures))
+        normalised.set_weights([matrix[None, None], offset])
+        return seen
+
+    sizes = {"multiple": STRIDE, "least": STRIDE, "any_size": True}
+    return export.write_own(trained_network(run, "cpu").model, None, shown, "sigmoid", path, describe, sizes)
 
 
 def affine(preprocess: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,8 @@ Their metadata say everything but the weights, so that new pictures are predicte
 """
 
 import importlib
+import json
+import zipfile
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +21,11 @@ from medseg.project import display
 #: Key of the metadata under which everything is kept as JSON.
 KEY = "medseg"
 #: Modules with ``load(path, device)``, which gives network and metadata, by the ending of a file's name.
-LOADERS = {".onnx": "medseg.prediction.onnx_model"}
+LOADERS = {".onnx": "medseg.prediction.onnx_model", ".pt2": "medseg.pytorch.exported"}
+KERAS = ".keras"
+ENDINGS = (*LOADERS, KERAS)
+#: Modules that have the layers of a model of Keras, by Keras' version.
+_ROOMS = {"2": "medseg.keras_legacy.unet", "3": "medseg.keras.transunet"}
 
 
 class ExportedNetwork:
@@ -62,7 +68,26 @@ def load(path: Path, device: str = "auto") -> ExportedNetwork:
     """
     if not path.is_file():
         raise MedsegError(f"There is no file {display(path)}.")
-    return ExportedNetwork(*importlib.import_module(LOADERS[path.suffix.casefold()]).load(path, device))
+    ending = path.suffix.casefold()
+    network, facts = _of_keras(path, device) if ending == KERAS else _module(LOADERS[ending]).load(path, device)
+    check_told(path, bool(facts))
+    return ExportedNetwork(network, facts)
+
+
+def _of_keras(path: Path, device: str) -> tuple[Network, dict[str, Any]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            facts = json.loads(archive.read("medseg.json")) if "medseg.json" in archive.namelist() else {}
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise MedsegError(f"{display(path)} cannot be read as a model of Keras ({error}).") from error
+    check_told(path, facts.get("keras") in _ROOMS)
+    _module(_ROOMS[facts["keras"]])  # the room is opened before what both share
+    return _module("medseg.tf_shared.exported").load(path, facts, device), facts
+
+
+def _module(name: str) -> Any:
+    """A module of a framework, which no import may name here."""
+    return importlib.import_module(name)
 
 
 def check_told(path: Path, told: bool) -> None:

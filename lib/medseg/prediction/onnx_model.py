@@ -56,6 +56,7 @@ def load(path: Path, device: str = "auto") -> tuple[OnnxNetwork, dict[str, Any]]
     require("onnxruntime")
     import onnxruntime
 
+    onnxruntime.set_default_logger_severity(3)  # errors alone, as below
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone; graphs made by tf2onnx bear an attribute that is out of use
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: all, as the frameworks do

@@ -1,6 +1,5 @@
 """A trained run as a predictor: pictures in, probabilities at their own size out."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,17 +19,13 @@ from medseg.pytorch.weights import BEST, checkpoint_file, trained_weights
 
 
 class OnDevice:
-    """A :class:`medseg.evaluation.network.Windowed` whose maps stay where it computes.
+    """The operations of :class:`medseg.evaluation.network.Windowed` but ``logits``; maps stay on the device.
 
-    ``forward`` gives logits (B, C, h, w) of uint8 pictures (B, K, h, w). Classes may share pixels.
+    Every class has a probability of its own.
     """
 
-    def __init__(self, forward: Callable[[torch.Tensor], torch.Tensor], device: devices.Device) -> None:
-        self._forward, self._device = forward, device
-
-    @torch.inference_mode()
-    def logits(self, pictures: np.ndarray) -> torch.Tensor:
-        return self._forward(self.sent(pictures).permute(0, 3, 1, 2))
+    def __init__(self, device: devices.Device) -> None:
+        self._device = device
 
     def mirrored(self, logits: torch.Tensor) -> torch.Tensor:
         return logits.flip(-1)
@@ -60,15 +55,17 @@ class TrainedNetwork(OnDevice):
             torch.tensor(values, device=device.kind).view(1, 3, 1, 1)
             for values in (model.normalisation.mean, model.normalisation.std)
         )
-        super().__init__(self._of_pictures, device)
+        super().__init__(device)
+
+    @torch.inference_mode()
+    def logits(self, pictures: np.ndarray) -> torch.Tensor:
+        seen = self.sent(pictures).permute(0, 3, 1, 2)
+        with self._device.autocast():  # one channel against three makes three
+            return self._network((seen.float() / 255 - self._mean) / self._std).float()
 
     def bare(self, shape: tuple[int, ...]) -> BareNetwork:
         """The network alone, for pictures (B, ``*shape``)."""
         return bare_network(self._network, self.logits, shape, self._device)
-
-    def _of_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
-        with self._device.autocast():  # one channel against three makes three
-            return self._network((pictures.float() / 255 - self._mean) / self._std).float()
 
 
 def load_predictor(run: Run, device: str = "auto", **options: Any) -> StretchedPredictor:

@@ -1,14 +1,17 @@
-"""A trained network as an ONNX graph that takes plain pictures."""
+"""A trained network as a file that takes plain pictures: an ONNX graph, or a model of Keras."""
 
 import contextlib
 import io
 import logging
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medseg.tf_shared import tf
+from medseg.tf_shared import keras, tf
 
+#: Name of the metadata within a model of Keras, which is a zip archive.
+METADATA = "medseg.json"
 _OPSET = 18
 
 
@@ -36,3 +39,28 @@ def write_onnx(
             output_path=str(path),
         )
     return {"multiple": side, "least": side, "any_size": False}
+
+
+def write_own(
+    network: keras.Model,
+    side: int | None,
+    shown: Callable[[Any], Any],
+    activation: str,
+    path: Path,
+    describe: Callable[[dict[str, Any]], str],
+    sizes: dict[str, Any],
+) -> dict[str, Any]:
+    """Write a network as a model of Keras (.keras) with what ``describe`` says of ``sizes`` inside; gives ``sizes``.
+
+    It takes pictures (B, H, W, 3) uint8, ``side`` pixels square (None: any multiple), and gives a dictionary of logits
+    and probabilities (B, H, W, C) float32. ``shown`` are the layers from pictures to what ``network`` takes,
+    ``activation`` is the name of that from logits to probabilities.
+    """
+    sizes = {**sizes, "keras": keras.__version__.split(".")[0]}
+    pictures = keras.layers.Input((side, side, 3), dtype="uint8", name="pictures")
+    logits = keras.Model(network.inputs[0], network.outputs[0], name="network")(shown(pictures))
+    probabilities = keras.layers.Activation(activation, dtype="float32", name="probabilities")(logits)
+    keras.Model(pictures, {"logits": logits, "probabilities": probabilities}, name="medseg").save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(METADATA, describe(sizes))
+    return sizes
