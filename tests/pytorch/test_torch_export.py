@@ -109,9 +109,11 @@ def test_a_program_predicts_what_its_run_predicts(bone_parameters, bones, tmp_pa
     own, there = load_predictor(run, "cpu")(picture), exported.load(tmp_path / "net.pt2", "cpu").predict(picture)
     np.testing.assert_allclose(list(there), list(own), atol=1e-5)
     program = torch.export.load(tmp_path / "net.pt2").module()
-    logits, probabilities = program(torch.zeros((3, 64, 32, 1), dtype=torch.uint8))
-    assert logits.shape == (3, 3, 64, 32)
+    logits, probabilities = program(torch.zeros((3, 96, 64, 1), dtype=torch.uint8))
+    assert logits.shape == (3, 3, 96, 64)
     torch.testing.assert_close(probabilities, logits.sigmoid())
+    small = exported.load(tmp_path / "net.pt2", "cpu").network.logits(np.zeros((1, 20, 30, 1), np.uint8))
+    assert small.shape == (1, 3, 20, 30)
     command.predict(tmp_path / "net.pt2", bones.folder / "images", tmp_path / "out", "cpu", OPTIONS)
     assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == 3 * len(bones.index)
     with pytest.raises(MedsegError, match="device 'tpu' is not available"):

@@ -57,6 +57,8 @@ def write_own(run: Run, path: Path, describe: Callable[[dict[str, Any]], str]) -
     It takes pictures (B, H, W, 3 or 1) uint8 and gives logits and probabilities (B, C, H, W) float32.
     """
     program, sizes = _traced(run, _to_program)
+    if sizes["any_size"]:  # of some networks torch.export asks that a side be not 1 multiple
+        sizes["least"] = max(sizes["least"], 2 * sizes["multiple"])
     torch.export.save(program, path, extra_files={METADATA: describe(sizes)})
     return sizes
 
