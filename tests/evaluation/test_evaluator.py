@@ -187,3 +187,29 @@ def test_of_a_class_map_the_foreground_is_scored_and_every_class_is_written(run_
     written = pd.read_csv(run.folder / "predictions" / "test.csv", keep_default_na=False)
     assert list(written["class"][:4]) == phase_dataset.info["classes"]
     assert run.record["evaluation"]["rule"].startswith("sum of the probabilities of all classes above 0.5")
+
+
+# objects and calibration
+
+
+def test_objects_and_probabilities_are_counted_while_cases_are_scored(run, discs, brightness):
+    table = evaluate(run, segmenter(run, brightness, discs, threshold=0.3), discs, batch_size=2)
+    found = run.table("objects.csv", "")
+    assert found["kind"].eq("truth").sum() == 4  # a disc in each case but one
+    assert found["found"].eq(1).all()
+    pixels = (table["tp"] + table["fn"]).set_axis(table["case_id"])
+    assert found["pixels"].to_numpy() == pytest.approx(pixels[found["case_id"]].to_numpy())
+    binned = run.table("calibration.csv", "")
+    sums = binned.groupby("test_set")[["pixels", "foreground"]].sum()
+    expected = table.assign(pixels=table[list(COUNTS)].sum(axis=1), foreground=table["tp"] + table["fn"])
+    pd.testing.assert_frame_equal(sums, expected.groupby("test_set")[["pixels", "foreground"]].sum())
+    assert {"objects.csv", "calibration.csv"} <= set(run.record["tables"])
+
+
+def test_every_overlapping_class_is_counted(run_of, polygon_dataset, right):
+    run = run_of(polygon_dataset)
+    table = score(run, right, polygon_dataset)
+    found = run.table("objects.csv", "")
+    assert set(found["class"]) == {"a", "b", "c"}
+    assert found["iou"].eq(1).all()
+    assert run.table("calibration.csv", "")["foreground"].sum() == table["tp"].sum()

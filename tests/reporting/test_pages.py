@@ -78,6 +78,7 @@ def test_reports_and_sweeps_are_linked(reports):
     assert links == {
         "Polyps & co": "polyp.html",
         "Which parts help": "polyp-parts.html",
+        "Parts": "polyp-parts.html",
         "Preparation": "prepared/polyp/colondb.html",
         "N": "notes.html",
     }

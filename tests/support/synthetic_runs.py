@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from medseg.datasets import index
+from medseg.evaluation import kinds
+from medseg.evaluation.detail import Detail
 from medseg.experiments.runs import Run, prepare_run, training
 from medseg.masks import rle
 from medseg.metrics.overlap import confusion_counts, with_overlap
@@ -74,8 +76,10 @@ def make_run(dataset: index.PreparedDataset, varied: dict, quality: float) -> Ru
             },
             durations={"train_seconds": 600 * quality, "evaluate_seconds": 12.0},
         )  # fmt: skip
-    cases, predictions = _score(dataset, rng, quality)
+    cases, predictions, further = _score(dataset, rng, quality)
     run.write_table("cases.csv", with_overlap(cases))
+    for name, table in further.items():
+        run.write_table(name, table)
     for name, table in predictions.items():
         run.write_table(f"predictions/{name}.csv", table)
     evaluation = {"threshold": 0.5, "rule": "fixed at 0.5", "scoring": "native resolution", "checkpoint": "best"}
@@ -99,6 +103,7 @@ def _picture(rng: np.random.Generator, empty: bool) -> tuple[np.ndarray, np.ndar
 
 def _score(dataset: index.PreparedDataset, rng: np.random.Generator, quality: float):
     rows, predictions = [], {}
+    detail = Detail(kinds.of("binary", ["polyp"]))
     for sample in dataset.split("test").itertuples():
         truth = (cv2.imread(str(dataset.path(sample.label)), cv2.IMREAD_GRAYSCALE) > 127).astype(np.uint8)
         hard = 1.3 if sample.test_set == "ETIS" else 0.8
@@ -108,13 +113,16 @@ def _score(dataset: index.PreparedDataset, rng: np.random.Generator, quality: fl
         if rng.random() < (1 - quality) * 0.4 * hard:
             found[:] = 0
         counts = confusion_counts(found, truth)
+        place = pd.Series(sample._asdict())
+        detail.match(place, "polyp", found, truth)
+        detail.see(place, truth, "polyp", cv2.GaussianBlur(found.astype(np.float32), (0, 0), 4) * 0.98)
         rows.append(
             {"test_set": sample.test_set, "case_id": sample.case_id, "group": sample.group, "class": "polyp"}
             | counts._asdict()
         )
         predictions.setdefault(sample.test_set, []).append((sample.case_id, "polyp", rle.encode(found)))
     tables = {k: pd.DataFrame(v, columns=["image_name", "class", "rle"]) for k, v in predictions.items()}
-    return pd.DataFrame(rows), tables
+    return pd.DataFrame(rows), tables, detail.tables()
 
 
 def _history(rng: np.random.Generator, quality: float) -> pd.DataFrame:

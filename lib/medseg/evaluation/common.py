@@ -10,6 +10,7 @@ import pandas as pd
 from medseg import project, registry
 from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
+from medseg.evaluation.detail import FILES
 from medseg.experiments.runs import BROUGHT, Run
 from medseg.experiments.tables import EVALUATED
 from medseg.metrics.overlap import COUNTS, check_complete
@@ -77,9 +78,12 @@ def write(
     encoded: Iterable[Mapping[str, str]],
     expected_ids: Iterable[str],
     started: float,
+    further: Mapping[str, pd.DataFrame] | None = None,
     **evaluation: Any,
 ) -> None:
     """Write ``predictions/TEST_SET.csv``, ``cases.csv``, and the record's ``evaluation`` and checksums, in this order.
+
+    ``further`` are tables by the name of their file, see :class:`medseg.evaluation.detail.Detail`.
 
     ``encoded`` has for each case and class test_set, image_name, class and rle; ``started`` is ``time.monotonic()`` at
     the start, ``evaluation`` further entries of the record: the threshold rule and what else was done to the masks. A
@@ -90,6 +94,11 @@ def write(
     for test_set, rows in pd.DataFrame(encoded).groupby("test_set"):
         run.write_table(f"predictions/{test_set}.csv", rows[["image_name", "class", "rle"]])
     run.write_table("cases.csv", table)
+    for name in FILES:
+        if further and name in further:
+            run.write_table(name, further[name])
+        else:  # of an evaluation before
+            (run.folder / name).unlink(missing_ok=True)
     run.update(
         tables=run.checksums(*EVALUATED),
         evaluation={

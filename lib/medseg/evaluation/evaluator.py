@@ -12,6 +12,7 @@ import pandas as pd
 from medseg.datasets.index import PreparedDataset
 from medseg.evaluation import measures
 from medseg.evaluation.common import case_table, test_cases, write
+from medseg.evaluation.detail import Detail
 from medseg.evaluation.rules import Segmenter
 from medseg.experiments.progress import Progress
 from medseg.experiments.runs import Run
@@ -37,13 +38,14 @@ def scored_cases(
     batch_size: int = 1,
     carry: Sequence[str] = (),
     saliency: Mapping[str, SaliencySummary] | None = None,
+    detail: Detail | None = None,
 ) -> Iterator[ScoredCase]:
     """Segment and score cases one after the other; arguments as of :func:`evaluate`.
 
-    ``saliency`` is, of binary labels, the summary of each test set, which is fed.
+    ``saliency`` is, of binary labels, the summary of each test set, which is fed; so is ``detail``.
     """
     kind = segment.kind
-    for case, label, found in segment.over(dataset, cases, batch_size):
+    for case, label, found in segment.over(dataset, cases, batch_size, None if detail is None else detail.see):
         rows = []
         for number, name in enumerate(kind.scored):
             truth = kind.truth(label, number)
@@ -51,6 +53,8 @@ def scored_cases(
             if saliency is not None and found.probability is not None:
                 taken = saliency[case["test_set"]].add(found.probability, truth)
             predicted = kind.part(found.mask, number)
+            if detail is not None:
+                detail.match(case, name, predicted, truth)
             rows.append(
                 {
                     **{key: case[key] for key in ("test_set", "case_id", "group")},
@@ -82,6 +86,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """Score every test case and write ``cases.csv``, ``predictions/TEST_SET.csv`` and the record's ``evaluation``.
 
+    ``objects.csv`` and ``calibration.csv`` too; see :class:`medseg.evaluation.detail.Detail`.
+
     Args:
         segment: of the best checkpoint of a finished run; see :func:`medseg.evaluation.rules.segmenter`.
         dataset: the one it was trained on, with the fold held out that it was trained without.
@@ -101,6 +107,7 @@ def evaluate(
     started = time.monotonic() - segment.fit_seconds
     progress = Progress(run.folder)
     summaries: dict[str, SaliencySummary] = defaultdict(SaliencySummary)
+    detail = Detail(segment.kind)
 
     rows: list[dict[str, Any]] = []
     encoded: list[dict[str, str]] = []
@@ -113,6 +120,7 @@ def evaluate(
         batch_size=batch_size,
         carry=carry,
         saliency=summaries if binary else None,
+        detail=detail,
     )
     for done, scored in enumerate(found, 1):
         rows += scored.rows
@@ -126,7 +134,7 @@ def evaluate(
             for test_set, summary in summaries.items()
         }
         further["saliency"] = {"rule": RULE, "test_sets": figures}
-    write(run, table, encoded, cases["case_id"], started, **further)
+    write(run, table, encoded, cases["case_id"], started, detail.tables(further.get("soft", True)), **further)
     return table
 
 

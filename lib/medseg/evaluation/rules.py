@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from medseg.masks.postprocess import postprocess
 
 #: Is shown a class and its probability (H, W) in [0, 1].
 See = Callable[[str, np.ndarray], None]
+#: Is shown a row of the index, its label, the name of what is scored and its probability (H, W) in [0, 1].
+Watch = Callable[[pd.Series, Any, str, np.ndarray], None]
 POSTPROCESSING = ("none", "holes", "largest", "both")
 _PARAMETERS = ("thresholds", "postprocess", "crf")
 
@@ -108,14 +111,16 @@ class Segmenter:
         return found
 
     def over(
-        self, dataset: PreparedDataset, cases: pd.DataFrame, batch_size: int = 1
+        self, dataset: PreparedDataset, cases: pd.DataFrame, batch_size: int = 1, watch: Watch | None = None
     ) -> Iterator[tuple[pd.Series, Any, Segmentation]]:
         """Row, label and segmentation of every case, ``batch_size`` pictures through the network at a time.
 
-        A :class:`MedsegError` where a file cannot be read, or the network gives no numbers.
+        ``watch`` is called with row and label of a case, and everything that is scored with the probability (H, W) that
+        is thresholded. A :class:`MedsegError` where a file cannot be read, or the network gives no numbers.
         """
         for case, picture, label, maps in self._predicted(dataset, cases, batch_size):
-            yield case, label, self._segment(picture, maps, case["case_id"])
+            see = None if watch is None else partial(watch, case, label)
+            yield case, label, self._segment(picture, maps, case["case_id"], see)
 
     def fit(self, dataset: PreparedDataset, batch_size: int = 1) -> None:
         """Fit the thresholds on the validation cases of ``dataset``; raises what :meth:`over` does."""

@@ -15,13 +15,14 @@ from medseg.experiments import tables
 from medseg.experiments.runs import KEPT, Run
 
 DIGITS = 6  # significant ones of every measure; counts are whole numbers and stay exact
-_TABLES = (tables.HISTORY, "cases.csv")
+_TABLES = (tables.HISTORY, "cases.csv", "objects.csv", "calibration.csv")
 _ABSOLUTE = re.compile(r"(?:[A-Za-z]:[\\/]|[\\/~])")
 _SEPARATOR = re.compile(r"[\\/]")
 
 
 def keep(run: Run, folder: Path) -> Run:
-    """Write ``run.json``, ``history.csv`` and ``cases.csv`` of a finished, scored run to ``folder/STUDY/RUN``.
+    """Write ``run.json`` and the tables of a finished, scored run to ``folder/STUDY/RUN``: history, cases, objects,
+    calibration.
 
     Of a path of this machine its last name stays. The record says under ``kept`` that this is a copy; what needs
     pictures or predictions refuses it (:func:`medseg.experiments.runs.dataset_of`).

@@ -20,8 +20,9 @@ from medseg.experiments.identity import fold_of
 from medseg.metrics.overlap import COUNTS
 
 HISTORY, PREDICTIONS = "history.csv", "predictions"
-#: What an evaluation leaves; ``checkpoints.csv`` not in every study.
-EVALUATED = ("cases.csv", "checkpoints.csv", PREDICTIONS)
+#: What an evaluation leaves; ``checkpoints.csv`` not in every study, ``calibration.csv`` not of masks that were
+#: brought, and neither of the last two tables in runs that were scored before there were any.
+EVALUATED = ("cases.csv", "checkpoints.csv", "objects.csv", "calibration.csv", PREDICTIONS)
 _TEXTS = {"case_id": str, "group": str, "test_set": str, "class": str}
 
 
@@ -41,7 +42,7 @@ def read(folder: Path, name: str, record: Mapping[str, Any]) -> pd.DataFrame:
 
     Args:
         folder: of the run.
-        name: ``history.csv``, ``cases.csv`` or ``checkpoints.csv``; it is there.
+        name: ``history.csv`` or one of :data:`EVALUATED`; it is there.
         record: of the run. One without a checksum of the table is of before there were any; then is checked that the
             file does not end within a line, that ``cases.csv`` has as many cases as were scored, with all their
             classes, and ``history.csv`` every epoch of a finished training.

@@ -50,6 +50,15 @@ def cases(*runs: Run, test_set: str, worst: int = 4, best: int = 2, classes: int
         return Parts((sentence(f"No pictures of {test_set}: {error}"),))
 
 
+def some(*runs: Run, test_set: str, captions: Mapping[str, str]) -> Parts:
+    """Tiles of some cases of a run, or of the folds of one, by their id; else as :func:`cases`."""
+    try:
+        dataset, kind, _, predicted = _read(runs, test_set)
+        return Parts(tuple(_tile(dataset, kind, predicted[name], name, text) for name, text in captions.items()))
+    except MedsegError as error:
+        return Parts((sentence(f"No pictures of {test_set}: {error}"),))
+
+
 def predicted_masks(
     predicted: dict[tuple[str, str], str], row: pd.Series, names: Iterable[str], shape: tuple[int, ...]
 ) -> Iterator[np.ndarray]:
@@ -82,15 +91,22 @@ def _heading(text: str) -> Fragment:
     return Fragment(f"<h3>{escape(text)}</h3>", text)
 
 
-def _tiles(runs: Sequence[Run], test_set: str, worst: int, best: int, classes: int) -> Iterator[Figure | Fragment]:
+def _read(
+    runs: Sequence[Run], test_set: str
+) -> tuple[PreparedDataset, Kind, pd.DataFrame, dict[str, cross_validation.Predicted]]:
+    """Data of runs, its kind, the scored cases of a test set, and what was predicted for each."""
     dataset = dataset_of(runs[0])
-    kind = kind_of(dataset)
     if test_set == cross_validation.HELD_OUT:
         table = cross_validation.pooled(runs)
         predicted = cross_validation.predictions(runs, table)
     else:
         table = runs[0].cases()
         predicted = dict.fromkeys(table["case_id"], predictions_of(runs[0], test_set))
+    return dataset, kind_of(dataset), table, predicted
+
+
+def _tiles(runs: Sequence[Run], test_set: str, worst: int, best: int, classes: int) -> Iterator[Figure | Fragment]:
+    dataset, kind, table, predicted = _read(runs, test_set)
     table = table[(table["test_set"] == test_set) & table["dice"].notna()]
     several = table["class"].nunique() > 1
     if several:

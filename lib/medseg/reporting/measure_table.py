@@ -23,6 +23,7 @@ class Shown:
     of: Callable[[Configuration, str], Iterable[float]]
     measure: str = ""
     digits: int = 3
+    below: Callable[[Configuration, str], str] | None = None  # a line under the value
 
 
 def table(
@@ -55,6 +56,7 @@ def table(
                 # Many columns: what the spread is over stands in a line of its own.
                 spread = "\n".join(spreads(c.complete, test_set, s.of, s.digits)) if s.digits else ""
                 spread = spread.replace(" over ", "\nover ")
+                spread = f"{s.below(c.complete, test_set) if s.below else ''}\n{spread}".strip()
                 mark = marks.get(s.measure, {}).get((c.label, test_set), "")
                 cells.append(number(_mean(s.of(c.complete, test_set)), s.digits, mark=mark, note=spread))
             rows.append(cells)

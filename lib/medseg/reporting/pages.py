@@ -11,7 +11,7 @@ from medseg import atomic, project
 from medseg.errors import MedsegError
 from medseg.experiments.runs import Run, all_runs
 from medseg.metrics.overlap import summarise
-from medseg.reporting import html
+from medseg.reporting import html, preview
 from medseg.reporting.comparison import last_words, readable
 from medseg.reporting.fragments import Cell, Column, Table, number, numeric, words
 
@@ -36,12 +36,13 @@ def write_index() -> Path:
         path.relative_to(reports).as_posix(): _title(path) for path in sorted(reports.glob("prepared/*/*.html"))
     }
     studies = {name: title for name, title in pages.items() if Path(name).stem in runs}
+    of_sweeps = {name: title for name, title in pages.items() if name in named}
     others = {name: title for name, title in pages.items() if name not in studies and name not in named}
     sections = [
-        ("Studies", _links(studies)),
-        ("Sweeps", _sweep_table(sweeps, pages, evaluated)),
+        ("Studies", _links(studies, reports)),
+        ("Sweeps", _sweep_table(sweeps, pages, evaluated) + _links(of_sweeps, reports)),
         ("Prepared data", _links(prepared)),
-        ("Other reports", _links(others)),
+        ("Other reports", _links(others, reports)),
         *((f"Runs: {study}", _run_table(reports, members)) for study, members in runs.items()),
     ]
     shown = [(re.sub(r"\W+", "-", title.lower()), title, content) for title, content in sections if content]
@@ -62,9 +63,13 @@ def _introduction(runs: int, evaluated: int) -> str:
     return f'<p class="lede">{numbers} Scores are means over the test cases of each test set.</p>'
 
 
-def _links(pages: dict[str, str]) -> str:
-    items = "".join(f'<li><a href="{escape(name)}">{escape(title)}</a></li>' for name, title in pages.items())
-    return f'<ul class="links">{items}</ul>' if items else ""
+def _links(pages: dict[str, str], reports: Path | None = None) -> str:
+    """A list of links; with the folder of ``reports`` also what each answers, and its first figure in small."""
+    items = "".join(
+        f'<li><a href="{escape(name)}">{escape(title)}</a>{preview.of(reports / name) if reports else ""}</li>'
+        for name, title in pages.items()
+    )
+    return f'<ul class="links{" previews" if reports else ""}">{items}</ul>' if items else ""
 
 
 def _sweeps(reports: Path) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from medseg.datasets.index import SPLITS, PreparedDataset
-from medseg.evaluation import rules
+from medseg.evaluation import kinds, rules
 from medseg.evaluation.common import case_table, test_cases, write
+from medseg.evaluation.detail import Detail
 from medseg.evaluation.evaluator import scored_cases
 from medseg.evaluation.kinds import ClassMap, Predictor
 from medseg.experiments.progress import Progress
@@ -77,13 +78,20 @@ def evaluate(
     started = time.monotonic()
     progress = Progress(run.folder)
     phases = 1 + len(dataset.info["classes"])
-    rows, encoded = [], []
+    rows, encoded, detail = [], [], Detail(kinds.of("class_map", dataset.info["classes"]))
     described: dict[str, Any] = {}
     for checkpoint in CHECKPOINTS:
         segment = segmenter(run, predictor_of(checkpoint), dataset, threshold=threshold, batch_size=batch_size)
         described = described or segment.described()
         for split in reversed(SPLITS):
-            found = scored_cases(segment, dataset, dataset.split(split), tolerance=tolerance, batch_size=batch_size)
+            found = scored_cases(
+                segment,
+                dataset,
+                dataset.split(split),
+                tolerance=tolerance,
+                batch_size=batch_size,
+                detail=detail if (checkpoint, split) == (CHECKPOINTS[0], "test") else None,
+            )
             for scored in found:
                 identity = {"checkpoint": checkpoint, "threshold": segment.thresholds[0], "split": split}
                 true, predicted = scored.case["phase"], class_of_mask(scored.mask, phases)
@@ -100,5 +108,5 @@ def evaluate(
     further = {**described, "checkpoint": "best loss", "surface_tolerance_px": tolerance}
     rule = PHASE_RULE if tuple(dataset.info["classes"]) == CLASSES else CLASS_RULE
     phase_rule = rule.format(threshold=described["threshold"])
-    write(run, cases, encoded, tests["case_id"], started, **further, phase_rule=phase_rule)
+    write(run, cases, encoded, tests["case_id"], started, detail.tables(), **further, phase_rule=phase_rule)
     return cases

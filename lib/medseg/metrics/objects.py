@@ -1,0 +1,107 @@
+"""Objects instead of pixels: which lesions were found, and what was marked where there is none.
+
+An object is a component of a mask whose pixels touch by side or corner. A true object is *found* when the centroid of
+a predicted object lies in it; a predicted object whose centroid lies in no true object is a *false positive*; several
+predictions in one true object find it once. This is the rule of the MICCAI 2015 polyp detection challenge (Bernal et
+al. 2017, IEEE Trans. Med. Imaging 36:1231). It asks for the place alone, so the best intersection over union that any
+predicted object has with a true one stands beside it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from medseg.masks.box import as_pixels, bounding_box
+
+_CASE = ["test_set", "case_id"]
+RULE = (
+    "an object is found when the centroid of a predicted one lies in it, and a predicted one whose centroid lies in no "
+    "true object is a false positive (Bernal et al. 2017, IEEE Trans. Med. Imaging 36:1231)"
+)
+
+
+class Objects(NamedTuple):
+    """The objects of one class in one picture."""
+
+    pixels: np.ndarray  # (T,) int64, of each true object
+    found: np.ndarray  # (T,) bool
+    iou: np.ndarray  # (T,) float64 in [0, 1], the highest with any predicted object
+    false_positives: np.ndarray  # (F,) int64, pixels of each
+
+
+def match(predicted: np.ndarray, truth: np.ndarray) -> Objects:
+    """Match the objects of two masks (H, W), bool or uint8 with the values 0 and 1; true ones from top to bottom.
+
+    Raises ValueError: shapes differ, or an array is not a binary mask.
+    """
+    predicted, truth = as_pixels(predicted), as_pixels(truth)
+    if predicted.shape != truth.shape:
+        raise ValueError(f"expected two masks of one shape, got {predicted.shape} and {truth.shape}")
+    box = bounding_box(predicted | truth)
+    if box is None:
+        return Objects(*(np.zeros(0, dtype) for dtype in (np.int64, bool, float, np.int64)))
+    areas, labels, _ = _components(truth[box])
+    other_areas, other_labels, centroids = _components(predicted[box])
+    both = (labels > 0) & (other_labels > 0)
+    shared = np.zeros((len(areas), len(other_areas)), np.int64)
+    np.add.at(shared, (labels[both] - 1, other_labels[both] - 1), 1)
+    union = areas[:, None] + other_areas[None] - shared
+    # The pixel that holds the centroid: centres of pixels have whole coordinates.
+    columns, rows = np.floor(centroids + 0.5).astype(int).T
+    hit = labels[rows, columns]
+    return Objects(
+        areas,
+        np.isin(np.arange(1, len(areas) + 1), hit),
+        (shared / union).max(axis=1, initial=0),
+        other_areas[hit == 0],
+    )
+
+
+def summarise(objects: pd.DataFrame, cases: pd.DataFrame, limits: Sequence[float] = ()) -> pd.DataFrame:
+    """What was found and invented on each test set.
+
+    Args:
+        objects: test_set, case_id, class, kind (``truth`` or ``false_positive``), pixels, found (1, 0) and iou, one row
+            per true object and false positive; see ``objects.csv``.
+        cases: of the same test sets, as ``cases.csv``: every picture is there.
+        limits: ascending shares of the picture, 0 to 1, up to which sizes go; () for no sizes.
+
+    Returns:
+        By test set: objects and found (numbers), sensitivity (share found), overlapping (share with an IoU of at least
+        0.5), sensitivity_0 and so on (share found of each size), frames, false_positives (per frame), empty_frames
+        (without any true object), empty_marked (number of these with a false positive) and empty_false_positives (per
+        such frame); NaN where there is nothing to divide by.
+    """
+    frames = cases.assign(truth=cases["tp"] + cases["fn"], size=cases[["tp", "fp", "fn", "tn"]].sum(axis=1))
+    frames = frames.groupby(["test_set", "case_id"], sort=False).agg(truth=("truth", "sum"), size=("size", "first"))
+    true = objects[objects["kind"] == "truth"]
+    false = objects[objects["kind"] == "false_positive"].groupby(["test_set", "case_id"]).size()
+    frames["false"] = false.reindex(frames.index, fill_value=0)
+    share = true["pixels"].to_numpy() / frames["size"].reindex(pd.MultiIndex.from_frame(true[_CASE])).to_numpy()
+    true = true.assign(place=np.searchsorted(np.asarray(limits, float), share))
+    rows = {}
+    for test_set, own in frames.groupby(level="test_set", sort=False):
+        part, empty = true[true["test_set"] == test_set], own[own["truth"] == 0]
+        sizes = range(len(limits) + 1 if len(limits) else 0)
+        rows[test_set] = {
+            "objects": len(part),
+            "found": int(part["found"].sum()),
+            "sensitivity": part["found"].mean(),
+            "overlapping": (part["iou"] >= 0.5).mean() if len(part) else np.nan,
+            **{f"sensitivity_{place}": part.loc[part["place"] == place, "found"].mean() for place in sizes},
+            "frames": len(own),
+            "false_positives": own["false"].mean(),
+            "empty_frames": len(empty),
+            "empty_marked": int((empty["false"] > 0).sum()),
+            "empty_false_positives": empty["false"].mean(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Areas (N,) int64, labels (H, W) from 1, and centroids (N, 2), column before row."""
+    _, labels, stats, centroids = cv2.connectedComponentsWithStats(np.ascontiguousarray(mask), connectivity=8)
+    return stats[1:, cv2.CC_STAT_AREA].astype(np.int64), labels, centroids[1:]

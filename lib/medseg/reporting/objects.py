@@ -1,0 +1,104 @@
+"""Objects instead of pixels: what share of the lesions was found, by size, and how often there is a false alarm."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from medseg import registry
+from medseg.evaluation.detail import OBJECTS, TRUE
+from medseg.metrics import compare, objects
+from medseg.reporting import evaluation_tables, measure_table, statistics
+from medseg.reporting.comparison import Comparison, Configuration
+from medseg.reporting.fragments import Fragment, sentence
+from medseg.reporting.measure_table import Shown
+
+_SIZES = ("Small", "Medium", "Large")
+
+
+def table(comparison: Comparison) -> Fragment:
+    """Share of the objects found, also by size, and false positives, of every configuration on every test set.
+
+    Sizes are thirds of all true objects by their share of the picture. Runs that were scored before objects were
+    counted are named; where there are no others, a sentence says so.
+    """
+    kept = evaluation_tables.having(comparison, OBJECTS)
+    if not kept:
+        return sentence("Objects were not counted when these runs were scored; score them again with 3_evaluate.")
+    limits = _limits(kept[0])
+    summaries = _Summaries(limits)
+    shown = [
+        Shown("Found", summaries.column("sensitivity"), below=_interval),
+        *(Shown(f"{name} found", summaries.column(f"sensitivity_{n}")) for n, name in enumerate(_SIZES) if limits),
+        Shown("IoU \u2265 0.5", summaries.column("overlapping")),
+        Shown("False positives a picture", summaries.column("false_positives"), digits=2),
+    ]
+    found = summaries.of(kept[0])[0]
+    if found["empty_frames"].any():
+        shown.append(
+            Shown("The same, of pictures without finding", summaries.column("empty_false_positives"), digits=2)
+        )
+    notes = [
+        f"Objects are connected parts of a mask; {objects.RULE}. None is too small to count. Found: share of the true "
+        "objects, below it the 95 % interval. IoU \u2265 0.5: share with that much overlap with one predicted object."
+    ]
+    if limits:
+        low, high = (f"{100 * limit:.2g} %" for limit in limits)
+        notes.append(f"Thirds of all objects by their share of the picture: up to {low}, up to {high}, above.")
+    words = registry.find(comparison.records[0]["study"]).items
+    counted = [
+        f"{row.Index} {row.objects} objects in {row.frames} {words}, {row.empty_frames} of them without any"
+        for row in found.itertuples()
+    ]
+    notes += [f"Counted: {'; '.join(counted)}.", *evaluation_tables.lacking(comparison, kept, "objects")]
+    return measure_table.table("Objects found and false alarms", comparison, shown, notes, kept)
+
+
+def _limits(configuration: Configuration) -> tuple[float, ...]:
+    """The two shares of the picture that cut the true objects into thirds; () where they do not differ."""
+    (first, *_), cases = _objects(configuration), configuration.cases[0]
+    size = cases.assign(size=cases[["tp", "fp", "fn", "tn"]].sum(axis=1)).groupby(["test_set", "case_id"])["size"]
+    true = first[first["kind"] == TRUE].merge(size.first().reset_index(), on=["test_set", "case_id"])
+    if true.empty:
+        return ()
+    low, high = np.quantile(true["pixels"] / true["size"], [1 / 3, 2 / 3])
+    return (float(low), float(high)) if low < high else ()
+
+
+def _objects(configuration: Configuration) -> list[pd.DataFrame]:
+    """The objects that each seed was scored on, those of its folds together."""
+    return [pd.concat(tables, ignore_index=True) for tables in evaluation_tables.of_seeds(configuration, OBJECTS)]
+
+
+class _Summaries:
+    """:func:`medseg.metrics.objects.summarise` of each seed, made once for a table."""
+
+    def __init__(self, limits: tuple[float, ...]) -> None:
+        self._limits = limits
+        self._known: dict[int, tuple[Configuration, list[pd.DataFrame]]] = {}
+
+    def of(self, configuration: Configuration) -> list[pd.DataFrame]:
+        if id(configuration) not in self._known:
+            seeds = zip(_objects(configuration), configuration.cases, strict=True)
+            made = [
+                objects.summarise(own.merge(cases[["test_set", "case_id"]].drop_duplicates()), cases, self._limits)
+                for own, cases in seeds
+            ]
+            self._known[id(configuration)] = configuration, made
+        return self._known[id(configuration)][1]
+
+    def column(self, name: str) -> Callable[[Configuration, str], list[float]]:
+        return lambda configuration, test_set: [s.loc[test_set, name] for s in self.of(configuration)]
+
+
+def _interval(configuration: Configuration, test_set: str) -> str:
+    """95 % interval of the share found, over groups of cases."""
+    tables = []
+    for own in _objects(configuration):
+        true = own[(own["kind"] == TRUE) & (own["test_set"] == test_set)]
+        place = true.groupby(["case_id", "class"]).cumcount().astype(str)
+        counts = {"tp": true["pixels"], "fp": 0, "fn": 0, "tn": 0}
+        tables.append(true.assign(case_id=true["case_id"] + " " + place, **counts))
+    if not len(tables[0]):
+        return ""
+    return statistics.interval(compare.means({"": tables}, metric="found", together=False).iloc[0])

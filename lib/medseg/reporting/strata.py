@@ -1,0 +1,123 @@
+"""Whether some cases fare worse than others: mean Dice by size, source and what else is known of a case."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from medseg import registry
+from medseg.metrics import compare
+from medseg.metrics.overlap import COUNTS
+from medseg.reporting import statistics
+from medseg.reporting.comparison import Comparison
+from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, number, sentence, words
+
+_COLUMNS = 6  # configurations that a table shows, the best by Dice
+_FEW = 5  # cases below which a stratum has no mean
+_MOST = 8  # values of a fact that are told apart
+_THIRDS = 3
+_CLASS = "true_phase"  # of the picture, as the class maps of an evaluation have it: a number, but a name
+
+
+def table(comparison: Comparison) -> Fragment:
+    """Mean Dice, with its 95 % interval, of every stratum and configuration, the cases of all test sets together.
+
+    Strata are thirds by the share of the picture that the truth covers; where there are several, test sets and sources
+    (the first part of a case's name); and what ``cases.csv`` knows of the cases: the facts of the study, in thirds
+    where they are numbers, and the class of the picture.
+    """
+    configurations = sorted(comparison.shared, key=lambda c: -_mean(c.cases))[:_COLUMNS]
+    facts = (*registry.find(comparison.records[0]["study"]).facts, _CLASS)
+    strata = {name: of for name, of in _strata(configurations[0].cases[0], facts).items() if of.nunique() > 1}
+    if not strata:
+        return sentence("Nothing is known by which these cases could be told apart.")
+    rows: list[Row] = []
+    for name, of in strata.items():
+        # A stratum takes the place of the test set; of the cases of a stratum all are kept, of the others none.
+        stratum = of.groupby(level=[0, 1, 2]).first()
+        placed = {c.label: [_in(cases, stratum) for cases in c.cases] for c in configurations}
+        found = compare.means(placed, metric="dice").set_index(["run", "test_set"])
+        for value in _order(of):
+            first = found.loc[(configurations[0].label, value)]
+            counts = Cell(str(first["n"]), float(first["n"]), note=f"{first['n_groups']} groups")
+            cells = [Cell(f"{name}: {value}"), counts]
+            for c in configurations:
+                row = found.loc[(c.label, value)]
+                few = row["n"] < _FEW
+                cells.append(Cell("too few") if few else number(row["mean"], note=statistics.interval(row)))
+            rows.append(Row(cells))
+    heads = [Column(c.name, c.details) if c.details else Column(c.name) for c in configurations]
+    notes = [
+        "Mean Dice over the cases of all test sets that belong to the stratum, below it the 95 % interval over groups "
+        "(in brackets where the groups are too few or unequal to rely on it). Thirds: of the cases by the share of the "
+        "picture that the truth covers, or by the number; nothing: the truth is empty. Strata overlap and are not "
+        "tested against each other: a difference between them may be that of another fact.",
+    ]
+    if len(configurations) < len(comparison.configurations):
+        notes.append(f"The {len(configurations)} of {len(comparison.configurations)} configurations of highest Dice.")
+    return Table(
+        "By kind of case", [*words("Stratum"), Column("Cases"), *heads], rows, notes, sortable=False
+    ).fragment()
+
+
+def _strata(cases: pd.DataFrame, facts: tuple[str, ...]) -> Mapping[str, pd.Series]:
+    """For every way to tell cases apart the stratum of each row of :data:`medseg.metrics.compare.KEY`, a text."""
+    table = cases.set_index(compare.KEY)
+    pixels = table[list(COUNTS)].sum(axis=1)
+    share = 100 * (table["tp"] + table["fn"]) / pixels
+    found = {"Size": _thirds(share[share > 0], "{:.2g}\u2013{:.2g} % of the picture").reindex(share.index)}
+    found["Size"] = found["Size"].fillna("nothing")
+    sets = pd.Series(table.index.get_level_values("test_set"), table.index)
+    found["Test set"] = sets
+    names = pd.Series(table.index.get_level_values("case_id"), table.index).astype(str)
+    if names.str.contains("/").all() and names.str.partition("/")[0].nunique() != len(names):
+        source = names.str.partition("/")[0]
+        # Folders of single patients are no sources.
+        several = table["group"].groupby(source).nunique().gt(1).all()
+        if several and source.nunique() != sets.nunique() and source.nunique() <= _MOST:
+            found["Source"] = source
+    for fact in facts:
+        if fact not in table or table[fact].isna().all():
+            continue
+        values = table[fact]
+        title = fact.removeprefix("true_").replace("_", " ").capitalize()
+        if pd.api.types.is_numeric_dtype(values) and values.nunique() > _THIRDS and fact != _CLASS:
+            known = _thirds(values.dropna(), "{:g}\u2013{:g}").reindex(values.index)
+        else:
+            known = values.map(lambda value: f"{value:g}" if isinstance(value, float) else str(value), "ignore")
+            known = known if known.nunique() <= _MOST else known.where(False)
+        found[title] = known.astype(object).fillna("not known")
+    return found
+
+
+def _thirds(values: pd.Series, pattern: str) -> pd.Series:
+    """The third in which each value lies, called by its lowest and highest; fewer where many are equal."""
+    if values.nunique() < _THIRDS:
+        return values.map(lambda value: pattern.format(value, value))
+    codes = pd.qcut(values, _THIRDS, labels=False, duplicates="drop")
+    ends = values.groupby(codes).agg(["min", "max"])
+    return codes.map({code: pattern.format(low, high) for code, low, high in ends.itertuples()})
+
+
+def _order(of: pd.Series) -> list[str]:
+    """Numbers by their size, else as they come; what is not known last."""
+
+    def key(value: str) -> tuple[bool, float, str]:
+        start = value.split("\u2013")[0]
+        try:
+            return value in ("not known", "nothing"), float(start), value
+        except ValueError:
+            return value in ("not known", "nothing"), 0, ""
+
+    return sorted(of.unique(), key=key)
+
+
+def _in(cases: pd.DataFrame, stratum: pd.Series) -> pd.DataFrame:
+    """Cases with their stratum for a test set; a case is called by both, since names may come again."""
+    keys = pd.MultiIndex.from_frame(cases[compare.KEY].astype(stratum.index.dtypes.to_dict()))
+    named = cases["test_set"].astype(str) + "/" + cases["case_id"].astype(str)
+    return cases.assign(case_id=named, test_set=stratum.reindex(keys).to_numpy())
+
+
+def _mean(tables: tuple[pd.DataFrame, ...]) -> float:
+    return float(np.nanmean([cases["dice"].mean() for cases in tables]))
