@@ -21,6 +21,7 @@ def report(
     name: Annotated[str, typer.Option("--sweep", help="only the runs of this started sweep")] = "",
     folder: Annotated[Path | None, typer.Option("--runs", help="runs kept elsewhere, such as docs/results")] = None,
     document: Annotated[list[Path] | None, typer.Option("--fill", help="Markdown whose marked tables to renew")] = None,
+    files: Annotated[bool, typer.Option("--files", help="also tables as CSV, LaTeX and charts as SVG, PDF")] = False,
 ) -> None:
     """Build the report of a study over all its finished runs, and the index of all reports."""
     from medseg.reporting import build, documents, pages
@@ -31,7 +32,7 @@ def report(
         if not any(place.glob("*/*/run.json")):
             raise MedsegError(f"There is no run in {folder}: expected STUDY/RUN/run.json there.")
         with project.reporting_on(place):
-            report(study, name, None, document)
+            report(study, name, None, document, files)
         return
     if document and not study:
         raise MedsegError("The tables of a document are those of one study: name it.")
@@ -41,7 +42,7 @@ def report(
     refused = []
     for one in [study] if study else sorted({run.folder.parent.name for run in runs.all_runs()}):
         try:
-            terminal.console.print(project.display(build.study_report(one, name)), highlight=False)
+            terminal.console.print(project.display(build.study_report(one, name, files=files)), highlight=False)
         except MedsegError as error:  # one study does not stop the others
             refused.append(str(error))
     terminal.console.print(project.display(pages.write_index()), highlight=False)

@@ -1,6 +1,7 @@
 """Build reports: run a notebook, turn it into a page, keep the index of all pages up to date."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from medseg.experiments.notebooks import run_notebook
 from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run, all_runs
 from medseg.experiments.sweep import Sweep, read_record
-from medseg.reporting import html, pages
+from medseg.reporting import exported, html, pages
 
 PREPARE, RESULTS = "1_preprocess", "4_results"
 
@@ -46,8 +47,10 @@ def sweep_report(sweep: Sweep, *, only_if_new: bool = False) -> Path:
     return page if only_if_new and page.is_file() else study_report(sweep.study, sweep.name)
 
 
-def study_report(study: str, sweep: str = "") -> Path:
+def study_report(study: str, sweep: str = "", *, files: bool = False) -> Path:
     """The report over a study's finished runs, or those of one started sweep; index and pages of the runs too.
+
+    ``files``: its tables also as CSV and LaTeX and its charts as SVG and PDF, in the folder ``files`` of its notebook.
 
     Raises:
         MedsegError: there is no run to compare, or the report could not be made.
@@ -66,7 +69,8 @@ def study_report(study: str, sweep: str = "") -> Path:
         run_pages(run)
     target = project.reports_folder() / f"{sweep or study}.html"
     result = target.with_suffix("") / "means.csv"
-    return _executed(study, RESULTS, {"sweep": sweep, "out": project.display(result)}, result, target, title)
+    with exported.into(target.with_suffix("") / "files") if files else nullcontext():
+        return _executed(study, RESULTS, {"sweep": sweep, "out": project.display(result)}, result, target, title)
 
 
 def run_pages(run: Run) -> None:

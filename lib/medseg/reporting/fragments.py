@@ -13,6 +13,8 @@ from pathlib import Path
 
 import jinja2
 
+from medseg.reporting import exported
+
 #: Key of this package in the metadata of an output.
 METADATA = "medseg"
 
@@ -104,6 +106,11 @@ class Table:
     def fragment(self) -> Fragment:
         """HTML and plain text of the table."""
         rows = [row if isinstance(row, Row) else Row(row) for row in self.rows]
+        exported.table(
+            self.title,
+            [(column.group, column.title) for column in self.columns],
+            [[(cell.text, cell.note, cell.mark == "best") for cell in row.cells] for row in rows],
+        )
         rendered = TEMPLATES.get_template("table.html.j2").render(
             title=self.title, columns=self.columns, rows=rows, notes=self.notes, sortable=self.sortable
         )

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
+from medseg.reporting import exported
 from medseg.reporting.fragments import Figure
 
 #: Okabe and Ito (2008), "Color universal design", without black and yellow (too faint for a line on white).
@@ -56,6 +57,8 @@ def finish(figure: Canvas, caption: str, alt: str, kind: str = "chart") -> Figur
 
     ``kind`` is ``photo`` for a figure that holds pictures: the dark page inverts the lightness of a chart.
     """
+    if kind == "chart":
+        exported.figure(figure, caption)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=2 * _PIXELS_PER_INCH, metadata={"Software": None})
     drawn, buffer = Image.open(buffer).convert("RGB"), io.BytesIO()
