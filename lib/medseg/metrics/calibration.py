@@ -35,25 +35,25 @@ class BinnedCounts:
         """
         if probability.shape != truth.shape:
             raise ValueError(f"expected a probability and a mask of one shape, got {probability.shape}, {truth.shape}")
-        values, true = probability.astype(np.float64).ravel(), truth.astype(bool).ravel()
-        if values.size == 0 or not -_ROUNDING <= values.min() <= values.max() <= 1 + _ROUNDING:
+        values, true = probability.ravel(), truth.astype(bool, copy=False).ravel()
+        values = values.astype(np.float32) if values.dtype == np.float16 else values  # sums would overflow
+        low, high = (float(values.min()), float(values.max())) if values.size else (np.nan, np.nan)
+        if not -_ROUNDING <= low <= high <= 1 + _ROUNDING:
             raise ValueError("expected probabilities from 0 to 1")
-        values = np.clip(values, 0, 1)
-        # Most of a picture is surely background: only what is not is sorted into bins.
+        values = values if low >= 0 and high <= 1 else np.clip(values, 0, 1)
+        # Most of a picture is surely background, the lowest bin: only what is not is sorted into bins.
         sure = values < 1 / BINS
-        rest, rest_true = values[~sure], true[~sure]
+        rest, rest_true = values[~sure].astype(np.float64), true[~sure]
         places = np.minimum((rest * BINS).astype(np.int64), BINS - 1)
-        errors = np.square(rest - rest_true)
         pixels, foreground, total, squared = (
-            np.bincount(places, weights, BINS).astype(float) for weights in (None, rest_true, rest, errors)
+            np.bincount(places, weights, BINS).astype(float)
+            for weights in (None, rest_true, rest, np.square(rest - rest_true))
         )
-        low_true = true & sure
+        lowest, low_true = values * sure, true & sure
         n_true = np.count_nonzero(low_true)
-        pixels[0], foreground[0] = values.size - rest.size, n_true
-        total[0] = values.sum() - rest.sum()
+        pixels[0], foreground[0], total[0] = values.size - rest.size, n_true, lowest.sum(dtype=np.float64)
         # (p - 1)^2 = p^2 - 2 p + 1 for what is true in the lowest bin.
-        squares = np.dot(values, values) - np.dot(rest, rest)
-        squared[0] = max(0.0, squares - 2 * values[low_true].sum() + n_true)
+        squared[0] = float(np.dot(lowest, lowest)) - 2 * values[low_true].sum(dtype=np.float64) + n_true
         self._sums += [pixels, foreground, total, squared]
         if true.any():
             above, hits = pixels[::-1].cumsum()[::-1], foreground[::-1].cumsum()[::-1]
