@@ -61,7 +61,7 @@ def figure(comparison: Comparison, kept: list[Configuration]) -> Figure:
     average = statistics.means(comparison).groupby("run")["mean"].mean()
     best = set(average[[c.label for c in kept]].nlargest(_MOST).index)
     drawn = [c for c in kept if c.label in best]
-    with style.canvas(300 * len(test_sets) + 24 * -(-len(drawn) // 2) + 20) as canvas:
+    with style.canvas(240 * len(test_sets) + 24 * -(-len(drawn) // 2) + 20) as canvas:
         grid = canvas.subplots(len(test_sets), 2, squeeze=False)
         for (diagram, curve), test_set in zip(grid, test_sets, strict=True):
             diagram.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1)

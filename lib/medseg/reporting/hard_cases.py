@@ -24,7 +24,11 @@ def page(comparison: Comparison, most: int = 6) -> Parts:
     if found.empty:
         return Parts((sentence(f"{said}: each of them reaches a Dice of {FAILED:g} or more with some network."),))
     rows = [
-        [Cell(row.case_id), Cell(row.test_set), number(row.highest), Cell(row.label), Cell(row.remark)]
+        [
+            *map(Cell, (row.case_id, row.test_set)),
+            number(row.highest),
+            *map(Cell, (row.label if row.highest > 0 else "", row.remark)),
+        ]
         for row in found.head(20).itertuples()
     ]
     notes = [

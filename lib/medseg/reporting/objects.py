@@ -31,17 +31,17 @@ def table(comparison: Comparison) -> Fragment:
         Shown("Found", summaries.column("sensitivity"), below=_interval),
         *(Shown(f"{name} found", summaries.column(f"sensitivity_{n}")) for n, name in enumerate(_SIZES) if limits),
         Shown("IoU \u2265 0.5", summaries.column("overlapping")),
-        Shown("False positives a picture", summaries.column("false_positives"), digits=2),
+        Shown("False positives", summaries.column("false_positives"), digits=2),
     ]
     found = summaries.of(kept[0])[0]
     if found["empty_frames"].any():
-        shown.append(
-            Shown("The same, of pictures without finding", summaries.column("empty_false_positives"), digits=2)
-        )
+        shown.append(Shown("Without a finding", summaries.column("empty_false_positives"), digits=2))
     notes = [
         f"Objects are connected parts of a mask; {objects.RULE}. None is too small to count. Found: share of the true "
         "objects, below it the 95 % interval. IoU \u2265 0.5: share with that much overlap with one predicted object."
     ]
+    if found["empty_frames"].any():
+        notes.append("False positives: mean number a picture; without a finding: of the pictures whose label is empty.")
     if limits:
         low, high = (f"{100 * limit:.2g} %" for limit in limits)
         notes.append(f"Thirds of all objects by their share of the picture: up to {low}, up to {high}, above.")
