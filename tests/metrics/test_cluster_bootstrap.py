@@ -1,8 +1,10 @@
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from medseg.metrics.cluster_bootstrap import INTERVAL_FACTOR, TEST_FACTOR, Noise, estimate, training_noise
+from medseg.metrics.cluster_bootstrap import INTERVAL_FACTOR, TEST_FACTOR, Noise, estimate, estimates, training_noise
 
 RNG = np.random.default_rng(4)
 VALUES = RNG.normal(0.03, 0.05, 24)
@@ -126,3 +128,20 @@ def test_equal_configurations_are_rarely_told_apart_whatever_the_trainings_add()
 
     assert sum(told(3) for _ in range(120)) <= 6
     assert sum(told(1) for _ in range(120)) > 18
+
+
+def test_many_columns_at_once_are_as_each_by_itself():
+    rng = np.random.default_rng(3)
+    groups = [f"g{i // 2}" for i in range(40)]
+    values = rng.normal(0.02, 0.1, (40, 20))
+    values[:, 4], values[:, 5] = 0.0, 0.3  # no difference anywhere; the same one everywhere
+    noises = [Noise(), Noise(1e-4, 2.0)] * 10
+    found = estimates(values, groups, noises=noises, draws=999)
+    for column, noise, each in zip(values.T, noises, found, strict=True):
+        alone = estimate(column, groups, noise=noise, draws=999)
+        *numbers, doubt = astuple(each)
+        assert numbers == pytest.approx(astuple(alone)[:-1], rel=1e-9, nan_ok=True)
+        assert doubt == alone.doubt
+    assert len({each.mean for each in found}) == 20
+    assert found[4].p == 1
+    assert found[5].doubt == "20 of 20 groups have the same value"

@@ -1,6 +1,7 @@
 """Whether runs differ: paired statistics over the cases that they were all scored on."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from medseg.errors import MedsegError
-from medseg.metrics.cluster_bootstrap import Estimate, Noise, estimate, training_noise
+from medseg.metrics.cluster_bootstrap import Estimate, Noise, estimates, training_noise
 from medseg.metrics.overlap import COUNTS
 
 KEY = ["test_set", "case_id", "class"]
@@ -143,8 +144,8 @@ def means(
     rows = []
     for part in [cases_by_run] if together else [{run: tables} for run, tables in cases_by_run.items()]:
         for test_set, scored in by_test_set(part, metric, lower_is_better, bounds):
-            for run in scored.runs:
-                found, trainings = scored.estimate(run, among=scored.runs)
+            each = scored.estimates([(run,) for run in scored.runs], among=scored.runs)
+            for run, (found, trainings) in zip(scored.runs, each, strict=True):
                 low, high = np.clip([found.low, found.high], *bounds)
                 rows.append([test_set, run, found.mean, low, high, found.n, found.n_groups, trainings, found.doubt])
     columns = ["test_set", "run", "mean", "low", "high", "n", "n_groups", "trainings", "doubt"]
@@ -167,27 +168,49 @@ class Scored:
         kept, sides = self.kept(run, among=self.runs)
         return float(sides[0].mean()) if kept.any() else float("nan")
 
-    def estimate(self, *runs: str, among: Sequence[str] = (), draws: int = _DRAWS) -> tuple[Estimate, int]:
-        """Of the mean of one run, or of the first one's mean minus the second's; and trainings of the smaller side."""
-        kept, sides = self.kept(*runs, among=among)
-        trainings = min(side.shape[1] for side in sides)
-        noise = Noise()
-        if trainings >= ENOUGH_TRAININGS and kept.any():
-            noise = training_noise(*(side.mean(axis=0) for side in sides))
-        values = sides[0].mean(axis=1) - (sides[1].mean(axis=1) if len(sides) > 1 else 0)
-        return estimate(values, self.groups[kept], noise=noise, draws=draws), trainings
+    def estimates(
+        self, wanted: Sequence[tuple[str, ...]], among: Sequence[str] = (), draws: int = _DRAWS
+    ) -> list[tuple[Estimate, int]]:
+        """For each of ``wanted``, one run or two: the estimate of the mean of the one, or of the first one's mean minus
+        the second's; and trainings of the smaller side.
+        """
+        columns: dict[bytes, list[tuple[int, np.ndarray, Noise]]] = {}
+        trainings = []
+        for number, runs in enumerate(wanted):
+            kept, sides = self.kept(*runs, among=among)
+            trainings.append(min(side.shape[1] for side in sides))
+            noise = Noise()
+            if trainings[-1] >= ENOUGH_TRAININGS and kept.any():
+                noise = training_noise(*(side.mean(axis=0) for side in sides))
+            values = sides[0].mean(axis=1) - (sides[1].mean(axis=1) if len(sides) > 1 else 0)
+            columns.setdefault(kept.tobytes(), []).append((number, values, noise))
+        found: dict[int, Estimate] = {}
+        for mask, members in columns.items():  # over the same cases, so with the same draws
+            numbers, values, noises = zip(*members, strict=True)
+            groups = self.groups[np.frombuffer(mask, bool)]
+            found |= zip(numbers, estimates(np.column_stack(values), groups, noises=noises, draws=draws), strict=True)
+        return [(found[number], trainings[number]) for number in range(len(wanted))]
 
     def one_sided(self, *runs: str) -> int:
         """Pairs of which one side is NaN."""
-        empty = [self.values[run].isna().all(axis=1).to_numpy() for run in runs]
-        return int((empty[0] != empty[1]).sum())
+        return int((self._scored[runs[0]] != self._scored[runs[1]]).sum())
 
     def kept(self, *runs: str, among: Sequence[str] = ()) -> tuple[np.ndarray, list[np.ndarray]]:
         """(cases,) bool, which of them have a value in any run ``among``, or of ``runs``; of these, (kept, trainings)
         for each of ``runs``.
         """
-        kept = np.logical_or.reduce([self.values[run].notna().any(axis=1).to_numpy() for run in among or runs])
-        return kept, [self.values[run].fillna(self.perfect).to_numpy()[kept] for run in runs]
+        kept = np.logical_or.reduce([self._scored[run] for run in among or runs])
+        return kept, [self._filled[run][kept] for run in runs]
+
+    @cached_property
+    def _scored(self) -> dict[str, np.ndarray]:
+        """(cases,) bool of every run: which of them have a value in any of its trainings."""
+        return {run: table.notna().any(axis=1).to_numpy() for run, table in self.values.items()}
+
+    @cached_property
+    def _filled(self) -> dict[str, np.ndarray]:
+        """(cases, trainings) of every run, what is missing counted as perfect."""
+        return {run: table.fillna(self.perfect).to_numpy() for run, table in self.values.items()}
 
 
 def _tested(
@@ -201,8 +224,7 @@ def _tested(
     span = scored.bounds[1] - scored.bounds[0]
     draws = min(max(_DRAWS, 150 * (family or len(pairs))), _MOST_DRAWS)
     rows: list[dict[str, Any]] = []
-    for run, reference in pairs:
-        found, trainings = scored.estimate(run, reference, draws=draws)
+    for (run, reference), (found, trainings) in zip(pairs, scored.estimates(pairs, draws=draws), strict=True):
         one_sided = scored.one_sided(run, reference)
         uneven = f"{one_sided} pair(s) with empty truth where only one of the two predicted something"
         rows.append(
