@@ -92,16 +92,7 @@ NOTEBOOKS = {
         *toy_cells.TRAIN,
     ),
     "3_evaluate": toy_cells.EVALUATE,
-    "4_results": (
-        "sweep: str = ''  # name of a started sweep\nout: str = ''  # CSV to write the means to",
-        "from medseg import atomic, project\nfrom medseg.experiments import runs\n"
-        "from medseg.reporting import answer, comparison, curves, results, statistics",
-        "compared = comparison.compare(runs.all_runs('toy'))",
-        "answer.claim(compared)",
-        "results.table(compared)",
-        "curves.learning(compared)",
-        "atomic.write_text(project.resolve(out), results.means(compared).to_csv(index=False))",
-    ),
+    "4_results": toy_cells.RESULTS,
 }
 SWEEP = """
 study: toy

@@ -17,3 +17,14 @@ TRAIN = (
     "run = runs.prepare_run('toy', '2_train', parameters, dataset)",
     "with runs.training(run, 'toy', '2_train', parameters, dataset):\n    train(run, parameters)",
 )
+#: ``4_results``: the parameters cell, then its other cells.
+RESULTS = (
+    "sweep: str = ''  # name of a started sweep\nout: str = ''  # CSV to write the means to",
+    "from medseg import atomic, project\nfrom medseg.experiments import runs\n"
+    "from medseg.reporting import answer, comparison, curves, results, statistics",
+    "compared = comparison.compare(runs.all_runs('toy'))",
+    "answer.claim(compared)",
+    "results.table(compared)",
+    "curves.learning(compared)",
+    "atomic.write_text(project.resolve(out), results.means(compared).to_csv(index=False))",
+)

@@ -1,5 +1,7 @@
 """Build reports: run a notebook, turn it into a page, keep the index of all pages up to date."""
 
+import json
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from html import escape
@@ -8,6 +10,7 @@ from typing import Any
 
 from medseg import atomic, project
 from medseg.errors import MedsegError
+from medseg.experiments import records
 from medseg.experiments.job import EVALUATE
 from medseg.experiments.notebooks import run_notebook
 from medseg.experiments.params import read_schema
@@ -41,10 +44,13 @@ def sweep_report(sweep: Sweep, *, only_if_new: bool = False) -> Path:
     """The report of a sweep, and the index page.
 
     Args:
-        only_if_new: leave an existing report as it is: nothing was computed since.
+        only_if_new: leave an existing report as it is where it was made of the runs as they are now. One that a kill
+            or a full disk kept from being written is made up for.
     """
     page = project.reports_folder() / f"{sweep.name}.html"
-    return page if only_if_new and page.is_file() else study_report(sweep.study, sweep.name)
+    if only_if_new and page.is_file() and _was_made_of(page, _sources(_runs_of(sweep.study, sweep.name))):
+        return page
+    return study_report(sweep.study, sweep.name)
 
 
 def study_report(study: str, sweep: str = "", *, files: bool = False) -> Path:
@@ -55,26 +61,54 @@ def study_report(study: str, sweep: str = "", *, files: bool = False) -> Path:
     Raises:
         MedsegError: there is no run to compare, or the report could not be made.
     """
-    runs, title = all_runs(study), f"{study.capitalize()}: all runs"
+    runs, title = _runs_of(study, sweep), f"{study.capitalize()}: all runs"
     if sweep:
         record = read_record(sweep)
-        runs = [run for run in runs if run.id in record["run_ids"]]
         title = f"{study.capitalize()}: {record.get('title', sweep)}"
         title += f" ({record['profile']})" if record.get("profile") else ""
     if not any(run.evaluated for run in runs):
         raise MedsegError(
             f"No finished run of {sweep or study} to report on. 'medseg runs {study}' lists what there is."
         )
+    sources = _sources(runs)
     for run in runs:
         run_pages(run)
     target = project.reports_folder() / f"{sweep or study}.html"
     result = target.with_suffix("") / "means.csv"
     with exported.into(target.with_suffix("") / "files") if files else nullcontext():
-        return _executed(study, RESULTS, {"sweep": sweep, "out": project.display(result)}, result, target, title)
+        _executed(study, RESULTS, {"sweep": sweep, "out": project.display(result)}, result, target, title)
+    atomic.write_json(_note(target), sources)
+    return target
+
+
+def _runs_of(study: str, sweep: str) -> list[Run]:
+    """The runs of a study, or those of them that belong to a started sweep."""
+    chosen = read_record(sweep)["run_ids"] if sweep else ()
+    return [run for run in all_runs(study) if not sweep or run.id in chosen]
+
+
+def _sources(runs: Iterable[Run]) -> dict[str, Any]:
+    """In which state runs are, and the checksums of their tables."""
+    return {
+        run.id: {"status": run.status, "damaged": run.damaged, "tables": records.known(run.folder).get("tables", {})}
+        for run in runs
+    }
+
+
+def _note(page: Path) -> Path:
+    """The file that says of what a report was made; written last."""
+    return page.with_suffix("") / "made_of.json"
+
+
+def _was_made_of(page: Path, sources: dict[str, Any]) -> bool:
+    try:
+        return json.loads(_note(page).read_text("utf-8")) == sources
+    except (OSError, ValueError):
+        return False
 
 
 def run_pages(run: Run) -> None:
-    """Turn a run's executed notebooks into pages beside them, where they are new.
+    """Turn a run's executed notebooks into pages beside them, where they are not those of a page.
 
     Instead of one that cannot be read, as a kill may leave it, the page says so.
     """
@@ -84,13 +118,17 @@ def run_pages(run: Run) -> None:
     for name, what in ((stage, "training"), (EVALUATE, "evaluation")):
         notebook = run.folder / f"{name}.ipynb"
         page = notebook.with_suffix(".html")
-        if notebook.is_file() and (not page.is_file() or page.stat().st_mtime < notebook.stat().st_mtime):
-            title = f"{run.id}: {what}"
+        if notebook.is_file() and not (page.is_file() and page.stat().st_mtime_ns == notebook.stat().st_mtime_ns):
+            title, before = f"{run.id}: {what}", notebook.stat()
             try:
-                html.render(notebook, page, title=title)
+                html.read(notebook)
             except MedsegError as error:
                 text = f"<p>{escape(str(error))} It is written anew when its stage runs again; no figure is lost.</p>"
                 atomic.write_text(page, html.page(text, title=title, target=page, source=notebook.name))
+            else:
+                html.render(notebook, page, title=title)
+            # Its own time, not that of now: a clock that is set back would make an old page the newer one.
+            os.utime(page, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def _notebook(study: str, stage: str) -> Path:

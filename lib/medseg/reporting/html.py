@@ -52,10 +52,7 @@ def render(notebook: Path, target: Path, *, title: str) -> None:
     Raises:
         MedsegError: the notebook is missing or is none, or ``target`` cannot be written.
     """
-    try:
-        cells = nbformat.read(notebook, as_version=4)
-    except (OSError, ValueError, nbformat.ValidationError, LookupError, TypeError, AttributeError) as error:
-        raise MedsegError(f"{project.display(notebook)} cannot be read as a notebook: {error}.") from error
+    cells = read(notebook)
     for cell in cells.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _ALIVE & set(output.get("data", ()))]
@@ -65,6 +62,14 @@ def render(notebook: Path, target: Path, *, title: str) -> None:
     _tidy(soup, title)
     contents = _contents(soup)
     atomic.write_text(target, page(str(soup), title=title, target=target, source=notebook.name, contents=contents))
+
+
+def read(notebook: Path) -> nbformat.NotebookNode:
+    """The notebook; a :class:`MedsegError` where it is missing or is none."""
+    try:
+        return nbformat.read(notebook, as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError, LookupError, TypeError, AttributeError) as error:
+        raise MedsegError(f"{project.display(notebook)} cannot be read as a notebook: {error}.") from error
 
 
 def page(body: str, *, title: str, target: Path, source: str = "", contents: Sequence[Entry] = ()) -> str:
