@@ -19,6 +19,7 @@ def test_shares_are_those_of_the_tables(runs):
     assert f"{own['found'].mean():.3f}," in line
     assert "ETIS 15 objects in 16 frames, 1 of them without any" in text
     assert "Thirds of all objects" in text
+    assert "nan" not in text  # ClinicDB has no picture without a finding
 
 
 def test_runs_from_before_are_named(runs, tmp_path):

@@ -69,6 +69,8 @@ def spreads(
     """Standard deviations, in words: over the folds (of each fold's own mean), and over the seeds."""
     folds = pd.Series([_mean(of(fold, test_set)) for fold in configuration.per_fold], dtype=float)
     seeds = pd.Series(list(of(configuration, test_set)), dtype=float)
+    if seeds.isna().all():  # nothing to measure, such as alarms where every picture has a finding
+        return []
     found = [f"\u00b1 {folds.std():.{digits}f} over {len(folds)} folds"] if len(folds) > 1 else []
     if len(seeds) > 1:
         found.append(f"\u00b1 {seeds.std():.{digits}f}" + (f" over {len(seeds)} seeds" if len(folds) else ""))
