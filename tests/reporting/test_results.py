@@ -91,6 +91,16 @@ def test_the_projects_published_figures_can_be_read(runs):
     assert "U-Net InceptionResNetV2, published, not run here" in text
 
 
+def test_figures_of_another_protocol_do_not_stand_beside_ours(tmp_path):
+    published = tmp_path / "published.csv"
+    header, first, *_ = PUBLISHED.splitlines()
+    published.write_text(f"{header},protocol\n{first},pranet\n{first.replace('0.426', '0.333')},colondb\n")
+    run = bare_run(tmp_path / "a", {"ETIS": CLEAR}, architecture="Unet", backbone="resnet50")
+    text = repr(results.table(compare([run]), published))
+    assert "published 0.333" in text
+    assert "0.426" not in text
+
+
 @pytest.mark.parametrize("content", ["model,value\nx,1\n", PUBLISHED.replace("0.426", "high")])
 def test_a_malformed_table_of_published_figures_is_refused(tmp_path, runs, content):
     published = tmp_path / "published.csv"

@@ -35,6 +35,16 @@ def read(path: str | Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
         ) from error
 
 
+def of_protocol(figures: pd.DataFrame, protocol: str | None) -> pd.DataFrame:
+    """``figures`` of networks that were trained and tested on the same split of the same data, by their column
+    ``protocol``, which goes; a row that names none, or all where there is no such column, counts for any.
+    """
+    if "protocol" not in figures.columns:
+        return figures
+    same = figures["protocol"].isin(["", protocol or ""])
+    return figures[same].drop(columns="protocol").reset_index(drop=True)
+
+
 def of_configuration(configuration: Configuration, figures: pd.DataFrame) -> pd.DataFrame:
     """The rows of ``figures`` of the same architecture, backbone and further parameters."""
     parameters = configuration.records[0].get("parameters", {})

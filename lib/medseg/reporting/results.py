@@ -32,12 +32,14 @@ def table(
         published: CSV with the columns of ``published_figures.COLUMNS``: one published mean (``metric`` is ``dice`` or
             ``iou``) a row; ``epochs`` and ``backbone`` may be empty, and so may ``test_set`` where all ours are meant.
             Further columns are parameters of a run, such as ``resolution``. A row belongs to the configurations of the
-            same architecture (``model``), backbone and further parameters; one without is listed apart.
+            same architecture (``model``), backbone and further parameters; one without is listed apart. One whose
+            ``protocol`` is another than that of our data is left out.
         digits: decimals of the scores.
         margin: see :func:`medseg.reporting.statistics.differences`.
     """
     test_sets = comparison.test_sets
     figures = published_figures.read(published) if published else pd.DataFrame(columns=published_figures.COLUMNS)
+    figures = published_figures.of_protocol(figures, comparison.dataset.get("protocol"))
     figures = published_figures.in_our_test_sets(figures, test_sets)
     further = [column for column in figures.columns if column not in published_figures.COLUMNS]
     shown = [(name, metric) for name in test_sets for metric in METRICS]
