@@ -99,6 +99,9 @@ def test_charts_stay_readable_on_a_phone(visit):
     page = visit(width=420)
     width = page.evaluate("document.querySelector('figure.chart img').getBoundingClientRect().width")
     assert width > 600
+    cut = "[...document.querySelectorAll('.picture')].filter(frame => frame.scrollWidth > frame.clientWidth)"
+    assert page.evaluate(f"{cut}.length") > 0
+    assert page.evaluate(f"{cut}.every(frame => frame.tabIndex === 0)"), "the keyboard scrolls it"
     assert page.evaluate("document.querySelector('figure.tile img').getBoundingClientRect().width") < 420
 
 

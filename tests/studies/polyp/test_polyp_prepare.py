@@ -196,7 +196,7 @@ def test_what_is_missing_is_said_at_once(source, tmp_path):
     (tmp_path / "hollow").mkdir()
     prepare_fails(tmp_path / "hollow", out, "is empty")
     prepare_fails(
-        source, out, "no protocol 'colon'. There are: colondb, pranet.* Did you mean 'colondb'", protocol="colon"
+        source, out, "no protocol 'colon'. There are: colondb, kvasir, pranet.* mean 'colondb'", protocol="colon"
     )
     prepare_fails(source, out, "between 0 and 1", validation_fraction=1.5)
     prepare_fails(source, out, "Found: none of them; TrainDataset, CVC-300.* missing", protocol="pranet")
@@ -278,10 +278,10 @@ def test_names_survive_whole(tmp_path):
 
 
 def test_every_protocol_names_known_datasets():
-    assert set(protocols.built_in()) == {"colondb", "pranet"}
+    assert set(protocols.built_in()) == {"colondb", "kvasir", "pranet"}
     for file in protocols.built_in().values():
         rules = protocol_file.read(file)
-        assert set(rules.folders("test")) <= set(CENTRES)
+        assert set(rules.folders("test")) <= {*CENTRES, *(f"PolypGen C{number}" for number in range(1, 7))}
         assert set(rules.train).isdisjoint(rules.folders("test"))
 
 
