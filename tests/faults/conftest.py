@@ -18,6 +18,8 @@ def undisturbed(tmp_path_factory):
 def toy(tmp_path, undisturbed):
     """A project in a folder whose name has blanks and letters beyond ASCII; its tables are right at the end."""
     toy = Toy(tmp_path / "Läufe und Größen")
+    assert " " in str(toy.root)
+    assert not str(toy.root).isascii()
     yield toy
     assert toy.left() == []
     for found, expected in zip(toy.tables(), undisturbed, strict=True):

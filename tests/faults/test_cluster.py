@@ -15,7 +15,11 @@ class Cluster:
 
     def __init__(self, toy):
         self._toy, self._file, self.started = toy, toy.root / "scheduler.json", []
-        self.scheduler = self._start("dask_scheduler", "--port", "0", "--no-dashboard")
+        self.start_scheduler()
+
+    def start_scheduler(self, port="0"):
+        self._file.unlink(missing_ok=True)
+        self.scheduler = self._start("dask_scheduler", "--port", port, "--no-dashboard")
         self._until(self._file.exists)
         self.address = json.loads(self._file.read_text("utf-8"))["address"]
 
@@ -72,3 +76,22 @@ def test_a_killed_scheduler_ends_the_sweep_which_is_repeated(toy, cluster):
     assert toy.left() == []
     code, said = toy.sweep()
     assert code == 0, said
+
+
+def test_a_restarted_scheduler_takes_the_repeated_sweep(toy, cluster):
+    worker = cluster.worker()
+    toy.hold()
+    sweep = toy.start("--scheduler", cluster.address)
+    toy.held(sweep)
+    address = cluster.address
+    cluster.scheduler.kill()
+    cluster.scheduler.wait()
+    cluster.start_scheduler(address.rpartition(":")[2])
+    said, _ = sweep.communicate(timeout=240)
+    assert sweep.returncode != 0, said
+    toy.release()
+    worker.wait(timeout=120)  # it ends by itself, and its run with it
+    cluster.worker()
+    code, said = toy.sweep("--scheduler", address)
+    assert code == 0, said
+    cluster.end()

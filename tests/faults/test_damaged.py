@@ -1,7 +1,6 @@
 """Disks that are full and files that were cut: one message that says what to do, and after that the right tables."""
 
 import json
-import os
 import time
 
 import pytest
@@ -93,11 +92,43 @@ def test_data_that_changed_before_the_evaluation_is_not_scored(toy):
 
 
 @pytest.mark.faults
-def test_a_clock_that_was_set_back_changes_nothing(toy):
-    _interrupted(toy)
-    tomorrow = time.time() + 86_400
-    for path in toy.run.rglob("*"):
-        os.utime(path, (tomorrow, tomorrow))
-    code, said = toy.sweep()
+@pytest.mark.parametrize("name", ["toy-sweep.html", "index.html", "2_train.html", "means.csv"])
+def test_a_report_for_which_the_disk_was_full_is_made_up_for(toy, name):
+    (toy.root / "full").write_text(f".{name}.")
+    code, said = toy.sweep("--report")
+    assert code == 1
+    assert "The disk is full. Free some space and run the same command again" in said
+    (toy.root / "full").unlink()
+    code, said = toy.sweep("--report")
     assert code == 0, said
+    assert toy.report.name in (toy.root / "reports" / "index.html").read_text("utf-8")
+    assert (toy.run / "2_train.html").is_file()
+    assert toy.report.is_file()
+
+
+@pytest.mark.faults
+def test_a_clock_that_was_set_back_changes_nothing(toy):
+    toy.set_clock(ahead=86_400)
+    _interrupted(toy)
+    assert (toy.run / "history.csv").stat().st_mtime > time.time() + 80_000
+    toy.set_clock(ahead=0)
+    code, said = toy.sweep("--report")
+    assert code == 0, said
+    assert "resume" in said
     assert Run(toy.run).record.get("begun_anew") is None
+
+
+@pytest.mark.faults
+def test_pages_are_made_anew_though_the_clock_was_set_back(toy):
+    toy.set_clock(ahead=86_400)
+    assert toy.sweep("--report")[0] == 0
+    before = (toy.run / "3_evaluate.html").read_bytes()
+    toy.set_clock(ahead=0)
+    (toy.run / "cases.csv").unlink()
+    notebook = toy.root / "notebooks" / "toy" / "3_evaluate.ipynb"
+    notebook.write_text(
+        notebook.read_text("utf-8").replace("with runs.evaluating", "print('anew')\\nwith runs.evaluating"), "utf-8"
+    )
+    code, said = toy.sweep("--report")
+    assert code == 0, said
+    assert (toy.run / "3_evaluate.html").read_bytes() != before

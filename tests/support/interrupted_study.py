@@ -100,10 +100,12 @@ NOTEBOOKS = {
         *toy_cells.TRAIN,
     ),
     "3_evaluate": toy_cells.EVALUATE,
+    "4_results": toy_cells.RESULTS,
 }
-#: Every process of a test knows the temporary project, and has a full disk where the file ``full`` names a file.
+#: Every process of a test knows the temporary project, has a full disk where the file ``full`` names a file, and a
+#: clock that is as many seconds ahead as the file ``ahead`` says.
 START = """
-import errno
+import errno, os, time
 from pathlib import Path
 from medseg import project, studies
 root = Path({root!r})
@@ -116,6 +118,15 @@ def written(path, data):
         raise OSError(errno.ENOSPC, "No space left on device")
     return write_bytes(path, data)
 Path.write_bytes = written
+if (root / "ahead").exists():
+    ahead = float((root / "ahead").read_text())
+    clock, clock_ns, replace = time.time, time.time_ns, os.replace
+    time.time = lambda: clock() + ahead
+    time.time_ns = lambda: clock_ns() + int(ahead * 1e9)
+    def replaced(source, target, **options):
+        os.utime(source, (time.time(), time.time()))
+        replace(source, target, **options)
+    os.replace = replaced
 """
 
 
@@ -176,16 +187,28 @@ class Toy:
         )  # fmt: skip
 
     def sweep(self, *options: str) -> tuple[int, str]:
-        """The sweep from its beginning to its end: exit code, and what was said, its white space as single blanks."""
+        """The sweep from its beginning to its end: exit code, and what was said, its white space as single blanks.
+
+        Without a report, unless ``--report`` is among the ``options``.
+        """
         process = self.start(*options)
-        said, _ = process.communicate(timeout=240)
+        said, _ = process.communicate(timeout=600)
         return process.returncode, " ".join(said.split())
+
+    def set_clock(self, ahead: float) -> None:
+        """Let the clock of what is started from now on be ``ahead``, seconds."""
+        (self.root / "ahead").write_text(str(ahead))
+
+    @property
+    def report(self) -> Path:
+        """The page of its sweep."""
+        return self.root / "reports" / "toy-sweep.html"
 
     def evaluate(self, run: Path) -> tuple[int, str]:
         """``3_evaluate`` of a run by hand: exit code and errors."""
         notebook, out = self.root / "notebooks" / "toy" / "3_evaluate.ipynb", self.root / "evaluated.ipynb"
         command = [sys.executable, "-m", "papermill", str(notebook), str(out), "-p", "run_id", str(run)]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, cwd=self.root, timeout=240)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, cwd=self.root, timeout=600)
         return done.returncode, done.stderr
 
     def hold(self) -> None:
