@@ -1,7 +1,7 @@
 """Where the project lies: paths never depend on the working directory."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,13 +58,20 @@ def reporting_on(runs: Path) -> Iterator[None]:
     beside them.
     """
     chosen = {RUNS_VARIABLE: str(runs), REPORTS_VARIABLE: str(reports_folder() / "kept" / runs.name)}
-    before = {name: os.environ.get(name) for name in chosen}
-    os.environ.update(chosen)
+    with environment(chosen):
+        yield
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Within it, also for processes that are started, the environment has these ``variables``; then it is as before."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value

@@ -87,7 +87,7 @@ def chosen(
         MedsegError: a condition without ``=``, a parameter that none of the runs has, or no such sweep.
     """
     found, conditions = list(runs), [_condition(text) for text in where]
-    known = {name for run in found for name in _parameters(run)}
+    known = {name for run in found for name in _parameters(run)} if conditions else set()
     for name, _ in conditions:
         if found and name not in known:
             raise MedsegError(f"No run has a parameter {name!r}. They have: {', '.join(sorted(known)) or 'none'}.")

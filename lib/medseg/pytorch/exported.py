@@ -1,10 +1,7 @@
 """Programs that ``medseg export --format torch`` wrote (``torch.export``, .pt2), as networks that predict."""
 
 import json
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +11,13 @@ from torch.export.passes import move_to_device_pass
 
 from medseg.errors import MedsegError
 from medseg.evaluation.network import filled_up
-from medseg.project import display
+from medseg.project import display, environment
 from medseg.pytorch import device as devices
 from medseg.pytorch.export import METADATA
 from medseg.pytorch.inference import OnDevice
 
-_FORCED = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+#: Unpickle nothing but tensors; without this, a file that holds something else would be unpickled whole.
+_WEIGHTS_ALONE = {"TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1"}
 
 
 class ExportedProgram(OnDevice):
@@ -44,7 +42,7 @@ def load(path: Path, device: str = "auto") -> tuple[ExportedProgram, dict[str, A
     chosen = devices.choose(device, "fp32")
     told = {METADATA: ""}
     try:
-        with _weights_alone(), warnings.catch_warnings():
+        with environment(_WEIGHTS_ALONE), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the loader, about how it reads
             program = torch.export.load(path, extra_files=told)
             if chosen.kind != "cpu":
@@ -54,17 +52,3 @@ def load(path: Path, device: str = "auto") -> tuple[ExportedProgram, dict[str, A
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise MedsegError(f"{display(path)} cannot be read as a program of torch.export ({reason}).") from error
     return ExportedProgram(program.module(), facts, chosen), facts
-
-
-@contextmanager
-def _weights_alone() -> Iterator[None]:
-    """Unpickle nothing but tensors; without this, a file that holds something else would be unpickled whole."""
-    before = os.environ.get(_FORCED)
-    os.environ[_FORCED] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_FORCED]
-        else:
-            os.environ[_FORCED] = before

@@ -7,7 +7,6 @@ Within them Lightning's strategy for distributed data adds up the gradients.
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -19,9 +18,11 @@ from torch import distributed, multiprocessing
 from torch.multiprocessing.spawn import ProcessException
 from torch.utils.data import BatchSampler, Sampler
 
+from medseg import project
 from medseg.pytorch.device import Device
 
-_LOG_LEVEL = "TORCH_CPP_LOG_LEVEL"
+#: Processes keep PyTorch's hints to themselves; it reads this when it is loaded.
+_QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
 _place = (0, 1)
 
 
@@ -88,7 +89,7 @@ def launch(device: Device, train: Callable[..., None], *arguments: Any) -> None:
     """
     content = cloudpickle.dumps(partial(train, *arguments))
     told = multiprocessing.get_context("spawn").SimpleQueue()
-    with _quiet():
+    with project.environment(_QUIET):
         context = multiprocessing.start_processes(
             _work, (content, device, _free_port(), told), nprocs=device.count, join=False, start_method="spawn"
         )
@@ -135,19 +136,6 @@ def _work(number: int, content: bytes, device: Device, port: int, told: Any) -> 
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Processes that are started now keep PyTorch's hints to themselves; it reads this when it is loaded."""
-    before = os.environ.get(_LOG_LEVEL)
-    os.environ[_LOG_LEVEL] = "ERROR"
-    try:
-        yield
-    finally:
-        del os.environ[_LOG_LEVEL]
-        if before is not None:
-            os.environ[_LOG_LEVEL] = before
 
 
 def _pickled(error: Exception) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 
-from medseg import atomic
+from medseg import atomic, project
 
 VARIABLE = "MEDSEG_EXPORT"
 _LATEX = {
@@ -34,15 +34,8 @@ def into(folder: Path) -> Iterator[None]:
     for suffix in (".csv", ".tex", ".svg", ".pdf"):
         for path in folder.glob(f"[0-9][0-9]-*{suffix}"):
             path.unlink()
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(folder)
-    try:
+    with project.environment({VARIABLE: str(folder)}):
         yield
-    finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
 
 
 def table(title: str, heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[tuple[str, str, bool]]]) -> None:
