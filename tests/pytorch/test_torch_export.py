@@ -19,6 +19,7 @@ from medseg.export import parity
 from medseg.export.command import export
 from medseg.prediction import command, exported, onnx_model
 from medseg.prediction.onnx_model import OnnxNetwork
+from medseg.project import environment
 from medseg.pytorch import export as torch_export
 from medseg.pytorch import exported as torch_exported
 
@@ -128,7 +129,7 @@ def test_a_program_of_others_runs_no_code_and_says_that_it_is_not_ours(tmp_path)
     with pytest.raises(MedsegError, match="cannot be read as a program"):
         exported.load(tmp_path / "bad.pt2", "cpu")
     torch.save({"code": Path("a")}, tmp_path / "pickled.pt")
-    with torch_exported._weights_alone(), pytest.raises(pickle.UnpicklingError):
+    with environment(torch_exported._WEIGHTS_ALONE), pytest.raises(pickle.UnpicklingError):
         torch.load(tmp_path / "pickled.pt", weights_only=False)
 
 
