@@ -128,22 +128,6 @@ def test_nothing_outlives_a_killed_sweep(tmp_path, write_notebook):
     _wait_for(lambda: not any(_alive(process) for process in family))
 
 
-def test_a_watched_process_ends_with_its_parent_on_any_system(tmp_path):
-    """What macOS and Windows rely on, which have no parent-death signal."""
-    pid = tmp_path / "pid"
-    child = (
-        "import os, sys, time; from pathlib import Path; from medseg.experiments import papermill_process\n"
-        f"papermill_process.watch(int(sys.argv[1])); Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(120)"
-    )
-    code = f"import os, subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}, str(os.getpid())])"
-    parent = subprocess.Popen([sys.executable, "-c", code])
-    _wait_for(lambda: pid.exists() and pid.read_text())
-    watched = psutil.Process(int(pid.read_text()))
-    parent.kill()
-    parent.wait()
-    _wait_for(lambda: not _alive(watched))
-
-
 def _alive(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE

@@ -15,6 +15,7 @@ from medseg.datasets.frames import Frames, epoch_order
 from medseg.datasets.index import PreparedDataset
 from medseg.datasets.polygon_items import PolygonItems
 from medseg.errors import MedsegError
+from medseg.experiments.parent_death import WatchedContext
 from medseg.pytorch.heads import AUXILIARY
 from medseg.pytorch.several_devices import PartOfBatches
 
@@ -130,8 +131,9 @@ def batches(
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
-        # Forking a process in which threads of PyTorch or OpenCV already run can deadlock.
-        multiprocessing_context="spawn" if workers else None,
+        # Forking a process in which threads of PyTorch or OpenCV already run can deadlock. PyTorch's own processes look
+        # for their parent only when they have imported it: one that is killed before would leave them for ever.
+        multiprocessing_context=WatchedContext() if workers else None,
     )
 
 

@@ -19,6 +19,7 @@ from torch.multiprocessing.spawn import ProcessException
 from torch.utils.data import BatchSampler, Sampler
 
 from medseg import project
+from medseg.experiments import parent_death
 from medseg.pytorch.device import Device
 
 #: Processes keep PyTorch's hints to themselves; it reads this when it is loaded.
@@ -91,7 +92,11 @@ def launch(device: Device, train: Callable[..., None], *arguments: Any) -> None:
     told = multiprocessing.get_context("spawn").SimpleQueue()
     with project.environment(_QUIET):
         context = multiprocessing.start_processes(
-            _work, (content, device, _free_port(), told), nprocs=device.count, join=False, start_method="spawn"
+            _work,
+            (content, device, _free_port(), told, os.getpid()),
+            nprocs=device.count,
+            join=False,
+            start_method="spawn",
         )
     assert context is not None
     try:
@@ -116,8 +121,9 @@ def launch(device: Device, train: Callable[..., None], *arguments: Any) -> None:
         device.peaks[place] = max(known) if known else None
 
 
-def _work(number: int, content: bytes, device: Device, port: int, told: Any) -> None:
+def _work(number: int, content: bytes, device: Device, port: int, told: Any, parent: int) -> None:
     global _place
+    parent_death.watch(parent)  # PyTorch does so as well, but not where it died while this was importing
     _place = number, device.count
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what gloo tells of its connections
     # Of these Lightning knows that the processes are started already.
