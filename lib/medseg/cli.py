@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from medseg.commands import data, prediction, results, runs, training
+from medseg.commands import data, demo, prediction, results, runs, training
 from medseg.errors import MedsegError
 
 app = typer.Typer(
@@ -14,7 +14,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for part in (data, training, runs, results, prediction):
+for part in (data, training, demo, runs, results, prediction):
     app.add_typer(part.app)
 
 

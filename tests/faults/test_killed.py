@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from medseg.experiments import preload
 from medseg.experiments.runs import Run
 
 
@@ -26,9 +27,22 @@ def test_a_killed_papermill_is_started_again(toy):
     toy.hold()
     sweep = toy.start()
     papermill = toy.held(sweep).parent()
-    assert any("papermill_process" in word for word in papermill.cmdline())
+    assert any("medseg.experiments" in word for word in papermill.cmdline())
     toy.release()
     papermill.kill()
+    said, _ = sweep.communicate(timeout=240)
+    assert sweep.returncode == 0, said
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not preload.possible({"CUDA_VISIBLE_DEVICES": "-1"}), reason="nothing is forked here")
+def test_a_killed_server_of_imports_takes_its_notebook_along_which_starts_again(toy):
+    toy.hold()
+    sweep = toy.start()
+    server = toy.held(sweep).parent().parent()
+    assert any("preload_server" in word for word in server.cmdline())
+    toy.release()
+    server.kill()
     said, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 0, said
 

@@ -249,7 +249,9 @@ class Toy:
 
     def _is_there(self, process: psutil.Process) -> bool:
         try:
-            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+            # Its first thread may be gone while others, which share its files and so its locks, are still to end.
+            ended = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
+            return process.is_running() and not ended
         except psutil.Error:
             return False
 

@@ -1,13 +1,14 @@
-"""Commands that train: sweep, demo; and tensorboard, which shows how it goes."""
+"""The command that trains; and tensorboard, which shows how it goes."""
 
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from medseg import project, registry
+from medseg import project
 from medseg.errors import MedsegError
 from medseg.experiments import console as terminal
 from medseg.experiments import engine, preflight
@@ -36,7 +37,7 @@ def sweep(
     if dry_run:
         _refuse(verdicts)
         return
-    outcomes = _run(planned, workers, scheduler, timeout)
+    outcomes = run([planned], workers=workers, scheduler=scheduler, timeout_hours=timeout)
     terminal.show_summary(outcomes)
     if report and any(p.run.evaluated for p in planned.planned):
         from medseg.reporting import build
@@ -44,33 +45,6 @@ def sweep(
         page = build.sweep_report(planned, only_if_new=all(o.outcome == "skipped" for o in outcomes))
         terminal.console.print(f"report: {project.display(page)}", highlight=False)
     if any(outcome.outcome in ("failed", "timeout", "stopped") for outcome in outcomes):
-        raise typer.Exit(1)
-
-
-@app.command(epilog="Example: [bold]medseg demo[/]")
-def demo() -> None:
-    """Run the small sweeps of every study on the sample data and build their reports; minutes on a CPU."""
-    from medseg.reporting import build
-
-    failed, new, studies = False, 0, set()
-    for study, name in [(one.name, name) for one in registry.every() for name in one.demo]:
-        planned = sweeps.load(project.root() / "notebooks" / study / "sweeps" / f"{name}.yaml", "sample")
-        terminal.show_plan(planned)
-        outcomes = _run(planned, None, "", None)
-        terminal.show_summary(outcomes)
-        fresh = sum(outcome.outcome != "skipped" for outcome in outcomes)
-        if any(p.run.evaluated for p in planned.planned):
-            build.sweep_report(planned, only_if_new=not fresh)
-            studies.add(planned.study)
-        failed |= any(outcome.outcome not in ("done", "skipped") for outcome in outcomes)
-        new += fresh
-    for study in sorted(studies):
-        if new or not (project.reports_folder() / f"{study}.html").is_file():
-            build.study_report(study)
-    if not new:
-        terminal.console.print("Everything is already done.")
-    terminal.console.print(f"Open {project.reports_folder() / 'index.html'}", highlight=False, soft_wrap=True)
-    if failed:
         raise typer.Exit(1)
 
 
@@ -86,19 +60,30 @@ def _refuse(verdicts: list[preflight.Verdict]) -> None:
         raise MedsegError("Nothing was started:\n" + "\n".join(f"  - {fault}" for fault in dict.fromkeys(faults)))
 
 
-def _run(
-    planned: sweeps.Sweep, workers: int | None, scheduler: str, timeout_hours: float | None
+def run(
+    planned: Sequence[sweeps.Sweep],
+    on_end: Callable[[engine.Outcome], None] = lambda outcome: None,
+    *,
+    workers: int | None = None,
+    scheduler: str = "",
+    timeout_hours: float | None = None,
 ) -> list[engine.Outcome]:
-    """Check, then run what is not finished yet."""
-    jobs = planned.planned
+    """Check all runs of ``planned``, then run in one queue what is not finished yet; progress is shown."""
+    jobs = [job for sweep in planned for job in sweep.planned]
     pending = [job for job in jobs if job.run.status != "finished"]
     _refuse(preflight.check(pending))
-    sweeps.write_record(planned)
+    for sweep in planned:
+        sweeps.write_record(sweep)
     seconds = timeout_hours * 3600 if timeout_hours else None
-    stop_file = sweeps.record_file(planned.name).with_suffix(".STOP")
+    stop_file = sweeps.record_file(planned[0].name).with_suffix(".STOP")
     stop_file.unlink(missing_ok=True)
     with terminal.Bars(len(jobs)) as bars:
-        hooks: Any = {"on_start": bars.on_start, "on_end": bars.on_end, "on_tick": bars.on_tick, "timeout": seconds}
+
+        def ended(outcome: engine.Outcome) -> None:
+            bars.on_end(outcome)
+            on_end(outcome)
+
+        hooks: Any = {"on_start": bars.on_start, "on_end": ended, "on_tick": bars.on_tick, "timeout": seconds}
         if scheduler:
             return engine.run_on_cluster(jobs, scheduler, stop_file=stop_file, **hooks)
-        return engine.run_local(jobs, engine.local_slots(workers), stop_file=stop_file, **hooks)
+        return engine.run_local(jobs, engine.local_slots(workers, len(jobs)), stop_file=stop_file, **hooks)

@@ -12,6 +12,7 @@ from medseg import project
 from medseg.experiments import progress as progress_file
 from medseg.experiments.identity import IN_SLUG
 from medseg.experiments.job import Job, Outcome
+from medseg.experiments.remaining import Remaining
 from medseg.experiments.sweep import PlannedRun, Sweep
 
 console = Console()
@@ -61,10 +62,11 @@ class Bars(Progress):
         run, text = TextColumn("{task.fields[run]}", style="bold"), TextColumn("{task.description}", markup=False)
         super().__init__(run, BarColumn(bar_width=24), text, TimeElapsedColumn(), console=console)
         self._jobs: dict[str, tuple[Job, TaskID]] = {}
-        self._all = self.add_task("", total=total, run="all runs")
+        self._all, self._remaining = self.add_task("", total=total, run="all runs"), Remaining(total)
 
     def on_start(self, job: Job) -> None:
         """A slot took the job."""
+        self._remaining.begin(job.folder.name)
         task = self.add_task("starting", total=None, run=job.folder.name)
         self._jobs[job.folder.name] = job, task
 
@@ -73,6 +75,7 @@ class Bars(Progress):
         name = outcome.job.folder.name
         if name in self._jobs:
             self.remove_task(self._jobs.pop(name)[1])
+        self._remaining.end(name)
         self.advance(self._all)
         minutes = f" in {outcome.seconds / 60:.1f} min" if outcome.seconds else ""
         self.console.print(f"[{_COLOURS[outcome.outcome]}]{outcome.outcome:>8}[/] {name}{minutes}", highlight=False)
@@ -82,7 +85,16 @@ class Bars(Progress):
         for job, task in list(self._jobs.values()):
             state = progress_file.read(job.folder)
             if state:
+                self._remaining.reached(job.folder.name, state["done"] / max(state["total"], 1))
                 self.update(task, total=state["total"], completed=state["done"], description=state["text"])
+        seconds = self._remaining.seconds()
+        self.update(self._all, description="" if seconds is None else f"about {duration(seconds)} left")
+
+
+def duration(seconds: float) -> str:
+    """As a person would say it, such as ``3 h 20 min``; of less than a minute, ``1 min``."""
+    hours, minutes = divmod(max(1, round(seconds / 60)), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def show_summary(outcomes: list[Outcome]) -> None:

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from medseg.errors import MedsegError
+from medseg.experiments import notebooks, preload
 from medseg.experiments.job import Job, Outcome, run_job
 
 _POLL_SECONDS = 0.3
@@ -24,16 +25,18 @@ _LOST = "The cluster lost the run, most often because its scheduler ended. Repea
 _GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def local_slots(workers: int | None = None) -> list[dict[str, str]]:
+def local_slots(workers: int | None = None, jobs: int = 2) -> list[dict[str, str]]:
     """Slots of this machine, each for one notebook at a time, as variables of its environment.
 
-    ``workers`` of them; None: one per visible GPU, without a GPU two where there are two cores or more.
+    ``workers`` of them; None: one per visible GPU, without a GPU two where there are two cores or more and two ``jobs``
+    of the sweep. The cores are shared out once for all, also for runs that are resumed or last: another number of
+    threads gives other last digits, and the order in which runs end must not be seen in the figures.
     """
     gpus = _visible_gpus()
     if gpus:
         return [{_GPUS: gpus[i % len(gpus)]} for i in range(workers or len(gpus))]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = workers or min(2, cores)
+    count = workers or max(1, min(2, cores, jobs))
     threads = str(max(1, cores // count))
     return [{_GPUS: "-1", **dict.fromkeys(_THREADS, threads)}] * count
 
@@ -66,11 +69,13 @@ def run_local(
         taken = free.take(job.parameters.get("devices", 1))
         try:
             on_start(job)
-            return run_job(job, together(taken), timeout, stop)
+            slot = together(taken)
+            begin = servers.starter(job) if preload.possible(slot) else notebooks.start
+            return run_job(job, slot, timeout, stop, begin)
         finally:
             free.give(taken)
 
-    with ThreadPoolExecutor(len(slots), thread_name_prefix="slot") as pool:
+    with preload.Servers() as servers, ThreadPoolExecutor(len(slots), thread_name_prefix="slot") as pool:
         futures = {pool.submit(work, job): job for job in jobs}
         try:
             return _collect(futures, on_end, on_tick, stop_file, stop.set)

@@ -9,7 +9,7 @@ from medseg import project
 from medseg.datasets import sample
 from medseg.errors import MedsegError
 from medseg.experiments import checkpoints, tables
-from medseg.experiments.notebooks import Execution, run_notebook
+from medseg.experiments.notebooks import Execution, Start, run_notebook, start
 from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run, prepare_run
 
@@ -45,10 +45,13 @@ class Outcome:
     note: str = ""
 
 
-def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: Any = None) -> Outcome:
+def run_job(
+    job: Job, slot: dict[str, str], timeout: float | None = None, stop: Any = None, begin: Start = start
+) -> Outcome:
     """Train (unless finished) and evaluate one run, each in a process of its own, allowed ``timeout`` seconds.
 
-    ``slot`` has environment variables, such as ``CUDA_VISIBLE_DEVICES``; the event ``stop`` ends the job when set.
+    ``slot`` has environment variables, such as ``CUDA_VISIBLE_DEVICES``; the event ``stop`` ends the job when set;
+    ``begin`` starts the notebooks.
     """
     run = Run(job.folder)
     if run.evaluated and not run.damaged and not _fault_of_history(run):
@@ -59,7 +62,7 @@ def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: 
         run.update(status="running", error=fault)  # held by nobody, so interrupted: its training sees why
     environment = {**slot, project.RUNS_VARIABLE: str(job.folder.parent.parent)}
     if run.record.get("status") != "finished":
-        train = partial(_stage, job, job.stage, job.parameters, "run.json", timeout=timeout, stop=stop)
+        train = partial(_stage, job, job.stage, job.parameters, "run.json", timeout=timeout, stop=stop, begin=begin)
         done = train(environment)
         if done.outcome == "failed" and OUT_OF_MEMORY in (run.record.get("error") or "").lower():
             done = train({**environment, HALVINGS_VARIABLE: "1"})
@@ -70,7 +73,8 @@ def run_job(job: Job, slot: dict[str, str], timeout: float | None = None, stop: 
             return _ended(job, run, done, seconds)
     anew = run.record.get("begun_anew", "")
     note = f"trained again from the start: {anew}" if anew != known else ""
-    done = _stage(job, EVALUATE, {"run_id": str(job.folder)}, "cases.csv", environment, timeout=timeout, stop=stop)
+    evaluate = partial(_stage, job, EVALUATE, {"run_id": str(job.folder)}, "cases.csv")
+    done = evaluate(environment, timeout=timeout, stop=stop, begin=begin)
     return replace(_ended(job, run, done, seconds + done.seconds), note=note)
 
 

@@ -13,10 +13,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import yaml
@@ -28,6 +28,34 @@ _NO_KERNEL = re.compile(r"Kernel died before replying|Kernel didn't respond in")
 _DEAD_KERNEL = re.compile(r"DeadKernelError|Kernel died|kernel appears to have died")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _POLL_SECONDS = 0.2
+
+
+class Process(Protocol):
+    """A process that executes a notebook: those members of :class:`subprocess.Popen` that are used here."""
+
+    pid: int
+
+    def wait(self, timeout: float) -> int:
+        """The exit code; ``subprocess.TimeoutExpired`` where it still runs after ``timeout`` seconds."""
+
+
+#: Starts papermill with arguments, writing what it says to a file, with these variables added to the environment.
+Start = Callable[[Sequence[str], Path, Mapping[str, str]], Process]
+
+
+def start(arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> Process:
+    """Start papermill in a process of its own, from nothing."""
+    with log.open("wb") as stream:
+        return subprocess.Popen(
+            [sys.executable, "-m", "medseg.experiments.papermill_process", str(os.getpid()), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            # A Ctrl-C in the terminal reaches only the sweep, which then ends the rest: on POSIX, and on Windows.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
 
 
 @dataclass(frozen=True)
@@ -50,12 +78,13 @@ def run_notebook(
     environment: Mapping[str, str] | None = None,
     timeout: float | None = None,
     stop: threading.Event | None = None,
+    begin: Start = start,
 ) -> Execution:
     """Execute ``notebook`` with ``parameters``, writing the executed notebook to ``output`` and beside it the log.
 
     The working directory is the folder of ``output``; the notebook must write ``result`` anew, within ``timeout``
     seconds (None: no limit), unless ``stop`` ends it at once. Retried once when the kernel did not start, and once when
-    it or papermill itself died; never after an error that a cell raised.
+    it or papermill itself died; never after an error that a cell raised. ``begin`` starts papermill.
     """
     folder = output.parent
     log = folder / "papermill.log"
@@ -63,10 +92,10 @@ def run_notebook(
         folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     attempt, retries = 0, {"start": 1, "death": 1}
+    before = _stamp(result)  # a kernel that outlived its papermill for a moment may have written it
     while True:
         attempt += 1
-        before = _stamp(result)
-        code, how = _attempt(notebook, output, parameters, log, environment, timeout, stop)
+        code, how = _attempt(notebook, output, parameters, log, environment, timeout, stop, begin)
         text = _ANSI.sub("", log.read_text("utf-8", errors="replace"))
         if how == "ended" and code == 0 and _stamp(result) not in (None, before):
             outcome, error = "done", ""
@@ -93,27 +122,17 @@ def _attempt(
     environment: Mapping[str, str] | None,
     timeout: float | None,
     stop: threading.Event | None,
+    begin: Start,
 ) -> tuple[int, str]:
     with tempfile.TemporaryDirectory(prefix="medseg-") as temporary:
         # papermill reads even JSON as YAML 1.1, in which JSON's 1e-05 is a text; YAML's own writer says 1.0e-05.
         values = Path(temporary) / "parameters.yaml"
         atomic.write_text(values, yaml.safe_dump(dict(parameters)))
-        command = [
-            sys.executable, "-m", "medseg.experiments.papermill_process", str(os.getpid()),
+        arguments = [
             str(notebook), str(output), "-f", str(values), "--cwd", str(output.parent), "-k", "python3",
             "--no-progress-bar", "--start-timeout", "180", "--autosave-cell-every", "60",
         ]  # fmt: skip
-        with log.open("wb") as stream:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1", **(environment or {})},
-                # A Ctrl-C in the terminal reaches only the sweep, which then ends the rest: on POSIX, and on Windows.
-                start_new_session=True,
-                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-            )
+        process = begin(arguments, log, {"PYDEVD_DISABLE_FILE_VALIDATION": "1", **(environment or {})})
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
             while True:

@@ -35,8 +35,12 @@ class AnnotatedParameters(PythonTranslator):
         ]
 
 
-if __name__ == "__main__":
-    started_by = int(sys.argv.pop(1))
-    (parent_death.ask_linux if sys.platform == "linux" else parent_death.watch)(started_by)
+def main(parent: int) -> None:
+    """Execute the notebook that ``sys.argv`` asks for, as papermill's command does; ends with the process."""
+    (parent_death.ask_linux if sys.platform == "linux" else parent_death.watch)(parent)
     papermill_translators.register("python", AnnotatedParameters)
     papermill()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv.pop(1)))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from medseg import project, registry
@@ -50,18 +51,11 @@ def check(jobs: Sequence[Job]) -> list[Verdict]:
         module = registry.find(job.study).training(job.stage).checker
         if module:
             by_module.setdefault(module, []).append(i)
-    for module, numbers in by_module.items():
-        done = subprocess.run(
-            [sys.executable, "-m", module],
-            input=json.dumps([jobs[i].parameters for i in numbers]),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"{module} could not check the runs:\n{done.stderr[-2000:]}")
-        for i, said in zip(numbers, json.loads(done.stdout.splitlines()[-1]), strict=True):
-            verdicts[i] = Verdict(*said)
+    with ThreadPoolExecutor(2) as pool:  # each imports its framework for some seconds
+        answers = pool.map(_ask, by_module, ([jobs[i].parameters for i in numbers] for numbers in by_module.values()))
+        for numbers, said in zip(by_module.values(), answers, strict=True):
+            for i, verdict in zip(numbers, said, strict=True):
+                verdicts[i] = verdict
     lacking: dict[tuple[str, int], str] = {}
     for i, job in enumerate(jobs):
         where = job.parameters.get("data", ""), job.parameters.get("fold", -1)
@@ -70,6 +64,15 @@ def check(jobs: Sequence[Job]) -> list[Verdict]:
                 lacking[where] = lacking_split(*where)
             verdicts[i] = verdicts[i]._replace(fault=lacking[where])
     return verdicts
+
+
+def _ask(module: str, parameters: Sequence[Mapping[str, Any]]) -> list[Verdict]:
+    done = subprocess.run(
+        [sys.executable, "-m", module], input=json.dumps(parameters), capture_output=True, text=True, timeout=300
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{module} could not check the runs:\n{done.stderr[-2000:]}")
+    return [Verdict(*said) for said in json.loads(done.stdout.splitlines()[-1])]
 
 
 def check_seed(parameters: Mapping[str, Any]) -> None:

@@ -1,0 +1,84 @@
+"""The small sweeps of every study on sample data: one queue over all of them, with the reports made meanwhile."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import typer
+
+from medseg import project, registry
+from medseg.commands import training
+from medseg.errors import MedsegError
+from medseg.experiments import console as terminal
+from medseg.experiments import sweep as sweeps
+from medseg.experiments.job import Outcome
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: [bold]medseg demo[/]")
+def demo() -> None:
+    """Run the small sweeps of every study on the sample data and build their reports; minutes on a CPU."""
+    files = [(one.name, name) for one in registry.every() for name in one.demo]
+    planned = [
+        sweeps.load(project.root() / "notebooks" / study / "sweeps" / f"{name}.yaml", "sample") for study, name in files
+    ]
+    for one in planned:
+        terminal.show_plan(one)
+    with Reports(planned) as reports:
+        outcomes = training.run(planned, reports.on_end)
+    terminal.show_summary(outcomes)
+    if all(outcome.outcome == "skipped" for outcome in outcomes):
+        terminal.console.print("Everything is already done.")
+    terminal.console.print(f"Open {project.reports_folder() / 'index.html'}", highlight=False, soft_wrap=True)
+    if any(outcome.outcome not in ("done", "skipped") for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+class Reports:
+    """Builds the report of each sweep once its last run has ended, and then that of its study, beside the queue.
+
+    Leaving the ``with`` waits for them; a report that failed raises its error then.
+    """
+
+    def __init__(self, planned: Sequence[sweeps.Sweep]) -> None:
+        self._left = {one.name: {run.run.folder for run in one.planned} for one in planned}
+        self._sweeps, self._changed = {one.name: one for one in planned}, set[str]()
+        self._pool, self._made = ThreadPoolExecutor(1, thread_name_prefix="report"), list[Future[Path]]()
+
+    def __enter__(self) -> "Reports":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, where: object) -> None:
+        self._pool.shutdown(cancel_futures=error is not None)
+        if error is None:
+            faults = [str(made.exception()) for made in self._made if isinstance(made.exception(), MedsegError)]
+            if faults:
+                raise MedsegError("\n".join(faults))
+            for made in self._made:
+                made.result()
+
+    def on_end(self, outcome: Outcome) -> None:
+        """A run has ended: it may have been the last of its sweep, and that the last of its study."""
+        folder = outcome.job.folder
+        for name, left in self._left.items():
+            if folder in left:
+                left.remove(folder)
+                sweep = self._sweeps[name]
+                if outcome.outcome != "skipped":
+                    self._changed.update((name, sweep.study))
+                if not left:
+                    self._submit(sweep)
+
+    def _submit(self, sweep: sweeps.Sweep) -> None:
+        from medseg.reporting import build
+
+        study = sweep.study
+        if any(run.run.evaluated for run in sweep.planned):
+            self._made.append(self._pool.submit(build.sweep_report, sweep, only_if_new=sweep.name not in self._changed))
+        of_study = [one for one in self._sweeps.values() if one.study == study]
+        if any(self._left[one.name] for one in of_study):
+            return
+        missing = not (project.reports_folder() / f"{study}.html").is_file()
+        if any(run.run.evaluated for one in of_study for run in one.planned) and (study in self._changed or missing):
+            self._made.append(self._pool.submit(build.study_report, study))
