@@ -162,6 +162,22 @@ def test_the_plan_shows_seeds_and_budget(toy, monkeypatch, capsys):
     assert "Every row" not in capsys.readouterr().out
 
 
+def test_a_narrow_plan_is_a_list_in_which_nothing_is_cut(toy, monkeypatch, capsys):
+    planned = sweep.load(toy(grid={"learning_rate": [0.1, 0.2], "max_epochs": [3, 4], "backbone": ["a" * 30, "b"]}))
+    facts = ["14.3 M parameters, about 0.3 GB"] * len(planned.planned)
+    monkeypatch.setattr(console, "console", console.Console(width=60))
+    console.show_plan(planned, facts)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert sum(facts[0] in line for line in lines) == len(facts)
+    for run in planned.planned:
+        place = next(i for i, line in enumerate(lines) if f"{run.run.id}: train" in line)
+        assert lines[place + 1].strip().endswith(f"max_epochs {run.parameters['max_epochs']}")
+    monkeypatch.setattr(console, "console", console.Console(width=200))
+    console.show_plan(planned, facts)
+    assert sum("train" in line and facts[0] in line for line in capsys.readouterr().out.splitlines()) == len(facts)
+
+
 @pytest.mark.parametrize(
     ("budget", "expected", "terms"),
     [

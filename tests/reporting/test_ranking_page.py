@@ -147,7 +147,7 @@ def test_trainings_are_drawn_where_there_are_several(runs, tmp_path):
 
 
 def test_of_many_configurations_the_best_are_shown_and_the_family_is_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(ranking, "MOST", 3)
+    monkeypatch.setattr("medseg.reporting.comparison.MOST", 3)
     asked, pairs = [], statistics.pairs
     monkeypatch.setattr(statistics, "pairs", lambda *given: asked.append(given[-1]) or pairs(*given))
     table, *figures = ranking.page(made(tmp_path, *(BASE + s for s in (0, 0.1, -0.1, 0.2, 0.05)))).parts

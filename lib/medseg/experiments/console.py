@@ -1,6 +1,7 @@
 """What a sweep shows in the terminal: the plan, live progress, the summary."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 from rich.console import Console
@@ -33,22 +34,42 @@ def action(planned: PlannedRun) -> str:
 
 
 def show_plan(sweep: Sweep, facts: Sequence[str] = ()) -> None:
-    """Print the runs of ``sweep`` and what would be done about each; ``facts`` are what is known of each before."""
-    table = Table(
-        title=f"{sweep.title} ({sweep.study})", title_justify="left",
-        caption=f"Every row: {sweep.terms}" if sweep.terms else None, caption_justify="left",
-    )  # fmt: skip
-    table.add_column("")
-    table.add_column("run", no_wrap=True)
-    table.add_column("differs in", overflow="fold")
-    table.add_column("plan", overflow="fold")
-    if any(facts):
-        table.add_column("network", overflow="fold")
+    """Print the runs of ``sweep`` and what would be done about each; ``facts`` are what is known of each before.
+
+    As a table where the terminal is wide enough for it, else as a list with some lines for each run.
+    """
+    rows = []
     for number, planned in enumerate(sweep.planned, 1):
         differs = ", ".join(f"{k} {_readable(v)}" for k, v in planned.varied.items() if k not in IN_SLUG)
         known = [facts[number - 1]] if any(facts) else []
-        table.add_row(str(number), planned.run.id, escape(differs), action(planned), *known)
+        rows.append([str(number), planned.run.id, differs, action(planned), *known])
+    heads = ["", "run", "differs in", "plan", *(["network"] if any(facts) else [])]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    title, terms = f"{sweep.title} ({sweep.study})", f"Every row: {sweep.terms}" if sweep.terms else None
+    if sum(widths) + 3 * len(widths) + 1 > console.width:
+        _show_list(title, rows, terms)
+        return
+    table = Table(title=title, title_justify="left", caption=terms, caption_justify="left")
+    for head in heads:
+        table.add_column(head, no_wrap=True)
+    for row in rows:
+        table.add_row(*map(escape, row))
     console.print(table)
+
+
+def _show_list(title: str, rows: Sequence[Sequence[str]], terms: str | None) -> None:
+    """The plan for a narrow terminal: run and plan, what differs, the network."""
+    indent = len(rows[-1][0]) + 2
+    console.print(title, style="italic", markup=False, highlight=False)
+    for number, run, differs, plan, *known in rows:
+        lines = [f"{run}: {plan}", differs, *known]
+        for place, line in enumerate(filter(None, lines)):
+            first = f"{number:>{indent - 2}}  " if place == 0 else " " * indent
+            wrapped = fill(line, console.width, initial_indent=first, subsequent_indent=" " * (indent + 2),
+                           break_long_words=False, break_on_hyphens=False)  # fmt: skip
+            console.print(wrapped, markup=False, highlight=False, soft_wrap=True, style="" if place == 0 else "dim")
+    if terms:
+        console.print(terms, style="italic", markup=False, highlight=False)
 
 
 def _readable(value: Any) -> str:

@@ -147,6 +147,43 @@ def _estimate(
     if size < FEW_GROUPS:
         return Estimate(mean, nan, nan, nan, nan, len(values), size, doubt)
     error = math.sqrt(size / (size - 1) * (rest**2).sum()) / len(values)
+    tail = (1 - confidence) / INTERVAL_FACTOR
+    if noise.variance:
+        below, above, p = _with_noise(mean, error, pivots, noise, tail)
+        whole = error**2 + noise.variance
+        freedom = whole**2 / (error**4 / (size - 1) + noise.variance**2 / noise.freedom)
+    else:
+        below, above, p = _without_noise(mean, error, pivots, tail)
+        whole, freedom = error**2, size - 1
+    told = _t(freedom, (1 + confidence) / 2) + _t(freedom, POWER)
+    return Estimate(
+        mean, mean - below, mean + above, min(1.0, TEST_FACTOR * p), told * math.sqrt(whole), len(values), size, doubt
+    )
+
+
+def least_p(draws: int) -> float:
+    """The smallest p that so many draws can give."""
+    return TEST_FACTOR * 2 / (draws + 1)
+
+
+def _without_noise(mean: float, error: float, pivots: np.ndarray, tail: float) -> tuple[float, float, float]:
+    """Distance from the mean to the lower and to the upper bound of the interval that leaves out ``tail``, and p before
+    its factor: by counting, which takes a tenth of the time that sorting does.
+    """
+    draws = len(pivots)
+    place = max(int(tail / 2 * (draws + 1)), 1)
+    parted = np.partition(pivots, (place - 1, draws - place))
+    below, above = max(parted[draws - place], 0.0) * error, max(-parted[place - 1], 0.0) * error
+    if not mean:
+        return below, above, 1.0
+    reached = pivots * math.copysign(error, mean)
+    one_side = np.count_nonzero(reached >= abs(mean))
+    both = one_side + np.count_nonzero(reached <= -abs(mean))
+    return below, above, min(1.0, max(2 * (one_side + 1), both + 1) / (draws + 1))
+
+
+def _with_noise(mean: float, error: float, pivots: np.ndarray, noise: Noise, tail: float) -> tuple[float, float, float]:
+    """As :func:`_without_noise`, what other trainings would add being part of all three."""
     pivots = np.sort(pivots)
     symmetric = np.sort(np.abs(pivots))
 
@@ -161,15 +198,14 @@ def _estimate(
         reach = math.hypot(symmetric[-place] * error, noise.reach(tail))
         return reach, reach
 
-    below, above = equal_tails((1 - confidence) / INTERVAL_FACTOR)
-    p = max(_least_tail(mean, reach, 2 / (len(pivots) + 1)) for reach in (equal_tails, same_both_ways))
-    whole = error**2 + noise.variance
-    freedom = whole**2 / (error**4 / (size - 1) + noise.variance**2 / noise.freedom) if whole else math.inf
-    told = stats.t.ppf((1 + confidence) / 2, freedom) + stats.t.ppf(POWER, freedom)
-    return Estimate(
-        mean, mean - below, mean + above, min(1.0, TEST_FACTOR * p), float(told * math.sqrt(whole)), len(values), size,
-        doubt,
-    )  # fmt: skip
+    below, above = equal_tails(tail)
+    return below, above, max(_least_tail(mean, reach, 2 / (len(pivots) + 1)) for reach in (equal_tails, same_both_ways))
+
+
+@functools.lru_cache(maxsize=256)
+def _t(freedom: float, probability: float) -> float:
+    """Quantile of Student's t."""
+    return float(stats.t.ppf(probability, freedom))
 
 
 def group_draws(rng: np.random.Generator, size: int, draws: int) -> np.ndarray:

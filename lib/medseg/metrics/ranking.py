@@ -1,7 +1,7 @@
 """How far an order of runs can be trusted: ranks under chance, under other rules and on other test sets.
 
 After Maier-Hein et al. 2018 (Nat. Commun. 9:5217) and Wiesenfarth et al. 2021 (Sci. Rep. 11:2369). Cases are aligned as
-in :mod:`medseg.metrics.compare`, over all runs together: a case of which no training has a value is left out, and a
+in :mod:`medseg.metrics.paired`, over all runs together: a case of which no training has a value is left out, and a
 missing value among others counts as perfect.
 """
 
@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from medseg.metrics.cluster_bootstrap import FEW_GROUPS, group_draws
-from medseg.metrics.compare import Scored, Trainings, by_test_set
+from medseg.metrics.paired import Paired, Scored, Trainings
 
 #: Rules of order: mean of the cases, their median, and mean of the ranks within each case (rank then aggregate).
 RULES = ("mean", "median", "cases")
@@ -43,7 +43,7 @@ class Ranking:
 
 
 def rankings(
-    cases_by_run: Mapping[str, Trainings],
+    cases_by_run: Mapping[str, Trainings] | Paired,
     *,
     metric: str = "dice",
     lower_is_better: bool = False,
@@ -67,7 +67,7 @@ def rankings(
         MedsegError: as :func:`medseg.metrics.compare.compare_runs`.
     """
     found = []
-    for test_set, scored in by_test_set(cases_by_run, metric, lower_is_better, bounds):
+    for test_set, scored in Paired.of(cases_by_run).by_test_set(metric, lower_is_better, bounds):
         kept, sides = scored.kept(*scored.runs)
         if kept.any():
             found.append(_ranking(test_set, scored, scored.groups[kept], sides, draws))

@@ -1,5 +1,7 @@
 """Say what is wrong with the parameters of a training before anything is loaded or computed; a sweep asks it too."""
 
+import functools
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +12,7 @@ import torch
 from medseg import project
 from medseg.datasets import sample, splits
 from medseg.datasets.augmentation.presets import build_augmentation, parse_augmentation
+from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.evaluation.rules import MaskRules
 from medseg.evaluation.views import views
@@ -17,9 +20,9 @@ from medseg.evaluation.windows import check_windows
 from medseg.experiments import loggers, preflight
 from medseg.pytorch import device as devices
 from medseg.pytorch.data import classes_overlap
-from medseg.pytorch.dry_step import try_step
+from medseg.pytorch.dry_step import Needs, try_step
 from medseg.pytorch.losses import build_loss
-from medseg.pytorch.models import BuiltModel, build, hub_weights
+from medseg.pytorch.models import OF_NETWORK, BuiltModel, build, hub_weights
 from medseg.pytorch.optimisation import Optimisation, scales
 from medseg.pytorch.weights import RUN, named_run
 
@@ -47,7 +50,7 @@ def check(parameters: Mapping[str, Any]) -> str:
     tta, thresholds, postprocess and crf are checked where they are there.
     """
     _check_numbers(parameters)
-    dataset = splits.hold_out(sample.load(parameters["data"]), parameters.get("fold", -1))
+    dataset = _dataset(parameters["data"], parameters.get("fold", -1))
     if classes_overlap(dataset):
         parse_augmentation(parameters["augmentation"], side_is_predicted="side" in parameters["auxiliary"])
     else:
@@ -63,20 +66,35 @@ def check(parameters: Mapping[str, Any]) -> str:
             "least."
         )
     classes = len(dataset.info["classes"])
-    model = _without_memory(parameters, classes)
+    asked = {name: parameters[name] for name in OF_NETWORK if name in parameters}
+    batch_size = math.ceil(parameters["batch_size"] / count)
+    model, needs = _tried(json.dumps({**asked, "classes": classes, "batch_size": batch_size}))
     _check_model(parameters, model)
-    needs = try_step(
-        model,
-        f"{parameters['architecture']} on {parameters['backbone']}",
-        resolution=parameters["resolution"],
-        batch_size=math.ceil(parameters["batch_size"] / count),
-        classes=classes,
-    )
+    if isinstance(needs, MedsegError):
+        raise needs
     _check_views(parameters, model)
     check_windows(parameters.get("window", 0), parameters.get("stride", 0))
     views(parameters.get("tta", ()))
     MaskRules.of(parameters)
     return str(needs)
+
+
+@functools.cache
+def _dataset(data: str, fold: int) -> PreparedDataset:
+    return splits.hold_out(sample.load(data), fold)
+
+
+@functools.cache
+def _tried(asked: str) -> tuple[BuiltModel, Needs | MedsegError]:
+    """A network of :data:`OF_NETWORK` and a step with it: once for all the rows of a sweep that differ in others."""
+    parameters = json.loads(asked)
+    model = _without_memory(parameters, parameters["classes"])
+    name = f"{parameters['architecture']} on {parameters['backbone']}"
+    size = {name: parameters[name] for name in ("resolution", "batch_size", "classes")}
+    try:
+        return model, try_step(model, name, **size)
+    except MedsegError as error:
+        return model, error
 
 
 def _without_memory(parameters: Mapping[str, Any], classes: int) -> BuiltModel:

@@ -70,6 +70,12 @@ def available_backbones(architecture: str) -> list[str]:
     return own + [f"tu-{name}" for name in timm.list_models()]
 
 
+#: Parameters of a run that decide what :func:`build` makes, beside the weights.
+OF_NETWORK = (
+    "architecture", "backbone", "parts", "width", "norm", "upsampling", "auxiliary", "deep_supervision", "resolution",
+)  # fmt: skip
+
+
 def build(parameters: Mapping[str, Any], classes: int, *, weights: str | None = None) -> BuiltModel:
     """The network that the parameters of a run describe, see :func:`build_model`.
 

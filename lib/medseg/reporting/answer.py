@@ -8,14 +8,14 @@ from html import escape
 
 import pandas as pd
 
-from medseg.metrics import compare
 from medseg.metrics.compare import EQUIVALENT, UNSETTLED, WORSE
+from medseg.metrics.paired import ENOUGH_TRAININGS
 from medseg.names import joined
 from medseg.reporting import audit, statistics
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment, capital
 
-_CAVEATS = (statistics.caveats, statistics.empties, statistics.lacking)
+_CAVEATS = (statistics.too_many, statistics.caveats, statistics.empties, statistics.lacking)
 
 
 def claim(comparison: Comparison, margin: float = statistics.MARGIN) -> Fragment:
@@ -59,7 +59,7 @@ def _worse(top: Configuration, found: pd.DataFrame, others: int) -> str:
     by += f"p {statistics.p_value(nearest['p_holm'], '= ')})"
     by = f"by {by}" if len(found) == 1 else f"{nearest['run']} by {by} and the others by more"
     listed = _listed(found["run"], others)
-    if found["trainings"].min() >= compare.ENOUGH_TRAININGS:
+    if found["trainings"].min() >= ENOUGH_TRAININGS:
         return f"{top.label} is better than {listed}, {by}."
     which = "this training" if len(top.runs) == 1 else "these trainings"
     return f"{capital(which)} of {top.label} beat {which} of {listed}, {by}."

@@ -34,12 +34,13 @@ def page(comparison: Comparison) -> Parts:
 
 def table(comparison: Comparison, kept: list[Configuration]) -> Fragment:
     """ECE, Brier score, and the thresholds at which Dice is about highest, of ``kept`` on every test set."""
+    binned_of = _Binned()
     shown = [
-        Shown("ECE", _of(calibration.ece), digits=4),
-        Shown("Brier score", _of(calibration.brier), digits=4),
-        Shown("Highest Dice", _of(lambda binned: binned["dice"].max())),
-        Shown("at threshold", _of(_highest), digits=2, below=_near),
-        Shown("Dice at 0.5", _of(lambda binned: binned["dice"][calibration.BINS // 2])),
+        Shown("ECE", binned_of.column(calibration.ece), digits=4),
+        Shown("Brier score", binned_of.column(calibration.brier), digits=4),
+        Shown("Highest Dice", binned_of.column(lambda binned: binned["dice"].max())),
+        Shown("at threshold", binned_of.column(_highest), digits=2, below=binned_of.near),
+        Shown("Dice at 0.5", binned_of.column(lambda binned: binned["dice"][calibration.BINS // 2])),
     ]
     notes = [
         "Over all pixels of a test set, classes together; lower is better. ECE: expected calibration error, mean "
@@ -101,16 +102,29 @@ def _binned(configuration: Configuration, test_set: str) -> list[pd.DataFrame]:
     return [calibration.added([table for table in tables if len(table)]) for tables in own]
 
 
-def _of(value: Callable[[pd.DataFrame], float]) -> Callable[[Configuration, str], list[float]]:
-    return lambda configuration, test_set: [value(binned) for binned in _binned(configuration, test_set)]
+class _Binned:
+    """:func:`_binned` of every configuration and test set, made once for a table."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], tuple[Configuration, list[pd.DataFrame]]] = {}
+
+    def of(self, configuration: Configuration, test_set: str) -> list[pd.DataFrame]:
+        place = id(configuration), test_set
+        if place not in self._known:
+            self._known[place] = configuration, _binned(configuration, test_set)
+        return self._known[place][1]
+
+    def column(self, value: Callable[[pd.DataFrame], float]) -> Callable[[Configuration, str], list[float]]:
+        return lambda configuration, test_set: [value(binned) for binned in self.of(configuration, test_set)]
+
+    def near(self, configuration: Configuration, test_set: str) -> str:
+        """The thresholds at which Dice, of all seeds together, is about the highest."""
+        seeds = self.of(configuration, test_set)
+        binned = seeds[0] if len(seeds) == 1 else calibration.added(seeds)
+        near = np.flatnonzero(binned["dice"] >= binned["dice"].max() - _SMOOTHED)
+        return f"{binned['low'][near[0]]:.2f}\u2013{binned['low'][near[-1]]:.2f}" if len(near) else ""
 
 
 def _highest(binned: pd.DataFrame) -> float:
     """The threshold of highest mean Dice; NaN where no case shows the class."""
     return float(binned["low"][binned["dice"].argmax()]) if binned["dice"].notna().any() else np.nan
-
-
-def _near(configuration: Configuration, test_set: str) -> str:
-    binned = calibration.added(_binned(configuration, test_set))
-    near = np.flatnonzero(binned["dice"] >= binned["dice"].max() - _SMOOTHED)
-    return f"{binned['low'][near[0]]:.2f}\u2013{binned['low'][near[-1]]:.2f}" if len(near) else ""

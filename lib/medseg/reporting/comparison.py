@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import pandas as pd
+
 from medseg import registry
 from medseg.errors import MedsegError
 from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION, as_before, fold_of, readable_weights
@@ -15,6 +17,8 @@ from medseg.reporting.configuration import Configuration, shared_cases
 #: Parameters that name a run by their value alone, in this order; the others follow with their own name.
 _NAMES = ("architecture", "backbone")
 _MANY = 4  # varying parameters that a label can hold
+#: Configurations that a picture, or a table before its rows are folded, has room for.
+MOST = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +26,7 @@ class Comparison:
     """Runs over the same data.
 
     Attributes:
-        configurations: in the order of the given runs.
+        configurations: in the order of the given runs; of more than :data:`MOST` that are scored, the best first.
         constant: parameters that are the same in all runs that have them.
         left_out: run id and reason of every given run that is not compared.
     """
@@ -47,6 +51,18 @@ class Comparison:
         return self.records[0]["dataset"]
 
     @cached_property
+    def best(self) -> "Comparison":
+        """With the first :data:`MOST` configurations alone; itself where they are no more."""
+        few = len(self.configurations) <= MOST
+        return self if few else replace(self, configurations=self.configurations[:MOST])
+
+    @property
+    def cut(self) -> str:
+        """End of a caption of what shows :attr:`best` alone; empty where that is all."""
+        of = len(self.configurations)
+        return f" The best {len(self.best.configurations)} of {of} configurations." if of > MOST else ""
+
+    @cached_property
     def shared(self) -> tuple[Configuration, ...]:
         """The configurations with the cases that all of them have; see :func:`shared_cases`."""
         return shared_cases(self.configurations)
@@ -61,10 +77,11 @@ class Comparison:
         """The folds that were held out, where there are several; else []."""
         return sorted({fold for c in self.configurations for fold in c.folds})
 
-    @property
+    @cached_property
     def test_sets(self) -> list[str]:
         """Names of the test sets, in the order in which they were scored."""
-        return list(dict.fromkeys(name for c in self.configurations for t in c.cases for name in t["test_set"]))
+        found = (t["test_set"].unique() for c in self.configurations for t in c.cases)
+        return list(dict.fromkeys(name for names in found for name in names))
 
 
 def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
@@ -122,6 +139,8 @@ def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
         wanted = [(seed, fold) for seed in dict.fromkeys(seed for seed, _ in pairs) for fold in folds if own]
         lacking = tuple(pair for pair in wanted if pair not in pairs)
         configurations.append(Configuration(name, details, number, tuple(members), own, lacking))
+    if scored and len(configurations) > MOST:
+        configurations = _best_first(configurations)
     constant = {key: stated[key][0] for key in keys if key not in varying and key != "stage"}
     usually = [as_before(record.get("parameters", {})) for _, record in compared if "brought" not in record]
     constant = {
@@ -146,6 +165,14 @@ def readable(value: Any) -> str:
 def last_words(record: Mapping[str, Any], otherwise: str) -> str:
     """Last line of what a run failed of."""
     return (str(record.get("error") or "").strip().splitlines() or [otherwise])[-1]
+
+
+def _best_first(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """In the order of their mean rank by mean Dice over the test sets, numbered anew."""
+    means = pd.DataFrame({c.number: pd.concat(c.cases).groupby("test_set")["dice"].mean() for c in configurations})
+    rank = means.rank(axis=1, ascending=False, na_option="bottom").mean()
+    ordered = sorted(configurations, key=lambda c: rank[c.number])
+    return [c.placed(number) for number, c in enumerate(ordered)]
 
 
 def _unusable(run: Run, scored: bool) -> str:

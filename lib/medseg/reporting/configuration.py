@@ -10,6 +10,7 @@ import pandas as pd
 from medseg.errors import MedsegError
 from medseg.experiments.identity import fold_of
 from medseg.experiments.runs import BROUGHT, Run
+from medseg.metrics.overlap import summarise
 from medseg.reporting import cross_validation, style
 
 
@@ -34,6 +35,12 @@ class Configuration:
     folds: tuple[int, ...] = ()
     lacking: tuple[tuple[Any, int], ...] = ()
     tables: tuple[pd.DataFrame, ...] | None = field(default=None, repr=False, compare=False)
+
+    def placed(self, number: int) -> "Configuration":
+        """The same at another place; what was read of its runs is kept."""
+        placed = replace(self, number=number)
+        placed.__dict__["cases_by_run"] = self.cases_by_run
+        return placed
 
     @property
     def label(self) -> str:
@@ -71,6 +78,11 @@ class Configuration:
         return {run.id: cross_validation.held_out(run) if self.folds else run.cases() for run in self.runs}
 
     @cached_property
+    def further(self) -> dict[str, list[list[pd.DataFrame]]]:
+        """What was read besides of the runs of each seed, by the name of the table."""
+        return {}
+
+    @cached_property
     def cases(self) -> tuple[pd.DataFrame, ...]:
         """Scored cases, a table for each seed: ``cases.csv`` of its run, or of its folds together.
 
@@ -83,6 +95,11 @@ class Configuration:
         if not self.folds:
             return tuple(table for (table,) in read)
         return tuple(cross_validation.pool(*both) for both in zip(self.by_seed, read, strict=True))
+
+    @cached_property
+    def summaries(self) -> tuple[pd.DataFrame, ...]:
+        """:func:`medseg.metrics.overlap.summarise` of each table of ``cases``, by test set."""
+        return tuple(summarise(cases).set_index("test_set") for cases in self.cases)
 
     @cached_property
     def per_fold(self) -> tuple["Configuration", ...]:

@@ -1,6 +1,6 @@
 """Quality against cost: the mean Dice of every configuration over its GMACs and over its time for a picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from textwrap import wrap
 from typing import NamedTuple
@@ -74,12 +74,14 @@ def _figure(
     average = statistics.means(comparison).set_index(["test_set", "run"])
     numbered = len(comparison.configurations) > _NAMED
     described, test_sets = [], comparison.test_sets
-    legend = 24 * (-(-len(comparison.configurations) // 3)) if numbered else 0
+    every = {label for found in fronts.values() for label in found.labels}
+    told = [c for c in comparison.configurations if c in comparison.best.configurations or c.label in every]
+    legend = 24 * (-(-len(told) // 3)) if numbered else 0
     with style.canvas(_ROW * len(test_sets) + 30 + legend, style.WIDTH if len(shown) > 1 else 620) as figure:
         grid = figure.subplots(len(test_sets), len(shown), squeeze=False)
         if numbered:
             handles = [Line2D([], [], linestyle="", marker="o", color=c.colour, label=f"{c.number + 1}  {c.label}")
-                       for c in comparison.configurations]  # fmt: skip
+                       for c in told]  # fmt: skip
             figure.legend(handles=handles, loc="outside lower left", ncols=3)
         panels = [
             (grid[row, column], test_set, axis)
@@ -88,14 +90,15 @@ def _figure(
         ]
         lines = []
         for axes, test_set, axis in panels:
-            lines.append(_panel(axes, comparison, test_set, axis, fronts[test_set, axis.name], average))
+            known = _known(comparison.configurations, test_set, axis, average)
+            lines.append(_panel(axes, known, told, test_set, axis, fronts[test_set, axis.name], average))
         for axes in grid[:, 0]:
             axes.set_ylabel("mean Dice")
-        for (axes, test_set, axis), drawn in zip(panels, lines, strict=True):  # nothing changes the layout any more
-            known = _known(comparison, test_set, axis, average)
+        for number, ((axes, test_set, axis), drawn) in enumerate(zip(panels, lines, strict=True)):
+            known = _known(told, test_set, axis, average)
             names = [str(c.number + 1) if numbered else _lines(c) for c, *_ in known]
             at, colours = [(x, mean) for _, x, mean in known], [c.colour for c, *_ in known]
-            labels.place(figure, axes, at, names, colours, drawn)
+            labels.place(figure, axes, at, names, colours, drawn, settled=number > 0)
             points = "; ".join(f"{c.label} {x:.3g}, Dice {mean:.3f}" for c, x, mean in known)
             on = joined(fronts[test_set, axis.name].labels)
             described.append(f"{axis.title} on {test_set}: {points}; on the front {on}")
@@ -108,22 +111,30 @@ def _figure(
         )
         if any(axis.tolerance for axis in shown):
             caption += f" Times within {100 * TIME_TOLERANCE:.0f} % count as the same."
+        if comparison.cut:
+            caption += f"{comparison.cut[:-1]} and those on a front; the others are faint dots."
         return style.finish(figure, caption, f"{'. '.join(described)}.")
 
 
 def _known(
-    comparison: Comparison, test_set: str, axis: _Axis, average: pd.DataFrame
+    configurations: Sequence[Configuration], test_set: str, axis: _Axis, average: pd.DataFrame
 ) -> list[tuple[Configuration, float, float]]:
     """The configurations that have a cost and a mean, with both."""
-    costly = [c for c in comparison.configurations if c.label in axis.values]
+    costly = [c for c in configurations if c.label in axis.values]
     found = [(c, axis.values[c.label], float(average.loc[(test_set, c.label), "mean"])) for c in costly]
     return [entry for entry in found if np.isfinite(entry[-1])]
 
 
 def _panel(
-    axes: Axes, comparison: Comparison, test_set: str, axis: _Axis, found: Front, average: pd.DataFrame
+    axes: Axes,
+    known: Sequence[tuple[Configuration, float, float]],
+    told: Sequence[Configuration],
+    test_set: str,
+    axis: _Axis,
+    found: Front,
+    average: pd.DataFrame,
 ) -> list[labels.Line]:
-    """Draw a test set against a cost; returns the lines that were drawn."""
+    """Draw a test set against a cost, those that are not ``told`` faint; returns the lines that were drawn."""
     style.plain(axes, grid="both")
     axes.tick_params(which="minor", length=0)
     if max(axis.values.values()) > _WIDE * min(axis.values.values()):
@@ -131,7 +142,6 @@ def _panel(
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    known = _known(comparison, test_set, axis, average)
     points = {c.label: (x, mean) for c, x, mean in known}
     lines: list[labels.Line] = []
     for pair, verdict in zip(pairwise(found.labels), found.verdicts, strict=True):
@@ -139,6 +149,9 @@ def _panel(
         step = "-" if verdict == BETTER else (0, (4, 3))
         axes.plot(*zip(*lines[-1], strict=True), linestyle=step, color=style.MUTED, linewidth=1.4, zorder=2)
     for c, x, mean in known:
+        if c not in told:
+            axes.plot(x, mean, "o", color=style.FAINT, markersize=4, zorder=1)
+            continue
         entry = average.loc[(test_set, c.label)]
         bounded = np.isfinite([entry["low"], entry["high"]]).all()
         sure = bounded and not entry["doubt"]

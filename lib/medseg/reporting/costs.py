@@ -13,8 +13,8 @@ from typing import Any
 from medseg.evaluation import cost
 from medseg.names import listed
 from medseg.reporting import statistics
-from medseg.reporting.comparison import Comparison
-from medseg.reporting.fragments import Cell, Column, Fragment, Table, number, numeric, words
+from medseg.reporting.comparison import MOST, Comparison
+from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, number, numeric, words
 
 #: Measured once for every pass, so that the cost of a picture is that of its passes.
 FLIP = "flip"
@@ -75,7 +75,7 @@ def table(comparison: Comparison) -> Fragment:
         for test_set in comparison.test_sets:
             entry = average.loc[(test_set, c.label)]
             cells.append(number(entry["mean"], note=statistics.interval(entry)))
-        rows.append([*cells, *_cells(found.get(c.label))])
+        rows.append(Row([*cells, *_cells(found.get(c.label))], folded=c.number >= MOST))
     columns = words("Configuration") + [Column("Dice", test_set) for test_set in comparison.test_sets]
     columns += numeric("Parameters, M", "GMACs", "ms a picture", "Pictures/s")
     return Table("Quality and cost", columns, rows, _notes(comparison, found)).fragment()

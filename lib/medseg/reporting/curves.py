@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
@@ -26,7 +27,7 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
     One panel per configuration; its seeds and folds share the panel. The epoch whose weights were kept is marked.
     Where no run has the column, a sentence says so instead.
     """
-    trained = [c for c in comparison.configurations if not c.brought]
+    trained = [c for c in comparison.best.configurations if not c.brought]
     histories = [[run.history() for run in c.runs] for c in trained]
     if not any(metric in history for group in histories for history in group):
         return sentence(f"{_title(metric)} was not recorded over the epochs of these runs.")
@@ -36,10 +37,14 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
     width = style.WIDTH if columns > 1 else 560
     with style.canvas(46 + 190 * rows if columns > 1 else 340, width) as figure:
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        lines = [
+            [_split(history, "validation")[["epoch", metric]].to_numpy() for history in group] for group in histories
+        ]
         for place, (panel, c) in enumerate(zip(panels, trained, strict=False)):
-            for other in (h for number, group in enumerate(histories) if number != place for h in group):
-                validation = _split(other, "validation")
-                panel.plot(validation["epoch"], validation[metric], color=style.FAINT, linewidth=1, zorder=1)
+            others = [line for number, group in enumerate(lines) if number != place for line in group]
+            panel.add_collection(
+                LineCollection(others, colors=style.FAINT, linewidths=1, capstyle="projecting", zorder=1)
+            )
             _draw(panel, c, histories[place], metric)
         for panel in panels[len(histories) :]:
             panel.set_visible(False)
@@ -58,6 +63,7 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
         )
         if len(histories) > 1:
             caption += " Grey: validation curves of the other configurations."
+        caption += comparison.cut
         if comparison.folds:
             caption += " Every fold has a curve of its own; folds are validated on different cases."
         shown = [
@@ -75,7 +81,7 @@ def learning_rate(comparison: Comparison) -> Figure | Fragment:
     Where it never changes, a sentence says so instead.
     """
     schedules: dict[tuple[float, ...], list[Configuration]] = {}
-    for c in comparison.configurations:
+    for c in comparison.best.configurations:
         if c.brought:
             continue
         rates = _split(c.runs[0].history(), "train")["learning_rate"]
@@ -97,7 +103,9 @@ def learning_rate(comparison: Comparison) -> Figure | Fragment:
         style.plain(axes)
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
         spans = [f"{_together(m, schedules)} {max(r):.1e} to {min(r):.1e}" for r, m in schedules.items() if r]
-        return style.finish(figure, "Learning rate over the epochs.", f"Learning rates: {'; '.join(spans)}.")
+        return style.finish(
+            figure, f"Learning rate over the epochs.{comparison.cut}", f"Learning rates: {'; '.join(spans)}."
+        )
 
 
 def _together(members: list[Configuration], schedules: Sized) -> str:

@@ -17,10 +17,10 @@ PANELS_PER_ROW = 3
 
 def scores(comparison: Comparison, metric: str = "dice") -> Figure:
     """A measure of every case: a dot each, box of the quartiles, and the mean; a panel per test set."""
-    measure, described = named(metric), []
-    with style.canvas(height(comparison)) as figure:
-        for axes, test_set in panels(figure, comparison):
-            for c in comparison.configurations:
+    measure, described, shown = named(metric), [], comparison.best
+    with style.canvas(height(shown)) as figure:
+        for axes, test_set in panels(figure, shown):
+            for c in shown.configurations:
                 values = c.pooled(test_set)[metric].dropna().to_numpy()
                 if len(values) == 0:
                     continue
@@ -35,8 +35,9 @@ def scores(comparison: Comparison, metric: str = "dice") -> Figure:
                 axes.set_xlim(-0.03, 1.03)
             axes.set_xlabel(measure.heading)
         caption = f"{measure.title} of every test case. Box: quartiles and median. Diamond: mean."
-        if any(len(c.seeds) > 1 for c in comparison.configurations):
+        if any(len(c.seeds) > 1 for c in shown.configurations):
             caption += " The seeds of a configuration are shown together."
+        caption += comparison.cut
         return style.finish(figure, caption, f"{measure.title} per case: {'; '.join(described)}.")
 
 
@@ -44,12 +45,13 @@ def paired(comparison: Comparison, metric: str = "dice") -> Figure:
     """Difference in a measure to the best configuration, case by case, with its mean and 95 % interval."""
     measure = named(metric)
     found = statistics.differences(comparison, metric)
-    by_label = {c.label: c for c in comparison.shared}
+    by_label, shown = {c.label: c for c in comparison.shared}, comparison.best
+    labels = [c.label for c in shown.configurations]
     described = []
-    with style.canvas(height(comparison)) as figure:
-        for axes, test_set in panels(figure, comparison):
+    with style.canvas(height(shown)) as figure:
+        for axes, test_set in panels(figure, shown):
             axes.axvline(0, color=style.MUTED, linewidth=1, zorder=1)
-            rows = found[found["test_set"] == test_set]
+            rows = found[(found["test_set"] == test_set) & found["run"].isin(labels)]
             for row in rows.itertuples():
                 c, best = by_label[row.run], by_label[row.reference]
                 _dots(axes, c.number, statistics.case_differences(c, best, test_set, metric), c.colour)
@@ -57,7 +59,7 @@ def paired(comparison: Comparison, metric: str = "dice") -> Figure:
                     axes.plot([row.low, row.high], [c.number] * 2, color=style.INK, linewidth=2.4, zorder=4)
                 diamond(axes, c.number, row.difference)
                 described.append(f"{c.label} on {test_set} {row.difference:+.3f}")
-            for label in rows["reference"].unique():
+            for label in set(rows["reference"]) & set(labels):
                 axes.annotate(
                     "best", (0, by_label[label].number), (7, 0), textcoords="offset points", va="center", weight="bold"
                 )
@@ -66,7 +68,7 @@ def paired(comparison: Comparison, metric: str = "dice") -> Figure:
         side = "right" if measure.lower_is_better else "left"
         caption = (
             f"Difference in {measure.title} to the best configuration, case by case; {side} of the line the best one "
-            "does better. Diamond and bar: mean and 95 % interval."
+            f"does better. Diamond and bar: mean and 95 % interval.{comparison.cut}"
         )
         return style.finish(figure, caption, f"Mean paired differences: {'; '.join(described) or 'none'}.")
 

@@ -22,7 +22,10 @@ def of_seeds(configuration: Configuration, name: str) -> list[list[pd.DataFrame]
     Raises:
         MedsegError: one is not there, or not what the evaluation wrote.
     """
-    return [[_read(run, name, bool(configuration.folds)) for run in runs] for runs in configuration.by_seed]
+    known, folds = configuration.further, bool(configuration.folds)
+    if name not in known:
+        known[name] = [[_read(run, name, folds) for run in runs] for runs in configuration.by_seed]
+    return known[name]
 
 
 def lacking(comparison: Comparison, kept: Iterable[Configuration], what: str) -> list[str]:

@@ -91,6 +91,7 @@ class Row:
 
     cells: Sequence[Cell]
     muted: bool = False
+    folded: bool = False  # shown on demand, below the others
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,20 @@ class Table:
     def fragment(self) -> Fragment:
         """HTML and plain text of the table."""
         rows = [row if isinstance(row, Row) else Row(row) for row in self.rows]
+        folded = [row for row in rows if row.folded]
+        rows = [row for row in rows if not row.folded] + folded
         exported.table(
             self.title,
             [(column.group, column.title) for column in self.columns],
             [[(cell.text, cell.note, cell.mark == "best") for cell in row.cells] for row in rows],
         )
         rendered = TEMPLATES.get_template("table.html.j2").render(
-            title=self.title, columns=self.columns, rows=rows, notes=self.notes, sortable=self.sortable
+            title=self.title,
+            columns=self.columns,
+            rows=rows[: len(rows) - len(folded)],
+            folded=folded,
+            notes=self.notes,
+            sortable=self.sortable,
         )
         lines = [
             [f"{column.group} {column.title}".strip() for column in self.columns],

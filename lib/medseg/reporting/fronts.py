@@ -7,13 +7,12 @@ from itertools import pairwise
 from medseg.metrics.compare import BETTER, EQUIVALENT, UNSETTLED
 from medseg.names import joined
 from medseg.reporting import statistics
-from medseg.reporting.comparison import Comparison
+from medseg.reporting.comparison import MOST, Comparison
 
 #: Times that differ by less say nothing: trainings of one network are timed a few per cent apart.
 TIME_TOLERANCE = 0.1
 #: What a configuration on the front is, beside the one before it: its mean is higher, so that it cannot be worse.
 _WORDS = {BETTER: "better than", EQUIVALENT: "equivalent to", UNSETTLED: "not told apart from"}
-_MOST = 20  # configurations of which every pair is tested
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def front(
         return dice[one] > dice[other] and costs[one] <= costs[other] * (1 + tolerance)
 
     on = sorted((label for label in dice if not any(beats(one, label) for one in dice)), key=dice.__getitem__)
-    size, few = len(comparison.configurations), len(comparison.configurations) <= _MOST
+    size, few = len(comparison.configurations), len(comparison.configurations) <= MOST
     tested = comparison
     if not few:
         tested = replace(comparison, configurations=tuple(c for c in comparison.configurations if c.label in on))

@@ -8,8 +8,8 @@ import pandas as pd
 
 from medseg.metrics.overlap import summarise
 from medseg.reporting import statistics
-from medseg.reporting.comparison import Comparison, Configuration, readable
-from medseg.reporting.fragments import Cell, Fragment, Table, number, numeric, words
+from medseg.reporting.comparison import MOST, Comparison, Configuration, readable
+from medseg.reporting.fragments import Cell, Fragment, Row, Table, number, numeric, words
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,32 @@ def table(
             cells = [Cell(c.name, note=f"{c.details}\n{c.lacks}".strip()), Cell(test_set)]
             for s in shown:
                 # Many columns: what the spread is over stands in a line of its own.
-                spread = "\n".join(spreads(c.complete, test_set, s.of, s.digits)) if s.digits else ""
+                values = list(s.of(c.complete, test_set))
+                spread = "\n".join(spreads(c.complete, test_set, s.of, s.digits, values)) if s.digits else ""
                 spread = spread.replace(" over ", "\nover ")
                 spread = f"{s.below(c.complete, test_set) if s.below else ''}\n{spread}".strip()
                 mark = marks.get(s.measure, {}).get((c.label, test_set), "")
-                cells.append(number(_mean(s.of(c.complete, test_set)), s.digits, mark=mark, note=spread))
-            rows.append(cells)
+                cells.append(number(_mean(values), s.digits, mark=mark, note=spread))
+            rows.append(Row(cells, folded=c.number >= MOST))
     return Table(title, words("Configuration", "Test set") + numeric(*(s.title for s in shown)), rows, notes).fragment()
 
 
 def spreads(
-    configuration: Configuration, test_set: str, of: Callable[[Configuration, str], Iterable[float]], digits: int = 3
+    configuration: Configuration,
+    test_set: str,
+    of: Callable[[Configuration, str], Iterable[float]],
+    digits: int = 3,
+    values: Sequence[float] | None = None,
 ) -> list[str]:
-    """Standard deviations, in words: over the folds (of each fold's own mean), and over the seeds."""
+    """Standard deviations, in words: over the folds (of each fold's own mean), and over the seeds.
+
+    ``values`` of the seeds, where they are known already, need not be asked for again.
+    """
+    values = list(of(configuration, test_set)) if values is None else values
+    if len(values) < 2 and len(configuration.per_fold) < 2:
+        return []
     folds = pd.Series([_mean(of(fold, test_set)) for fold in configuration.per_fold], dtype=float)
-    seeds = pd.Series(list(of(configuration, test_set)), dtype=float)
+    seeds = pd.Series(values, dtype=float)
     if seeds.isna().all():  # nothing to measure, such as alarms where every picture has a finding
         return []
     found = [f"\u00b1 {folds.std():.{digits}f} over {len(folds)} folds"] if len(folds) > 1 else []
@@ -81,7 +92,7 @@ def summarised(column: str) -> Callable[[Configuration, str], Iterable[float]]:
     """The value of a column of :func:`medseg.metrics.overlap.summarise` for each seed."""
 
     def of(configuration: Configuration, test_set: str) -> list[float]:
-        return [summarise(cases).set_index("test_set").loc[test_set, column] for cases in configuration.cases]
+        return [summary.loc[test_set, column] for summary in configuration.summaries]
 
     return of
 

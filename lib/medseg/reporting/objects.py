@@ -28,7 +28,7 @@ def table(comparison: Comparison) -> Fragment:
     limits = _limits(kept[0])
     summaries = _Summaries(limits)
     shown = [
-        Shown("Found", summaries.column("sensitivity"), below=_interval),
+        Shown("Found", summaries.column("sensitivity"), below=summaries.interval),
         *(Shown(f"{name} found", summaries.column(f"sensitivity_{n}")) for n, name in enumerate(_SIZES) if limits),
         Shown("IoU \u2265 0.5", summaries.column("overlapping")),
         Shown("False positives", summaries.column("false_positives"), digits=2),
@@ -76,6 +76,7 @@ class _Summaries:
     def __init__(self, limits: tuple[float, ...]) -> None:
         self._limits = limits
         self._known: dict[int, tuple[Configuration, list[pd.DataFrame]]] = {}
+        self._intervals: dict[int, tuple[Configuration, dict[str, str]]] = {}
 
     def of(self, configuration: Configuration) -> list[pd.DataFrame]:
         if id(configuration) not in self._known:
@@ -90,15 +91,20 @@ class _Summaries:
     def column(self, name: str) -> Callable[[Configuration, str], list[float]]:
         return lambda configuration, test_set: [s.loc[test_set, name] for s in self.of(configuration)]
 
+    def interval(self, configuration: Configuration, test_set: str) -> str:
+        """95 % interval of the share found, over groups of cases; empty where there is nothing to find."""
+        if id(configuration) not in self._intervals:
+            self._intervals[id(configuration)] = configuration, _intervals(configuration)
+        return self._intervals[id(configuration)][1].get(test_set, "")
 
-def _interval(configuration: Configuration, test_set: str) -> str:
-    """95 % interval of the share found, over groups of cases."""
+
+def _intervals(configuration: Configuration) -> dict[str, str]:
+    """By test set."""
     tables = []
     for own in _objects(configuration):
-        true = own[(own["kind"] == TRUE) & (own["test_set"] == test_set)]
-        place = true.groupby(["case_id", "class"]).cumcount().astype(str)
+        true = own[own["kind"] == TRUE]
+        place = true.groupby(["test_set", "case_id", "class"]).cumcount().astype(str)
         counts = {"tp": true["pixels"], "fp": 0, "fn": 0, "tn": 0}
         tables.append(true.assign(case_id=true["case_id"] + " " + place, **counts))
-    if not len(tables[0]):
-        return ""
-    return statistics.interval(compare.means({"": tables}, metric="found", together=False).iloc[0])
+    found = compare.means({"": tables}, metric="found", together=False)
+    return {row["test_set"]: statistics.interval(row) for _, row in found.iterrows()}

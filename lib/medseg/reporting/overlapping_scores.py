@@ -20,7 +20,7 @@ def scores(comparison: Comparison) -> Figure:
         places = range(len(classes))
         for axes, test_set in zip(panels, test_sets, strict=True):
             lowest = 1.0
-            for c in comparison.configurations:
+            for c in comparison.best.configurations:
                 means = c.pooled(test_set).groupby("class")["dice"].mean().reindex(classes)
                 axes.scatter(means, places, 22, c.colour, label=c.label, linewidths=0, alpha=0.85, zorder=3)
                 lowest = min(lowest, float(means.min()))
@@ -32,7 +32,7 @@ def scores(comparison: Comparison) -> Figure:
         style.name_rows(panels[0], classes)
         if len(comparison.configurations) > 1:
             figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
-        caption = "Mean Dice over the test cases, class by class. The axis does not start at 0."
+        caption = f"Mean Dice over the test cases, class by class. The axis does not start at 0.{comparison.cut}"
         return style.finish(figure, caption, f"Dice by class; {'; '.join(described)}.")
 
 

@@ -15,7 +15,6 @@ from medseg.reporting import ranking_figures, statistics
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Cell, Column, Fragment, Parts, Table, numeric, sentence, signed, words
 
-MOST = 20  # configurations that a picture has room for
 FEWEST = 3
 _RULES = dict(zip(RULES, ("mean", "median", "case by case"), strict=True))
 
@@ -23,7 +22,7 @@ _RULES = dict(zip(RULES, ("mean", "median", "case by case"), strict=True))
 def page(comparison: Comparison, margin: float = statistics.MARGIN) -> Fragment | Parts:
     """Whether the order survives, with the ranks by every rule; every mean; every pair; the distribution of ranks.
 
-    One sentence where there are fewer than :data:`FEWEST` configurations. Of more than :data:`MOST`, the best ones.
+    One sentence where there are fewer than :data:`FEWEST` configurations. Of very many, the best ones.
 
     Args:
         comparison: of scored runs.
@@ -31,7 +30,7 @@ def page(comparison: Comparison, margin: float = statistics.MARGIN) -> Fragment 
     """
     if len(comparison.configurations) < FEWEST:
         return sentence("A ranking takes three configurations or more.")
-    shown = _in_order(_best(comparison))
+    shown = _in_order(comparison.best)
     if not statistics.rankings(shown):
         return sentence("There is nothing to rank: no case has a Dice.")
     chosen, of = len(shown.configurations), len(comparison.configurations)
@@ -112,16 +111,6 @@ def survives(found: Sequence[Ranking]) -> str:
         text += " With patients or sequences drawn again, the first by mean stays first in this share of the draws: "
         text += f"{', '.join(kept)}."
     return text
-
-
-def _best(comparison: Comparison) -> Comparison:
-    """The configurations of best mean rank over the test sets, as many as can be shown."""
-    if len(comparison.configurations) <= MOST:
-        return comparison
-    means = statistics.means(comparison).pivot(index="run", columns="test_set", values="mean")
-    rank = means.rank(ascending=False, na_option="bottom").mean(axis=1)
-    kept = sorted(comparison.configurations, key=lambda c: rank[c.label])[:MOST]
-    return replace(comparison, configurations=tuple(kept))
 
 
 def _in_order(comparison: Comparison) -> Comparison:

@@ -3,10 +3,12 @@
 Configurations stand in the order of the comparison, numbered from 1; all of it is about Dice.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
@@ -86,6 +88,7 @@ def pairs(
         names = [f"{c.name}  {i}\n{c.details}".strip() for i, c in enumerate(comparison.configurations, 1)]
         for axes, test_set in _squares(figure, comparison):
             axes.set_yticks(range(count), names)  # rows bear the number of their column
+            cells: dict[tuple[int, int], Any] = {}
             for i, row in enumerate(labels):
                 own = []
                 for j, column in enumerate(labels):
@@ -94,11 +97,12 @@ def pairs(
                     verdict, difference = found[test_set, row, column]
                     sign, ground, ink = _VERDICTS[verdict]
                     own.append(verdict)
-                    _fill(axes, j, i, ground)
+                    cells[j, i] = ground
                     apart = f"\n{signed(difference)}" if count <= _ROOM else ""
-                    axes.text(j, i, sign + apart, color=ink, ha="center", va="center", fontsize=8, linespacing=1.1)
+                    _write(axes, j, i, sign + apart, ink)
                 told = [f"{_TOLD[name]} {n}" for name in _VERDICTS if (n := own.count(name))]
                 described.append(f"{row} on {test_set} is {', '.join(told)}")
+            _fill(axes, cells)
             axes.set_title(test_set)
         handles = [
             Patch(facecolor=ground, edgecolor=style.FAINT, label=f"{sign} {_MEANINGS[verdict]}")
@@ -132,14 +136,16 @@ def distribution(comparison: Comparison, note: str = "") -> Figure | Fragment:
                 few = "too few patients or sequences\nto draw them again"
                 axes.text(0.5, 0.5, few, transform=axes.transAxes, ha="center", va="center", color=style.MUTED)
                 continue
+            cells: dict[tuple[int, int], Any] = {}
             for place, c in enumerate(comparison.configurations):
                 own = found[test_set].shares.loc[c.label].to_numpy()
                 for j, share in enumerate(own):
-                    _fill(axes, j, place, _SHADES(float(share)))
+                    cells[j, place] = _SHADES(float(share))
                     if share >= 0.005:
                         ink = style.PAPER if share > 0.65 else style.INK
-                        axes.text(j, place, f"{100 * share:.0f}", color=ink, ha="center", va="center", fontsize=8)
+                        _write(axes, j, place, f"{100 * share:.0f}", ink)
                 described.append(f"{c.label} on {test_set} first in {100 * own[0]:.0f} %")
+            _fill(axes, cells)
         trainings = ", and trainings," if any(len(c.cases) > 1 for c in comparison.configurations) else ""
         most = max(r.draws for r in found.values())
         doubt = (
@@ -168,5 +174,13 @@ def _width(comparison: Comparison) -> float:
     return style.WIDTH if len(comparison.test_sets) > 1 or len(comparison.configurations) > _ROOM else 720
 
 
-def _fill(axes: Axes, column: int, row: int, colour: Any) -> None:
-    axes.fill_between([column - 0.47, column + 0.47], row - 0.46, row + 0.46, color=colour, linewidth=0)
+def _fill(axes: Axes, cells: Mapping[tuple[int, int], Any]) -> None:
+    """Colour the cells, by column and row: all of them at once, which is much faster than one by one."""
+    corners = np.array([(-0.47, -0.46), (0.47, -0.46), (0.47, 0.46), (-0.47, 0.46)])
+    squares = [corners + place for place in cells]
+    axes.add_collection(PolyCollection(squares, facecolors=list(cells.values()), linewidths=0)).set_in_layout(False)
+
+
+def _write(axes: Axes, column: int, row: int, text: str, ink: str) -> None:
+    written = axes.text(column, row, text, color=ink, ha="center", va="center", fontsize=8, linespacing=1.1)
+    written.set_in_layout(False)  # it lies within the axes: nobody has to make room for it

@@ -9,7 +9,7 @@ from medseg.evaluation.measures import named
 from medseg.experiments.identity import fold_of
 from medseg.metrics.overlap import summarise
 from medseg.reporting import measure_table, published_figures, statistics
-from medseg.reporting.comparison import Comparison, Configuration, readable
+from medseg.reporting.comparison import MOST, Comparison, Configuration, readable
 from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, number, numeric, sentence, words
 
 METRICS = {name: named(name).title for name in ("dice", "iou")}
@@ -45,8 +45,8 @@ def table(
     shown = [(name, metric) for name in test_sets for metric in METRICS]
     columns = words("Configuration") + [Column(METRICS[metric], name) for name, metric in shown]
     columns += numeric("Parameters, M", "Epochs", "Steps", "Training")
-    each = [(c.label, cases) for c in comparison.configurations for cases in c.complete.cases]
-    summaries = [summarise(cases).assign(configuration=label) for label, cases in each]
+    each = [(c.label, summary) for c in comparison.configurations for summary in c.complete.summaries]
+    summaries = [summary.reset_index().assign(configuration=label) for label, summary in each]
     by_row = pd.concat(summaries, ignore_index=True).groupby(["configuration", "test_set"], sort=False)
     mean = by_row[[f"mean_{metric}" for metric in METRICS]].mean()
     marks = {metric: statistics.marks(comparison, metric, margin) for metric in METRICS}
@@ -62,10 +62,11 @@ def table(
             place, column = (c.label, name), f"mean_{metric}"
             notes = [text] if (text := statistics.interval(intervals[metric].loc[place])) else []
             notes += measure_table.spreads(c.complete, name, measure_table.summarised(column), digits)
-            notes += [f"published {value:.{digits}f}" for value in published_figures.values(own, name, metric)]
+            known = published_figures.values(own, name, metric) if len(own) else []
+            notes += [f"published {value:.{digits}f}" for value in known]
             mark = marks[metric].get(place, "")
             cells.append(number(mean.loc[place, column], digits, mark=mark, note="\n".join(notes)))
-        rows.append(Row([*cells, *_cost(c)]))
+        rows.append(Row([*cells, *_cost(c)], folded=c.number >= MOST))
     apart = figures.drop(index=list(placed))
     for (model, backbone, *others), own in apart.groupby(["model", "backbone", *further], sort=False):
         values = [

@@ -11,8 +11,8 @@ from medseg.experiments.identity import fold_of, readable_weights
 from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run
 from medseg.reporting import view
-from medseg.reporting.comparison import Comparison, readable
-from medseg.reporting.fragments import Cell, Fragment, Table, numeric, words
+from medseg.reporting.comparison import MOST, Comparison, readable
+from medseg.reporting.fragments import Cell, Fragment, Row, Table, numeric, words
 
 _REJECTED_SHOWN = 30
 
@@ -107,7 +107,7 @@ def scores(summary: pd.DataFrame) -> Fragment:
 
 def compared_runs(comparison: Comparison) -> Fragment:
     """Every run of a comparison: id, what it differs in and the fold, weights at the start, device, commit."""
-    rows = []
+    rows: list[Row] = []
     for c in comparison.configurations:
         for run, record in zip(c.runs, c.records, strict=True):
             device, git = record.get("device") or {}, record.get("git") or {}
@@ -116,7 +116,7 @@ def compared_runs(comparison: Comparison) -> Fragment:
             weights = record.get("model", {}).get("weights", "")
             label = f"{c.label}, fold {fold_of(record)}" if c.folds else c.label
             name = Cell(run.id, link=view.link(run))
-            rows.append([name, *map(Cell, (label, weights, machine, commit))])
+            rows.append(Row([name, *map(Cell, (label, weights, machine, commit))], folded=len(rows) >= MOST))
     columns = words("run", "configuration", "weights at the start", "device", "code")
     same = "; ".join(f"{name} {readable(value)}" for name, value in comparison.constant.items())
     return Table("Compared runs", columns, rows, [f"The same for all: {same}."] if same else []).fragment()

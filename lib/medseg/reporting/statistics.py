@@ -14,10 +14,11 @@ from medseg.evaluation import measures
 from medseg.evaluation.measures import Measure, named
 from medseg.metrics import compare, ranking
 from medseg.metrics.compare import BETTER, EQUIVALENT, UNSETTLED, WORSE
+from medseg.metrics.paired import ENOUGH_TRAININGS, KEY, Paired
 from medseg.metrics.ranking import Ranking
 from medseg.reporting import cross_validation
-from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Cell, Fragment, Table, capital, number, numeric, sentence, signed, words
+from medseg.reporting.comparison import MOST, Comparison, Configuration
+from medseg.reporting.fragments import Cell, Fragment, Row, Table, capital, number, numeric, sentence, signed, words
 
 MARGIN = 0.01  # of Dice: a difference within it matters to nobody
 
@@ -62,13 +63,17 @@ def verdicts(found: pd.DataFrame) -> dict[tuple[str, str, str], tuple[str, float
 
 
 @lru_cache(maxsize=128)
-def means(comparison: Comparison, metric: str = "dice", own: bool = False) -> pd.DataFrame:
+def means(
+    comparison: Comparison, metric: str = "dice", own: bool = False, of: tuple[str, ...] | None = None
+) -> pd.DataFrame:
     """Mean of every configuration on each test set with its interval; see :func:`medseg.metrics.compare.means`.
 
-    Over the same cases for all, as :func:`differences` are; ``own``: over those of each that its seeds have.
+    Over the same cases for all, as :func:`differences` are; ``own``: over those of each that its seeds have. ``of``:
+    labels of those to give; None: all.
     """
-    cases = {c.label: c.complete.cases for c in comparison.configurations} if own else _cases(comparison)
-    return compare.means(cases, **named(metric).comparing, together=not own)
+    lacking = own and any(c.lacking for c in comparison.configurations)
+    cases = {c.label: c.complete.cases for c in comparison.configurations} if lacking else _cases(comparison)
+    return compare.means(cases, **named(metric).comparing, together=not own, of=of)
 
 
 @lru_cache(maxsize=128)
@@ -84,10 +89,12 @@ def table(comparison: Comparison, margin: float = MARGIN) -> Fragment:
         return sentence("There is nothing to compare yet: one configuration was scored.")
     rows = []
     for test_set, part in found.groupby("test_set", sort=False):
-        for entry in part.sort_values("difference", ascending=False, kind="stable").itertuples():
+        ordered = part.sort_values("difference", ascending=False, kind="stable")
+        for place, entry in enumerate(ordered.itertuples()):
             over = Cell(str(test_set), note=f"{entry.n} cases\n{entry.n_groups} groups")
             pair = [_named(comparison, entry.run), over, _named(comparison, entry.reference)]
-            rows.append([*pair, _difference(entry), _verdict(entry, entry.note), number(entry.detectable)])
+            told = [_difference(entry), _verdict(entry, entry.note), number(entry.detectable)]
+            rows.append(Row([*pair, *told], folded=place >= MOST))
     columns = words("Configuration", "Test set", "Best there") + numeric("Difference") + words("Verdict")
     columns += numeric("Detectable")
     notes = [
@@ -96,6 +103,7 @@ def table(comparison: Comparison, margin: float = MARGIN) -> Fragment:
         f"Verdict: worse, where the interval excludes 0 and p is below 0.05; equivalent, where the whole interval lies "
         f"within ±{margin:g}; else not settled, which does not mean equal. Detectable: the smallest true difference "
         "that 80 of 100 such samples of groups would tell.",
+        *too_many(comparison),
         *caveats(comparison),
         *empties(comparison),
         *lacking(comparison),
@@ -109,8 +117,10 @@ def by_measure(comparison: Comparison, margin: float = MARGIN) -> Fragment:
     for measure in measured(comparison, besides=["dice"]):
         if not measure.tested:
             continue
-        average = means(comparison, measure.name).set_index(["test_set", "run"])
-        for test_set, part in differences(comparison, measure.name, margin).groupby("test_set", sort=False):
+        found = differences(comparison, measure.name, margin)
+        first = tuple(dict.fromkeys(found["reference"]))
+        average = means(comparison, measure.name, of=first).set_index(["test_set", "run"])
+        for test_set, part in found.groupby("test_set", sort=False):
             nearest = part.sort_values("difference", ascending=measure.lower_is_better, kind="stable").iloc[0]
             best = average.loc[(test_set, nearest["reference"])]
             worse = f"better than {(part['verdict'] == WORSE).sum()} of {len(part)}"
@@ -190,7 +200,7 @@ def case_differences(one: Configuration, other: Configuration, test_set: str, me
     perfect = measure.low if measure.lower_is_better else measure.high
     sides = []
     for configuration in (one, other):
-        tables = [cases.set_index(compare.KEY)[metric] for cases in configuration.cases]
+        tables = [cases.set_index(KEY)[metric] for cases in configuration.cases]
         seeds = pd.concat(tables, axis=1)
         sides.append(seeds.fillna(perfect).mean(axis=1).where(seeds.notna().any(axis=1)))
     both = pd.concat(sides, axis=1, keys=["one", "other"]).loc[[test_set]].dropna(how="all").fillna(perfect)
@@ -200,7 +210,7 @@ def case_differences(one: Configuration, other: Configuration, test_set: str, me
 def caveats(comparison: Comparison) -> list[str]:
     """What the intervals do not say of configurations that were trained once or twice; [] from three seeds on."""
     fewest = min(len(c.cases) for c in comparison.configurations)
-    if fewest >= compare.ENOUGH_TRAININGS:
+    if fewest >= ENOUGH_TRAININGS:
         return []
     return [
         f"{capital(trainings(comparison, fewest))}: intervals and verdicts hold for these trained networks on other "
@@ -208,11 +218,21 @@ def caveats(comparison: Comparison) -> list[str]:
     ]
 
 
+def too_many(comparison: Comparison) -> list[str]:
+    """That configurations are too many to be told apart, where they are; else []."""
+    size = len(comparison.configurations)
+    if compare.can_tell(size * (size - 1) // 2):
+        return []
+    return [
+        f"{size} configurations make {size * (size - 1) // 2:,} pairs: corrected for so many, no p can be below "
+        f"{compare.ALPHA:g}, and nothing is called better or worse. Report on one sweep ('medseg report STUDY --sweep "
+        "NAME'), where the best are among fewer."
+    ]
+
+
 def empties(comparison: Comparison) -> list[str]:
     """How a case counts that is empty in the truth and in some predictions, where there is one; else []."""
-    tables = [table.set_index(compare.KEY)["dice"] for c in comparison.shared for table in c.cases]
-    empty = pd.concat(tables, axis=1).isna()
-    if not (empty.any(axis=1) & ~empty.all(axis=1)).any():
+    if not any(scored.uneven for _, scored in _cases(comparison).by_test_set("dice", False, (0, 1))):
         return []
     return [
         "A case with nothing to find counts here as 1 for a network that rightly found nothing where another one found "
@@ -234,8 +254,9 @@ def p_value(value: float, equals: str = "") -> str:
     return "< 0.001" if value < 0.001 else f"{equals}{value:.3f}"
 
 
-def _cases(comparison: Comparison) -> dict[str, tuple[pd.DataFrame, ...]]:
-    return {c.label: c.cases for c in comparison.shared}
+@lru_cache(maxsize=16)
+def _cases(comparison: Comparison) -> Paired:
+    return Paired({c.label: c.cases for c in comparison.shared})
 
 
 def _margin(measure: Measure, margin: float) -> float | None:

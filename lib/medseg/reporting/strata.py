@@ -8,6 +8,7 @@ import pandas as pd
 from medseg import registry
 from medseg.metrics import compare
 from medseg.metrics.overlap import COUNTS
+from medseg.metrics.paired import KEY
 from medseg.reporting import statistics
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, number, sentence, words
@@ -61,8 +62,8 @@ def table(comparison: Comparison) -> Fragment:
 
 
 def _strata(cases: pd.DataFrame, facts: tuple[str, ...]) -> Mapping[str, pd.Series]:
-    """For every way to tell cases apart the stratum of each row of :data:`medseg.metrics.compare.KEY`, a text."""
-    table = cases.set_index(compare.KEY)
+    """For every way to tell cases apart the stratum of each row of :data:`medseg.metrics.paired.KEY`, a text."""
+    table = cases.set_index(KEY)
     pixels = table[list(COUNTS)].sum(axis=1)
     share = 100 * (table["tp"] + table["fn"]) / pixels
     found = {"Size": _thirds(share[share > 0], "{:.2g}\u2013{:.2g} % of the picture").reindex(share.index)}
@@ -114,7 +115,7 @@ def _order(of: pd.Series) -> list[str]:
 
 def _in(cases: pd.DataFrame, stratum: pd.Series) -> pd.DataFrame:
     """Cases with their stratum for a test set; a case is called by both, since names may come again."""
-    keys = pd.MultiIndex.from_frame(cases[compare.KEY].astype(stratum.index.dtypes.to_dict()))
+    keys = pd.MultiIndex.from_frame(cases[KEY].astype(stratum.index.dtypes.to_dict()))
     named = cases["test_set"].astype(str) + "/" + cases["case_id"].astype(str)
     return cases.assign(case_id=named, test_set=stratum.reindex(keys).to_numpy())
 

@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
@@ -59,9 +60,10 @@ def finish(figure: Canvas, caption: str, alt: str, kind: str = "chart") -> Figur
     """
     if kind == "chart":
         exported.figure(figure, caption)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=2 * _PIXELS_PER_INCH, metadata={"Software": None})
-    drawn, buffer = Image.open(buffer).convert("RGB"), io.BytesIO()
+    figure.set_dpi(2 * _PIXELS_PER_INCH)
+    drawing = FigureCanvasAgg(figure)
+    drawing.draw()  # once: savefig would draw twice, for the sake of the layout, and encode besides
+    drawn, buffer = Image.fromarray(np.asarray(drawing.buffer_rgba())).convert("RGB"), io.BytesIO()
     if kind == "chart":  # few colours: a palette takes a third of the space
         drawn.quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
     else:

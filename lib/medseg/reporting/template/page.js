@@ -59,8 +59,8 @@
   };
   const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
   const sort = (table, heading, column) => {
-    const body = table.tBodies[0];
-    const rows = [...body.rows].map((row) => ({ row, key: value(row.cells[column]) }));
+    const bodies = [...table.tBodies];  // the second holds the rows that are folded
+    const rows = bodies.flatMap((body) => [...body.rows]).map((row) => ({ row, key: value(row.cells[column]) }));
     const numeric = rows.some(({ key }) => typeof key === "number");
     const before = heading.getAttribute("aria-sort") ?? (numeric ? "ascending" : "descending");
     const order = before === "ascending" ? "descending" : "ascending";
@@ -71,7 +71,8 @@
     });
     table.querySelectorAll("th[aria-sort]").forEach((th) => th.removeAttribute("aria-sort"));
     heading.setAttribute("aria-sort", order);
-    body.append(...rows.map(({ row }) => row));
+    const sizes = bodies.map((body) => body.rows.length);
+    bodies.forEach((body, i) => body.append(...rows.splice(0, sizes[i]).map(({ row }) => row)));
   };
   document.querySelectorAll("table.sortable").forEach((table) => {
     table.querySelectorAll("thead th[data-column]").forEach((heading) => {

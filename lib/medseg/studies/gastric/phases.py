@@ -9,7 +9,7 @@ from medseg.experiments.runs import Run
 from medseg.metrics.classification import classify
 from medseg.metrics.overlap import binary_iou, dice, iou, precision, recall
 from medseg.reporting import measure_table, published_figures, statistics, style
-from medseg.reporting.comparison import Comparison
+from medseg.reporting.comparison import MOST, Comparison
 from medseg.reporting.fragments import Cell, Column, Figure, Fragment, Row, Table, number, sentence, words
 from medseg.studies.gastric.evaluation import CHECKPOINTS, classes_of
 from medseg.studies.gastric.labels import CLASSES, title
@@ -101,7 +101,7 @@ def table(comparison: Comparison, published: str | Path) -> Fragment:
             for task, name, _ in measures:
                 own = found.loc[(found["task"] == task) & (found["checkpoint"] == checkpoint), name]
                 cells.append(number(own.mean(), note=f"± {own.std():.3f}" if len(own) > 1 else ""))
-            rows.append(Row(cells))
+            rows.append(Row(cells, folded=c.number >= MOST))
     for (model, split, checkpoint), own in known.groupby(["model", "split", "checkpoint"], sort=False):
         values = own.set_index(["task", "metric"])["value"]
         cells = [number(values[task, name]) if (task, name) in values.index else Cell("") for task, name, _ in measures]
