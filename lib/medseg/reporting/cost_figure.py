@@ -21,6 +21,7 @@ from medseg.reporting.fronts import TIME_TOLERANCE, Front, front, told
 _NAMED = 8  # configurations up to which their names stand beside the points, else their numbers
 _LETTERS = 22  # of a line of a name
 _ROW = 300  # CSS pixels of a panel
+_SIGN, _LETTER = 60, 6.5  # CSS pixels of a line of the legend: its sign and number, and each letter
 _WIDE = 6.0  # times the lowest cost from which on the axis is logarithmic
 
 
@@ -76,13 +77,15 @@ def _figure(
     described, test_sets = [], comparison.test_sets
     every = {label for found in fronts.values() for label in found.labels}
     told = [c for c in comparison.configurations if c in comparison.best.configurations or c.label in every]
-    legend = 24 * (-(-len(told) // 3)) if numbered else 0
-    with style.canvas(_ROW * len(test_sets) + 30 + legend, style.WIDTH if len(shown) > 1 else 620) as figure:
+    width = style.WIDTH if len(shown) > 1 else 620
+    across = min(3, max(1, int(width / (_SIGN + _LETTER * max(len(c.label) for c in told)))))
+    legend = 24 * (-(-len(told) // across)) if numbered else 0
+    with style.canvas(_ROW * len(test_sets) + 30 + legend, width) as figure:
         grid = figure.subplots(len(test_sets), len(shown), squeeze=False)
         if numbered:
             handles = [Line2D([], [], linestyle="", marker="o", color=c.colour, label=f"{c.number + 1}  {c.label}")
                        for c in told]  # fmt: skip
-            figure.legend(handles=handles, loc="outside lower left", ncols=3)
+            figure.legend(handles=handles, loc="outside lower left", ncols=across)
         panels = [
             (grid[row, column], test_set, axis)
             for row, test_set in enumerate(test_sets)

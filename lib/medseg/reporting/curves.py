@@ -45,7 +45,7 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
             panel.add_collection(
                 LineCollection(others, colors=style.FAINT, linewidths=1, capstyle="projecting", zorder=1)
             )
-            _draw(panel, c, histories[place], metric)
+            _draw(panel, c, histories[place], metric, width / columns)
         for panel in panels[len(histories) :]:
             panel.set_visible(False)
         _limits(panels[0], histories, metric)
@@ -114,17 +114,20 @@ def _together(members: list[Configuration], schedules: Sized) -> str:
     return members[0].label + (f" and {len(members) - 1} more" if len(members) > 1 else "")
 
 
-def _draw(panel: Axes, configuration: Configuration, histories: list[pd.DataFrame], metric: str) -> None:
+def _draw(panel: Axes, configuration: Configuration, histories: list[pd.DataFrame], metric: str, width: float) -> None:
+    """A panel of so many CSS pixels."""
     for history, record in zip(histories, configuration.records, strict=True):
         train, validation = _split(history, "train"), _split(history, "validation")
         panel.plot(train["epoch"], train[metric], color=configuration.colour, **_TRAINING)
         panel.plot(validation["epoch"], validation[metric], color=configuration.colour)
         kept = validation[validation["epoch"] == record.get("selection", {}).get("best_epoch")]
         panel.plot(kept["epoch"], kept[metric], "o", color=configuration.colour, **_RING)
-    panel.set_title(configuration.name, pad=21 if configuration.details else None)
-    panel.annotate(
+    title = panel.set_title(configuration.name, pad=21 if configuration.details else None)
+    details = panel.annotate(
         configuration.details, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", color=style.MUTED
     )
+    for text, letter in ((title, 10.0), (details, 7.5)):  # a long one must not run into the next panel
+        text.set_fontsize(float(text.get_fontsize()) * min(1.0, width / (letter * max(len(text.get_text()), 1))))
     panel.set_xlabel("Epoch")
     panel.label_outer()
     panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
