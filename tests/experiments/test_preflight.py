@@ -13,6 +13,7 @@ from medseg.datasets import index
 from medseg.errors import MedsegError
 from medseg.experiments import preflight, runs
 from medseg.experiments.job import Job
+from medseg.experiments.params import read_schema
 
 
 def test_data_without_cases_of_a_split_is_refused(dataset, tmp_path):
@@ -49,3 +50,17 @@ def test_a_check_that_fails_itself_refuses_its_row_alone(monkeypatch, capsys):
     fine, failed = json.loads(capsys.readouterr().out)
     assert fine == ["", "seed 1"]
     assert failed == ["The check of a run failed (KeyError: 'seed').", ""]
+
+
+def test_networks_that_are_the_same_are_tried_once(monkeypatch):
+    check = pytest.importorskip("medseg.pytorch.check")
+    tried, try_step = [], check.try_step
+    monkeypatch.setattr(
+        check, "try_step", lambda model, name, **size: tried.append(name) or try_step(model, name, **size)
+    )
+    schema = read_schema(project.root() / "notebooks/polyp/2_train_torch.ipynb")
+    check._tried.cache_clear()
+    for learning_rate, width in ((1e-3, 0.25), (1e-4, 0.25), (1e-4, 0.5)):
+        row = {"architecture": "unet", "backbone": "none", "learning_rate": learning_rate, "width": width}
+        assert "M parameters" in check.check(schema.complete({**row, "weights": "none"}, "test"))
+    assert len(tried) == 2

@@ -50,7 +50,7 @@ def check(parameters: Mapping[str, Any]) -> str:
     tta, thresholds, postprocess and crf are checked where they are there.
     """
     _check_numbers(parameters)
-    dataset = _dataset(parameters["data"], parameters.get("fold", -1))
+    dataset = _dataset(parameters["data"], parameters.get("fold", -1), _written(parameters["data"]))
     if classes_overlap(dataset):
         parse_augmentation(parameters["augmentation"], side_is_predicted="side" in parameters["auxiliary"])
     else:
@@ -79,9 +79,16 @@ def check(parameters: Mapping[str, Any]) -> str:
     return str(needs)
 
 
-@functools.cache
-def _dataset(data: str, fold: int) -> PreparedDataset:
+@functools.lru_cache(maxsize=16)
+def _dataset(data: str, fold: int, written: int) -> PreparedDataset:
+    """Read once for all rows of a sweep, as it was ``written`` at a time."""
     return splits.hold_out(sample.load(data), fold)
+
+
+def _written(data: str) -> int:
+    """When the dataset was written; 0 where it is not there yet."""
+    described = project.resolve(data) / "dataset.json"
+    return described.stat().st_mtime_ns if described.is_file() else 0
 
 
 @functools.cache
