@@ -60,6 +60,10 @@ def test_the_slowest_run_is_waited_for_and_skipped_ones_are_not(clock):
     remaining.reached("a", 0.9)
     remaining.reached("b", 0.1)
     assert remaining.seconds() == pytest.approx(90)
+    remaining.reached("a", 0.1)
+    for run in ("a", "b"):
+        remaining.end(run)
+    assert remaining.seconds() is None
 
 
 def test_durations_are_said_as_a_person_would():

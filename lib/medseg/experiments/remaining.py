@@ -52,7 +52,7 @@ class Remaining:
             self._took.append((notebooks[-1].begun - notebooks[0].begun, now - notebooks[-1].begun))
 
     def seconds(self) -> float | None:
-        """Until the end of all; None while nothing can be said."""
+        """Until the end of all; None while nothing can be said, or nothing is left."""
         now = self._clock()
         scoring = sum(scored for _, scored in self._took) / len(self._took) if self._took else 0.0
         left, whole = [], [trained + scored for trained, scored in self._took]
@@ -61,7 +61,7 @@ class Remaining:
             if own is not None:
                 left.append(own + (scoring if len(notebooks) == 1 else 0.0))
                 whole.append(now - notebooks[0].begun + left[-1])
-        if not whole:
+        if not whole or not (self._waiting or self._running):
             return None
         typical = sum(whole) / len(whole)
         for notebooks in self._running.values():
