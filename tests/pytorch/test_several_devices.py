@@ -41,9 +41,12 @@ def test_two_processes_have_the_history_of_one(parameters, discs):
     given = {**parameters, **WITHOUT_BATCH_NORM, "gradient_clip": 1.0, "warmup_epochs": 1}
     _, one = trained(given, discs)
     run, two = trained({**given, "devices": 2}, discs)
-    np.testing.assert_allclose(
-        two.drop(columns=["split", "seconds"]), one.drop(columns=["split", "seconds"]), rtol=2e-4
-    )
+    # What the steps computed is the same closely. Scores of whole pictures magnify rounding, by how much depends on the
+    # processor: a 300th was seen on one, below a 5000th on another.
+    for split, rtol in (("train", 2e-5), ("validation", 1e-2)):
+        own, alone = (history[history["split"] == split] for history in (two, one))
+        figures = own.drop(columns=["split", "seconds"])
+        np.testing.assert_allclose(figures, alone.drop(columns=["split", "seconds"]), rtol=rtol)
     assert two["split"].tolist() == one["split"].tolist()
     assert run.record["device"]["count"] == 2
     assert run.record["peak_memory_mb"]["host"] > 100
