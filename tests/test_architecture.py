@@ -151,6 +151,13 @@ def test_nothing_outside_the_framework_folders_imports_a_framework():
     assert done.returncode == 0, done.stderr
 
 
+def test_no_process_of_a_report_builds_a_grammar():
+    """It would take a second or two of each; see ``without_grammar``."""
+    code = "import sys, medseg.experiments.papermill_process, medseg.reporting.html; assert 'lark' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_init_files_hold_a_docstring_and_no_names():
     """A framework's folder may also set and check the switches that the framework reads while it is imported."""
     for path in LIB.rglob("__init__.py"):

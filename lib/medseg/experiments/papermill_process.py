@@ -8,6 +8,9 @@ import ast
 import sys
 from typing import Any
 
+from medseg.experiments import without_grammar  # noqa: F401 - first
+
+# isort: split
 from papermill.cli import papermill
 from papermill.models import Parameter
 from papermill.translators import PythonTranslator, papermill_translators

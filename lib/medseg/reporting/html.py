@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.experiments import without_grammar  # noqa: F401 - first
+
+# isort: split
 import nbformat
 from bs4 import BeautifulSoup, Tag
 from bs4.element import AttributeValueList
