@@ -73,6 +73,8 @@ class BinnedCounts:
 
 def added(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """One table of all cases of several, such as those of folds."""
+    if len(tables) == 1:
+        return tables[0]
     sums = sum(table[list(COLUMNS[1:5])].to_numpy() for table in tables)
     cases = sum(table["cases"].to_numpy() for table in tables)
     dice = sum((table["dice"].fillna(0) * table["cases"]).to_numpy() for table in tables)
@@ -89,12 +91,11 @@ def reliability(table: pd.DataFrame, bins: int = RELIABILITY_BINS) -> pd.DataFra
     """For each of ``bins`` (a divisor of :data:`BINS`) of equal width that holds pixels: pixels, probability (mean) and
     observed (share of true pixels).
     """
-    sums = table[["pixels", "foreground", "probability"]].groupby(np.arange(len(table)) * bins // len(table)).sum()
-    sums = sums[sums["pixels"] > 0]
-    shares = sums[["probability", "foreground"]].div(sums["pixels"], axis=0)
-    return pd.DataFrame(
-        {"pixels": sums["pixels"], "probability": shares["probability"], "observed": shares["foreground"]}
+    pixels, foreground, probability = (
+        table[name].to_numpy().reshape(bins, -1).sum(axis=1) for name in ("pixels", "foreground", "probability")
     )
+    shares = {"probability": probability / np.maximum(pixels, 1), "observed": foreground / np.maximum(pixels, 1)}
+    return pd.DataFrame({"pixels": pixels, **shares})[pixels > 0]
 
 
 def ece(table: pd.DataFrame, bins: int = RELIABILITY_BINS) -> float:

@@ -77,17 +77,18 @@ def summarise(objects: pd.DataFrame, cases: pd.DataFrame, limits: Sequence[float
     codes, names = pd.factorize(_named(cases))
     first = np.unique(codes, return_index=True)[1]
     size = cases[["tp", "fp", "fn", "tn"]].to_numpy().sum(axis=1)[first]
-    at = pd.Index(names).get_indexer(_named(objects))  # -1: of no case
+    at = pd.Index(names).get_indexer(_named(objects))
+    objects, at = objects[at >= 0], at[at >= 0]
     is_true, is_false = ((objects["kind"] == kind).to_numpy() for kind in ("truth", "false_positive"))
     frames = pd.DataFrame(
         {
             "test_set": cases["test_set"].to_numpy()[first],
             "truth": np.bincount(codes, cases["tp"] + cases["fn"], len(names)),
-            "false": np.bincount(at[is_false & (at >= 0)], minlength=len(names)),
+            "false": np.bincount(at[is_false], minlength=len(names)),
         }
     )
     true, places = objects[is_true], at[is_true]
-    share = true["pixels"].to_numpy() / np.where(places >= 0, size[places], np.nan)
+    share = true["pixels"].to_numpy() / size[places]
     true = true.assign(place=np.searchsorted(np.asarray(limits, float), share))
     rows = {}
     for test_set, own in frames.groupby("test_set", sort=False):

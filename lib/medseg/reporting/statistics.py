@@ -168,9 +168,8 @@ def interval(mean: Any, digits: int = 3) -> str:
 
 def measured(comparison: Comparison, *, besides: Iterable[str] = ()) -> list[Measure]:
     """The measures that ``cases.csv`` of every compared run has values of, without those named."""
-    tables = [cases.dropna(axis="columns", how="all") for c in comparison.configurations for cases in c.cases]
-    columns = set.intersection(*(set(cases.columns) for cases in tables))
-    return [measure for measure in measures.MEASURES if measure.name in columns - set(besides)]
+    left_out = set(besides)
+    return [measure for measure in _measured(comparison) if measure.name not in left_out]
 
 
 def lacking(comparison: Comparison) -> list[str]:
@@ -252,6 +251,16 @@ def p_value(value: float, equals: str = "") -> str:
     if value != value:
         return "\u2013"
     return "< 0.001" if value < 0.001 else f"{equals}{value:.3f}"
+
+
+@lru_cache(maxsize=16)
+def _measured(comparison: Comparison) -> tuple[Measure, ...]:
+    tables = [cases for c in comparison.configurations for cases in c.cases]
+
+    def known(name: str) -> bool:
+        return all(name in cases and cases[name].notna().any() for cases in tables)
+
+    return tuple(measure for measure in measures.MEASURES if known(measure.name))
 
 
 @lru_cache(maxsize=16)
