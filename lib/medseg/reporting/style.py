@@ -63,13 +63,26 @@ def finish(figure: Canvas, caption: str, alt: str, kind: str = "chart") -> Figur
     figure.set_dpi(2 * _PIXELS_PER_INCH)
     drawing = FigureCanvasAgg(figure)
     drawing.draw()  # once: savefig would draw twice, for the sake of the layout, and encode besides
-    drawn, buffer = Image.fromarray(np.asarray(drawing.buffer_rgba())).convert("RGB"), io.BytesIO()
+    drawn, buffer = np.asarray(drawing.buffer_rgba()), io.BytesIO()
     if kind == "chart":  # few colours: a palette takes a third of the space
-        drawn.quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+        _with_palette(drawn).save(buffer, "png", compress_level=7)  # 9 takes six times as long for 7 % less
     else:
-        drawn.save(buffer, "jpeg", quality=88)
+        Image.fromarray(drawn).convert("RGB").save(buffer, "jpeg", quality=88)
     width = round(figure.get_figwidth() * _PIXELS_PER_INCH)
     return Figure(buffer.getvalue(), "image/png" if kind == "chart" else "image/jpeg", width, caption, alt, kind)
+
+
+def _with_palette(drawn: np.ndarray) -> Image.Image:
+    """A chart, (H, W, 4) uint8, in 256 colours: the paper, most of it, is one of them and need not be looked at."""
+    pixels = drawn.view(np.uint32)[..., 0]
+    inked = pixels != np.uint32(0xFFFFFFFF)
+    inks = Image.fromarray(pixels[inked].view(np.uint8).reshape(1, -1, 4)).convert("RGB")
+    inks = inks.quantize(255, dither=Image.Dither.NONE)
+    places = np.full(pixels.shape, 255, np.uint8)
+    places[inked] = np.asarray(inks)[0]
+    chart, palette = Image.fromarray(places), inks.getpalette() or []
+    chart.putpalette([*palette, *[255] * (768 - len(palette))])
+    return chart
 
 
 def scattered(count: int) -> np.ndarray:
