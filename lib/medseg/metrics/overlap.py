@@ -88,8 +88,15 @@ def binary_iou(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike, tn: ArrayLike) -> fl
 def with_overlap(cases: pd.DataFrame) -> pd.DataFrame:
     """A copy of ``cases`` with the columns dice, iou, precision and recall computed from tp, fp and fn.
 
-    Raises MedsegError: a column of counts is missing, or a count is missing in a row.
+    Raises MedsegError: as :func:`refuse_incomplete`.
     """
+    refuse_incomplete(cases)
+    counts = cases["tp"], cases["fp"], cases["fn"]
+    return cases.assign(dice=dice(*counts), iou=iou(*counts), precision=precision(*counts), recall=recall(*counts))
+
+
+def refuse_incomplete(cases: pd.DataFrame) -> None:
+    """Raise MedsegError: a column of counts is missing, or a count is missing in a row."""
     if absent := [column for column in COUNTS if column not in cases.columns]:
         raise MedsegError(
             f"The table of cases lacks the column(s) {', '.join(absent)}; it has {', '.join(map(str, cases.columns))}. "
@@ -99,8 +106,6 @@ def with_overlap(cases: pd.DataFrame) -> pd.DataFrame:
     if incomplete.any():
         names = cases.loc[incomplete, "case_id"] if "case_id" in cases.columns else cases.index[incomplete]
         raise MedsegError(f"The table of cases has no counts for {listed(names)}. Score the run again with 3_evaluate.")
-    counts = cases["tp"], cases["fp"], cases["fn"]
-    return cases.assign(dice=dice(*counts), iou=iou(*counts), precision=precision(*counts), recall=recall(*counts))
 
 
 def summarise(cases: pd.DataFrame) -> pd.DataFrame:
@@ -116,24 +121,29 @@ def summarise(cases: pd.DataFrame) -> pd.DataFrame:
     - n_false_positive: rows with empty truth and a prediction;
     - n_missed: rows with a non-empty truth of which no pixel was found.
 
-    Raises MedsegError: as :func:`with_overlap`. Whether every case is there is for :func:`check_complete`.
+    Raises MedsegError: as :func:`refuse_incomplete`. Whether every case is there is for :func:`check_complete`.
     """
     rows = []
-    for test_set, group in with_overlap(cases).groupby("test_set", sort=False, dropna=False):
-        tp, fp, fn = (int(group[column].sum()) for column in ("tp", "fp", "fn"))
-        truth = group["tp"] + group["fn"]
+    refuse_incomplete(cases)
+    counts = np.stack([cases[column].to_numpy(np.int64) for column in ("tp", "fp", "fn")])
+    codes, names = pd.factorize(cases["test_set"], use_na_sentinel=False)
+    for number, test_set in enumerate(names):  # on arrays: a report summarises hundreds of tables
+        tp, fp, fn = own = counts[:, codes == number]
+        scored = (own > 0).any(axis=0)
+        by_case, pooled = own[:, scored], [int(count) for count in own.sum(axis=1)]
+        scores, n_scored, truth = dice(*by_case), int(scored.sum()), tp + fn
         rows.append(
             {
                 "test_set": test_set,
-                "mean_dice": group["dice"].mean(),
-                "mean_iou": group["iou"].mean(),
-                "pooled_dice": dice(tp, fp, fn),
-                "pooled_iou": iou(tp, fp, fn),
-                "sd": group["dice"].std(),
-                "n_cases": len(group),
-                "n_scored": int(group["dice"].notna().sum()),
-                "n_false_positive": int(((truth == 0) & (group["fp"] > 0)).sum()),
-                "n_missed": int(((truth > 0) & (group["tp"] == 0)).sum()),
+                "mean_dice": np.mean(scores) if n_scored else np.nan,
+                "mean_iou": np.mean(iou(*by_case)) if n_scored else np.nan,
+                "pooled_dice": dice(*pooled),
+                "pooled_iou": iou(*pooled),
+                "sd": np.std(scores, ddof=1) if n_scored > 1 else np.nan,
+                "n_cases": len(tp),
+                "n_scored": n_scored,
+                "n_false_positive": int(((truth == 0) & (fp > 0)).sum()),
+                "n_missed": int(((truth > 0) & (tp == 0)).sum()),
             }
         )
     return pd.DataFrame(rows, columns=list(SUMMARY))

@@ -48,10 +48,11 @@ def table(
     each = [(c.label, summary) for c in comparison.configurations for summary in c.complete.summaries]
     summaries = [summary.reset_index().assign(configuration=label) for label, summary in each]
     by_row = pd.concat(summaries, ignore_index=True).groupby(["configuration", "test_set"], sort=False)
-    mean = by_row[[f"mean_{metric}" for metric in METRICS]].mean()
+    mean = by_row[[f"mean_{metric}" for metric in METRICS]].mean().to_dict("index")
     marks = {metric: statistics.marks(comparison, metric, margin) for metric in METRICS}
     intervals = {
-        metric: statistics.means(comparison, metric, own=True).set_index(["run", "test_set"]) for metric in METRICS
+        metric: statistics.means(comparison, metric, own=True).set_index(["run", "test_set"]).to_dict("index")
+        for metric in METRICS
     }
     rows, placed = [], set()
     for c in comparison.configurations:
@@ -60,12 +61,12 @@ def table(
         cells = [Cell(c.name, note=f"{c.details}\n{_repeats(c)}".strip())]
         for name, metric in shown:
             place, column = (c.label, name), f"mean_{metric}"
-            notes = [text] if (text := statistics.interval(intervals[metric].loc[place])) else []
+            notes = [text] if (text := statistics.interval(intervals[metric][place])) else []
             notes += measure_table.spreads(c.complete, name, measure_table.summarised(column), digits)
             known = published_figures.values(own, name, metric) if len(own) else []
             notes += [f"published {value:.{digits}f}" for value in known]
             mark = marks[metric].get(place, "")
-            cells.append(number(mean.loc[place, column], digits, mark=mark, note="\n".join(notes)))
+            cells.append(number(mean[place][column], digits, mark=mark, note="\n".join(notes)))
         rows.append(Row([*cells, *_cost(c)], folded=c.number >= MOST))
     apart = figures.drop(index=list(placed))
     for (model, backbone, *others), own in apart.groupby(["model", "backbone", *further], sort=False):
