@@ -44,6 +44,19 @@ def test_every_configuration_has_its_colour_in_its_curves(runs):
         assert np.abs(drawn - wanted).max(axis=1).min() < 12
 
 
+def test_a_chart_of_more_colours_than_a_palette_has_keeps_them_close_and_its_paper_white():
+    with style.canvas(100, 200) as figure:
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0, 0, 0.5, 1))
+        axes.set_axis_off()
+        axes.imshow(np.linspace(0, 1, 60 * 60 * 3).reshape(60, 60, 3), aspect="auto", interpolation="nearest")
+        drawn = pixels(style.finish(figure, "", ""))
+    assert (drawn[:, 200:] == 255).all()
+    shown = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
+    assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 256
+    assert np.abs(shown - drawn).max() <= 8
+
+
 def test_a_figure_that_was_not_recorded_is_said_to_be_so(tmp_path):
     compared = compare([bare_run(tmp_path / "a", {"ETIS": [0.5]})])
     assert repr(curves.learning(compared, "binary_iou")).startswith("Binary IoU was not recorded")
