@@ -1,6 +1,8 @@
 """The U-Net of segmentation_models: its weights, its preprocessing, its precision; and a run of it as a predictor."""
 
 import hashlib
+import subprocess
+import sys
 import time
 from unittest import mock
 
@@ -148,3 +150,40 @@ def _bilinear(values, size):
         share = (source - lower).reshape([-1 if a == axis else 1 for a in range(2)])
         result = result.take(lower, axis) * (1 - share) + result.take(upper, axis) * share
     return result
+
+
+_TORCHVISION = """
+import sys, numpy as np, torch, torchvision
+torch.manual_seed(3)
+net = torchvision.models.mobilenet_v2(weights=None).eval()
+for name, value in net.state_dict().items():
+    if name.endswith(("running_mean", "running_var", "1.bias", "2.bias")):
+        value.copy_(torch.rand(value.shape) * 0.5 + ("var" in name) * 1e-3)
+torch.save(net.state_dict(), sys.argv[1] + "/mobilenet_v2.pth")
+picture = np.load(sys.argv[1] + "/picture.npy")
+seen = torch.from_numpy(picture / 255).permute(0, 3, 1, 2).sub(torch.tensor([0.485, 0.456, 0.406])[:, None, None])
+with torch.no_grad():
+    features = net.features((seen / torch.tensor([0.229, 0.224, 0.225])[:, None, None]).float())
+np.save(sys.argv[1] + "/features.npy", features.permute(0, 2, 3, 1).numpy())
+"""
+
+
+def test_torchvisions_mobilenet_is_the_same_function_in_keras(tmp_path, monkeypatch):
+    picture = np.random.default_rng(1).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
+    np.save(tmp_path / "picture.npy", picture)
+    subprocess.run([sys.executable, "-c", _TORCHVISION, str(tmp_path)], check=True)
+    monkeypatch.setenv(downloads.FOLDER, str(tmp_path))
+    model = build_model("torchvision-mobilenetv2", CPU, weights="imagenet", norm_momentum=0.9)
+    assert model.weights.startswith("file mobilenet_v2.pth sha256 ")
+    inner = tf_keras.Model(model.network.input, model.network.get_layer("out_relu").output)
+    features = inner(model.preprocess(picture), training=False).numpy()
+    expected = np.load(tmp_path / "features.npy")
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(features, expected, atol=2e-4 * expected.max())
+
+
+def test_what_the_process_with_pytorch_refuses_is_told(tmp_path, monkeypatch):
+    (tmp_path / "mobilenet_v2.pth").write_bytes(b"nothing")
+    monkeypatch.setenv(downloads.FOLDER, str(tmp_path))
+    with pytest.raises(MedsegError, match=r"Weights file .*mobilenet_v2.pth cannot be read"):
+        build_model("torchvision-mobilenetv2", CPU, weights="imagenet")

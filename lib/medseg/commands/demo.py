@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -36,14 +37,16 @@ def demo() -> None:
 
 
 class Reports:
-    """Builds the report of each sweep once its last run has ended, and then that of its study, beside the queue.
+    """Builds the report of each study once its last run has ended, beside the queue.
 
     Leaving the ``with`` waits for them; a report that failed raises its error then.
     """
 
     def __init__(self, planned: Sequence[sweeps.Sweep]) -> None:
-        self._left = {one.name: {run.run.folder for run in one.planned} for one in planned}
-        self._sweeps, self._changed = {one.name: one for one in planned}, set[str]()
+        self._left: dict[str, set[Path]] = {}
+        for sweep in planned:
+            self._left.setdefault(sweep.study, set()).update(run.run.folder for run in sweep.planned)
+        self._changed, self._scored = set[str](), set[str]()
         self._pool, self._made = ThreadPoolExecutor(1, thread_name_prefix="report"), list[Future[Path]]()
 
     def __enter__(self) -> "Reports":
@@ -59,26 +62,15 @@ class Reports:
                 made.result()
 
     def on_end(self, outcome: Outcome) -> None:
-        """A run has ended: it may have been the last of its sweep, and that the last of its study."""
-        folder = outcome.job.folder
-        for name, left in self._left.items():
-            if folder in left:
-                left.remove(folder)
-                sweep = self._sweeps[name]
-                if outcome.outcome != "skipped":
-                    self._changed.update((name, sweep.study))
-                if not left:
-                    self._submit(sweep)
+        """A run has ended: it may have been the last of its study."""
+        study = outcome.job.study
+        self._left[study].discard(outcome.job.folder)
+        if outcome.outcome != "skipped":
+            self._changed.add(study)
+        if outcome.outcome in ("done", "skipped"):
+            self._scored.add(study)
+        if not self._left[study] and study in self._scored:
+            from medseg.reporting import build
 
-    def _submit(self, sweep: sweeps.Sweep) -> None:
-        from medseg.reporting import build
-
-        study = sweep.study
-        if any(run.run.evaluated for run in sweep.planned):
-            self._made.append(self._pool.submit(build.sweep_report, sweep, only_if_new=sweep.name not in self._changed))
-        of_study = [one for one in self._sweeps.values() if one.study == study]
-        if any(self._left[one.name] for one in of_study):
-            return
-        missing = not (project.reports_folder() / f"{study}.html").is_file()
-        if any(run.run.evaluated for one in of_study for run in one.planned) and (study in self._changed or missing):
-            self._made.append(self._pool.submit(build.study_report, study))
+            make = partial(build.study_report, study, only_if_new=study not in self._changed)
+            self._made.append(self._pool.submit(make))

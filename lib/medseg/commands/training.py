@@ -42,7 +42,8 @@ def sweep(
     if report and any(p.run.evaluated for p in planned.planned):
         from medseg.reporting import build
 
-        page = build.sweep_report(planned, only_if_new=all(o.outcome == "skipped" for o in outcomes))
+        nothing_new = all(outcome.outcome == "skipped" for outcome in outcomes)
+        page = build.study_report(planned.study, planned.name, only_if_new=nothing_new)
         terminal.console.print(f"report: {project.display(page)}", highlight=False)
     if any(outcome.outcome in ("failed", "timeout", "stopped") for outcome in outcomes):
         raise typer.Exit(1)

@@ -22,7 +22,8 @@ from medseg.datasets.index import PreparedDataset
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 Item = tuple[np.ndarray, np.ndarray]
-_M_MMAP_THRESHOLD, _LARGE = -3, 1 << 17
+#: glibc's ``mallopt``: free bytes at the pool's end that go back to the system, blocks beside the pool, pools.
+_MALLOPT = {-1: 2**31 - 1, -4: 0, -8: 1}
 
 
 class _Batches(tf_keras.utils.Sequence):
@@ -119,7 +120,7 @@ def feed(
     max_epochs: int,
 ) -> None:
     """Train from ``first_epoch`` (from 0) to ``max_epochs`` or until a callback ends it; ``feeding``: of `FEEDINGS`."""
-    _give_back_batches()
+    _share_one_pool()
     training.start(first_epoch)
     FEEDINGS[feeding](network, training, validation, list(callbacks), range(first_epoch, max_epochs))
 
@@ -169,15 +170,16 @@ def train_on_batch(
 FEEDINGS: dict[str, Callable[..., None]] = {"fit": fit, "train_on_batch": train_on_batch}
 
 
-def _give_back_batches() -> None:
-    """Make freed batches go back to the system at once.
+def _share_one_pool() -> None:
+    """Make the C library take all memory from one pool, and keep what it has for the next step.
 
-    glibc would keep them, in a pool for each thread; TensorFlow has several threads, and under ``fit`` their pools grow
-    for a thousand steps before they level off. (mallopt(3): blocks of 128 KiB and more are mapped one by one.)
+    A step takes what the step before took. glibc would ask the system for every large block anew, which costs a CPU a
+    fifth of its time, or with its own settings keep a pool for each of TensorFlow's threads, which grow under ``fit``.
     """
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # another C library
-            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+            for setting, value in _MALLOPT.items():
+                ctypes.CDLL(None).mallopt(setting, value)
 
 
 def _ahead(batches: tf_keras.utils.Sequence) -> Iterator[Any]:

@@ -13,6 +13,7 @@ import tf_keras
 
 from medseg import downloads
 from medseg.errors import MedsegError
+from medseg.keras_legacy import torchvision_mobilenet
 from medseg.keras_legacy.network import SegmentationModel
 from medseg.names import did_you_mean
 from medseg.tf_shared import model
@@ -23,7 +24,7 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
     import segmentation_models as sm
     from segmentation_models.models.unet import Unet
 
-BACKBONES = tuple(sm.get_available_backbone_names())
+BACKBONES = (*sm.get_available_backbone_names(), torchvision_mobilenet.NAME)
 STRIDE = 32
 
 
@@ -62,7 +63,7 @@ def encoder_file(backbone: str, weights: str) -> Path | None:
     """
     if backbone not in BACKBONES:
         raise MedsegError(
-            f"There is no backbone {backbone!r} in segmentation_models.{did_you_mean(backbone, BACKBONES)} It has "
+            f"There is no backbone {backbone!r} in Keras.{did_you_mean(backbone, BACKBONES)} It has "
             f"{', '.join(BACKBONES)}."
         )
     return model.local_file("weights", weights, ("none", "imagenet"), (".h5", ".hdf5"))
@@ -73,12 +74,14 @@ def build_model(
 ) -> BuiltModel:
     """A U-Net with one output channel: encoder ``backbone`` (of ``BACKBONES``), decoder of 256-128-64-32-16 channels.
 
-    Its layers compute in the precision of ``device``; ``weights`` of the encoder are ``none`` (random by ``seed``),
-    ``imagenet``, or a HDF5 file of the backbone without its classifier, as Keras saves it; a relative path is meant
-    from the project root. ``norm_momentum`` is that of the running means of batch normalisation. A :class:`MedsegError`
-    where the backbone is unknown, or weights cannot be had or do not fit.
+    All backbones are those of segmentation_models, but for :mod:`medseg.keras_legacy.torchvision_mobilenet`. Layers
+    compute in the precision of ``device``; ``weights`` of the encoder are ``none`` (random by ``seed``), ``imagenet``,
+    or a HDF5 file of the backbone without its classifier, as Keras saves it; a relative path is meant from the project
+    root. ``norm_momentum`` is that of the running means of batch normalisation. A :class:`MedsegError` where the
+    backbone is unknown, or weights cannot be had or do not fit.
     """
     file, utilities = encoder_file(backbone, weights), _Utilities()
+    torchvision = backbone == torchvision_mobilenet.NAME
     before = tf_keras.mixed_precision.global_policy()
     tf_keras.mixed_precision.set_global_policy(device.policy)
     try:
@@ -88,9 +91,9 @@ def build_model(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*input_shape. is undefined.*")  # true of every U-Net here
             unet = Unet(
-                backbone,
+                torchvision_mobilenet.LAYERS_OF if torchvision else backbone,
                 input_shape=(None, None, 3),
-                encoder_weights=None if weights == "none" else str(file or weights),
+                encoder_weights=None if weights == "none" or (torchvision and not file) else str(file or weights),
                 activation="linear",
                 utils=utilities,
                 **submodules,
@@ -106,8 +109,12 @@ def build_model(
     for layer in network.layers:
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.momentum = norm_momentum
+    if torchvision:
+        torchvision_mobilenet.adapt(network)
     label = "random"
-    if weights != "none":
+    if torchvision and weights == "imagenet":
+        label = torchvision_mobilenet.load_imagenet(network)
+    elif weights != "none":
         origin = "file" if file else "imagenet (segmentation_models),"
         label = f"{origin} {downloads.named(file or utilities.downloaded)}"
     return BuiltModel(network, label, preprocessing(backbone))
@@ -115,5 +122,7 @@ def build_model(
 
 def preprocessing(backbone: str) -> Callable[[np.ndarray], np.ndarray]:
     """The normalisation that ``backbone`` was trained with, of uint8 RGB pictures (B, H, W, 3), to float32."""
-    own = sm.get_preprocessing(backbone)
+    own = torchvision_mobilenet.normalise
+    if backbone != torchvision_mobilenet.NAME:
+        own = sm.get_preprocessing(backbone)
     return lambda pictures: np.ascontiguousarray(own(pictures.astype(np.float32)), dtype=np.float32)

@@ -15,7 +15,7 @@ from medseg.experiments.job import EVALUATE
 from medseg.experiments.notebooks import run_notebook
 from medseg.experiments.params import read_schema
 from medseg.experiments.runs import Run, all_runs
-from medseg.experiments.sweep import Sweep, read_record
+from medseg.experiments.sweep import read_record
 from medseg.reporting import exported, html, pages
 
 PREPARE, RESULTS = "1_preprocess", "4_results"
@@ -40,23 +40,15 @@ def prepare(study: str, source: Path, folder: Path, settings: Iterable[str] = ()
     return _executed(study, PREPARE, parameters, folder / "dataset.json", target, title)
 
 
-def sweep_report(sweep: Sweep, *, only_if_new: bool = False) -> Path:
-    """The report of a sweep, and the index page.
-
-    Args:
-        only_if_new: leave an existing report as it is where it was made of the runs as they are now. One that a kill
-            or a full disk kept from being written is made up for.
-    """
-    page = project.reports_folder() / f"{sweep.name}.html"
-    if only_if_new and page.is_file() and _was_made_of(page, _sources(_runs_of(sweep.study, sweep.name))):
-        return page
-    return study_report(sweep.study, sweep.name)
-
-
-def study_report(study: str, sweep: str = "", *, files: bool = False) -> Path:
+def study_report(study: str, sweep: str = "", *, files: bool = False, only_if_new: bool = False) -> Path:
     """The report over a study's finished runs, or those of one started sweep; index and pages of the runs too.
 
-    ``files``: its tables also as CSV and LaTeX and its charts as SVG and PDF, in the folder ``files`` of its notebook.
+    Args:
+        study: name of the study.
+        sweep: name of a started sweep; empty for all runs.
+        files: its tables also as CSV and LaTeX, its charts as SVG and PDF, in the folder ``files`` of its notebook.
+        only_if_new: leave an existing report as it is where it was made of the runs as they are now. One that a kill
+            or a full disk kept from being written is made up for.
 
     Raises:
         MedsegError: there is no run to compare, or the report could not be made.
@@ -70,10 +62,11 @@ def study_report(study: str, sweep: str = "", *, files: bool = False) -> Path:
         raise MedsegError(
             f"No finished run of {sweep or study} to report on. 'medseg runs {study}' lists what there is."
         )
-    sources = _sources(runs)
+    sources, target = _sources(runs), project.reports_folder() / f"{sweep or study}.html"
+    if only_if_new and target.is_file() and _was_made_of(target, sources):
+        return target
     for run in runs:
         run_pages(run)
-    target = project.reports_folder() / f"{sweep or study}.html"
     result = target.with_suffix("") / "means.csv"
     with exported.into(target.with_suffix("") / "files") if files else nullcontext():
         _executed(study, RESULTS, {"sweep": sweep, "out": project.display(result)}, result, target, title)
