@@ -75,7 +75,7 @@ def test_slots_memory_and_a_notebook_work(tmp_path, write_notebook):
     notebook = write_notebook(tmp_path / "toy.ipynb", "value: int = 1", "open('result', 'w').write(str(value))")
     code = f"""
 from pathlib import Path
-from medseg.experiments.engine import local_slots
+from medseg.experiments.slots import local_slots
 from medseg.experiments.provenance import peak_resident_mb
 from medseg.experiments.notebooks import run_notebook
 folder = Path({str(tmp_path)!r}) / "run"

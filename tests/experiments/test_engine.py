@@ -1,13 +1,11 @@
 """Jobs on slots, with toy notebooks that train and evaluate in no time."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -174,32 +172,3 @@ def test_a_cluster_without_a_worker_for_the_runs_is_refused(job, tmp_path, monke
         with pytest.raises(MedsegError, match=r"offers GPU=2, and none came .*1 workers are there, .* offers is 1"):
             engine.run_on_cluster(needed, cluster.scheduler_address, stop_file=tmp_path / "STOP")
     assert not needed[0].folder.exists()
-
-
-def test_slots_are_gpus_where_there_are_some(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in engine.local_slots()] == ["2", "5"]
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in engine.local_slots(3)] == ["2", "5", "2"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    assert [slot["OMP_NUM_THREADS"] for slot in engine.local_slots()] == ["4", "4"]
-
-
-def test_a_job_on_several_devices_takes_as_many_slots_at_once(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    slots = engine.Slots(engine.local_slots(3))
-    first = slots.take(1)
-    assert engine.together(first) == {"CUDA_VISIBLE_DEVICES": "2"}
-    waiting = ThreadPoolExecutor(1).submit(slots.take, 2)
-    both = waiting.result(timeout=5)  # the third slot is on the same GPU as the first
-    assert engine.together(both)["CUDA_VISIBLE_DEVICES"] in ("2,5", "5,2")
-    late = ThreadPoolExecutor(1).submit(slots.take, 9)
-    time.sleep(0.2)
-    assert not late.done()
-    slots.give(both)
-    assert len(late.result(timeout=5)) == 2
-
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    on_cpu = engine.together(engine.Slots(engine.local_slots()).take(2))
-    assert on_cpu == {"CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "8", "MKL_NUM_THREADS": "8"}

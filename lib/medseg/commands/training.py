@@ -11,7 +11,7 @@ import typer
 from medseg import project
 from medseg.errors import MedsegError
 from medseg.experiments import console as terminal
-from medseg.experiments import engine, preflight
+from medseg.experiments import engine, preflight, slots
 from medseg.experiments import sweep as sweeps
 
 app = typer.Typer()
@@ -87,4 +87,4 @@ def run(
         hooks: Any = {"on_start": bars.on_start, "on_end": ended, "on_tick": bars.on_tick, "timeout": seconds}
         if scheduler:
             return engine.run_on_cluster(jobs, scheduler, stop_file=stop_file, **hooks)
-        return engine.run_local(jobs, engine.local_slots(workers, len(jobs)), stop_file=stop_file, **hooks)
+        return engine.run_local(jobs, slots.local_slots(workers, len(jobs)), stop_file=stop_file, **hooks)

@@ -4,9 +4,6 @@ A run that fails never stops the others.
 """
 
 import math
-import os
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -18,27 +15,11 @@ from typing import Any
 from medseg.errors import MedsegError
 from medseg.experiments import notebooks, preload
 from medseg.experiments.job import Job, Outcome, run_job
+from medseg.experiments.slots import Slots, together
 
 _POLL_SECONDS = 0.3
 _LOOK_SECONDS, _WORKERS_SECONDS = 2.0, 60.0  # between looks at the workers of a cluster; without one that can be used
 _LOST = "The cluster lost the run, most often because its scheduler ended. Repeat the sweep: the run goes on."
-_GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def local_slots(workers: int | None = None, jobs: int = 2) -> list[dict[str, str]]:
-    """Slots of this machine, each for one notebook at a time, as variables of its environment.
-
-    ``workers`` of them; None: one per visible GPU, without a GPU two where there are two cores or more and two ``jobs``
-    of the sweep. The cores are shared out once for all, also for runs that are resumed or last: another number of
-    threads gives other last digits, and the order in which runs end must not be seen in the figures.
-    """
-    gpus = _visible_gpus()
-    if gpus:
-        return [{_GPUS: gpus[i % len(gpus)]} for i in range(workers or len(gpus))]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = workers or max(1, min(2, cores, jobs))
-    threads = str(max(1, cores // count))
-    return [{_GPUS: "-1", **dict.fromkeys(_THREADS, threads)}] * count
 
 
 def run_local(
@@ -159,48 +140,6 @@ class _Workers:
         return self._there
 
 
-class Slots:
-    """The slots that are free."""
-
-    def __init__(self, slots: Iterable[dict[str, str]]) -> None:
-        self._free = list(slots)
-        self._most = len(_different(self._free))
-        self._changed = threading.Condition()
-
-    def take(self, count: int) -> list[dict[str, str]]:
-        """Wait until ``count`` slots of different GPUs, or on a CPU any, can be had at once; all if there are fewer."""
-        count = min(max(count, 1), self._most)
-        with self._changed:
-            self._changed.wait_for(lambda: len(_different(self._free)) >= count)
-            taken = _different(self._free)[:count]
-            for slot in taken:
-                self._free.remove(slot)
-        return taken
-
-    def give(self, taken: Iterable[dict[str, str]]) -> None:
-        """Give back what was taken."""
-        with self._changed:
-            self._free += taken
-            self._changed.notify_all()
-
-
-def together(slots: list[dict[str, str]]) -> dict[str, str]:
-    """The environment of a job that has all of ``slots``: their GPUs, or on a CPU their threads."""
-    joined = dict(slots[0])
-    if (gpus := [slot.get(_GPUS, "-1") for slot in slots])[0] != "-1":
-        joined[_GPUS] = ",".join(gpus)
-    for name in _THREADS:
-        if name in joined:
-            joined[name] = str(sum(int(slot[name]) for slot in slots))
-    return joined
-
-
-def _different(slots: list[dict[str, str]]) -> list[dict[str, str]]:
-    """One slot of each GPU; all of those without."""
-    on_cpu = [slot for slot in slots if slot.get(_GPUS, "-1") == "-1"]
-    return on_cpu or list({slot[_GPUS]: slot for slot in slots}.values())
-
-
 def _collect(
     futures: "dict[Future[Outcome], Job]",
     on_end: Callable[[Outcome], None],
@@ -226,19 +165,3 @@ def _collect(
 
 def _said(error: BaseException) -> str:
     return str(error) if isinstance(error, MedsegError) else f"{type(error).__name__}: {error}"
-
-
-def _visible_gpus() -> list[str]:
-    """Ids of the NVIDIA GPUs that this process may use, without importing a framework."""
-    limited = os.environ.get(_GPUS)
-    if limited is not None:
-        return [part.strip() for part in limited.split(",") if part.strip() not in ("", "-1")]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    try:
-        listed = subprocess.run(
-            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, timeout=20
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return listed.stdout.split() if listed.returncode == 0 else []

@@ -19,17 +19,17 @@ from pathlib import Path
 from types import TracebackType
 
 from medseg import project, registry
-from medseg.experiments import notebooks
+from medseg.experiments import notebooks, slots
 from medseg.experiments.job import EVALUATE, Job
 
 _POLL_SECONDS = 0.05
 #: Of a server: libraries that compute start their threads while they are imported, and then it could not be forked.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+_ONE_THREAD = dict.fromkeys((*slots.THREADS, "OPENBLAS_NUM_THREADS"), "1")
 
 
 def possible(slot: Mapping[str, str]) -> bool:
-    """Whether notebooks can be forked on a slot, see :func:`medseg.experiments.engine.local_slots`."""
-    return sys.platform == "linux" and hasattr(os, "pidfd_open") and slot.get("CUDA_VISIBLE_DEVICES") == "-1"
+    """Whether notebooks can be forked on a slot, see :func:`medseg.experiments.slots.local_slots`."""
+    return sys.platform == "linux" and hasattr(os, "pidfd_open") and slot.get(slots.GPUS) == slots.NO_GPU
 
 
 class Servers:

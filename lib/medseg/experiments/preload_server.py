@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from multiprocessing import connection
 from typing import Any
 
+from medseg.experiments import slots
+
 _LOOK_SECONDS = 1.0  # between looks whether the sweep is still there
 #: What notebooks and their kernels import late, wherever they do.
 LATE = (
@@ -91,7 +93,7 @@ def _become(arguments: Sequence[str], log: str, environment: Mapping[str, str]) 
 
 def _use_threads() -> None:
     """As many threads as the slot has: the libraries read their number when they were imported."""
-    if (torch := sys.modules.get("torch")) and (threads := os.environ.get("OMP_NUM_THREADS")):
+    if (torch := sys.modules.get("torch")) and (threads := os.environ.get(slots.THREADS[0])):
         torch.set_num_threads(int(threads))
 
 
