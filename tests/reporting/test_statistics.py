@@ -131,8 +131,9 @@ def test_seeds_are_averaged_case_by_case(tmp_path):
     scores = {1: [0.2, 0.6], 2: [0.4, 0.8]}
     seeds = [bare_run(tmp_path / f"s{s}", {"ETIS": v}, backbone="x", seed=s) for s, v in scores.items()]
     other = bare_run(tmp_path / "o", {"ETIS": [0.1, 0.1]}, backbone="y", seed=1)
-    one, two = compare([*seeds, other]).configurations
-    assert statistics.case_differences(one, two, "ETIS") == pytest.approx([0.2, 0.6])
+    comparison = compare([*seeds, other])
+    one, two = (c.label for c in comparison.configurations)
+    assert statistics.case_differences(comparison, one, two, "ETIS") == pytest.approx([0.2, 0.6])
     assert statistics.best(compare([*seeds, other]), "ETIS").name == "x"
 
 

@@ -152,10 +152,18 @@ class Run:
         """A table of the run, checked; ``advice`` says what to do where there is none. See :func:`tables.read`."""
         if not (self.folder / name).is_file():
             raise MedsegError(f"The run {self.id} has no {name}: {advice} ({project.display(self.folder)}).")
+        return tables.read(self.folder, name, self._record_of(name))
+
+    def check(self, name: str) -> None:
+        """Raise what reading a table that is there would raise; see :func:`tables.check`."""
+        tables.check(self.folder, name, self._record_of(name))
+
+    def _record_of(self, name: str) -> dict[str, Any]:
+        """The record by which a table is checked."""
         record = self.record
         if name == tables.HISTORY and (record.get("status") != "finished" or self._held()):
-            record = {**record, "tables": {}}  # it grows; its checksum follows when the training is finished
-        return tables.read(self.folder, name, record)
+            return {**record, "tables": {}}  # it grows; its checksum follows when the training is finished
+        return record
 
 
 def prepare_run(study: str, stage: str, parameters: Mapping[str, Any], dataset: PreparedDataset) -> Run:

@@ -7,10 +7,10 @@ missing value among others counts as perfect.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from medseg.metrics.cluster_bootstrap import FEW_GROUPS, group_draws
 from medseg.metrics.paired import Paired, Scored, Trainings
@@ -89,7 +89,11 @@ def consensus(ranks: pd.DataFrame) -> pd.DataFrame:
 
 def agreement(ranks: pd.DataFrame) -> pd.DataFrame:
     """(orders, orders): Kendall's tau-b of each two of the orders ``ranks``, (runs, orders); NaN where all tie."""
-    return ranks.corr(method="kendall")  # by scipy.stats.kendalltau
+    order = ranks.to_numpy()
+    signs = np.sign(order[:, None] - order[None]).reshape(-1, order.shape[1])  # (pairs of runs, orders)
+    agreed, untied = signs.T @ signs, np.abs(signs).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return pd.DataFrame(agreed / np.sqrt(np.outer(untied, untied)), ranks.columns, ranks.columns)
 
 
 def first(ranks: pd.Series) -> tuple[str, ...]:
@@ -144,6 +148,7 @@ def _shares(badness: np.ndarray) -> np.ndarray:
     return np.column_stack([np.mean(((low <= r) & (r <= high)) / (high - low + 1), axis=0) for r in ranks])
 
 
-def _ranks(badness: np.ndarray | pd.Series, ties: str = "average") -> np.ndarray:
+def _ranks(badness: np.ndarray | pd.Series, ties: Literal["average", "min", "max"] = "average") -> np.ndarray:
     """Ranks along the last axis, 1 for the least."""
-    return rankdata(badness.round(_DIGITS), method=ties, axis=-1)
+    table = pd.DataFrame(np.atleast_2d(np.round(badness, _DIGITS)))
+    return table.rank(axis=1, method=ties).to_numpy().reshape(np.shape(badness))

@@ -190,9 +190,9 @@ def _unusable(run: Run, scored: bool) -> str:
         return f"{status}, not evaluated yet"
     try:  # rows that were lost must not make another mean
         if not brought:
-            run.history()
+            run.check("history.csv")
         if scored:
-            run.cases()
+            run.check("cases.csv")
     except MedsegError as error:
         return str(error)
     return ""

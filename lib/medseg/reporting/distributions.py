@@ -45,21 +45,22 @@ def paired(comparison: Comparison, metric: str = "dice") -> Figure:
     """Difference in a measure to the best configuration, case by case, with its mean and 95 % interval."""
     measure = named(metric)
     found = statistics.differences(comparison, metric)
-    by_label, shown = {c.label: c for c in comparison.shared}, comparison.best
-    labels = [c.label for c in shown.configurations]
+    shown = comparison.best
+    by_label = {c.label: c for c in shown.configurations}
     described = []
     with style.canvas(height(shown)) as figure:
         for axes, test_set in panels(figure, shown):
             axes.axvline(0, color=style.MUTED, linewidth=1, zorder=1)
-            rows = found[(found["test_set"] == test_set) & found["run"].isin(labels)]
+            rows = found[(found["test_set"] == test_set) & found["run"].isin(by_label)]
             for row in rows.itertuples():
-                c, best = by_label[row.run], by_label[row.reference]
-                _dots(axes, c.number, statistics.case_differences(c, best, test_set, metric), c.colour)
+                c = by_label[row.run]
+                values = statistics.case_differences(comparison, row.run, row.reference, test_set, metric)
+                _dots(axes, c.number, values, c.colour)
                 if row.low == row.low:
                     axes.plot([row.low, row.high], [c.number] * 2, color=style.INK, linewidth=2.4, zorder=4)
                 diamond(axes, c.number, row.difference)
                 described.append(f"{c.label} on {test_set} {row.difference:+.3f}")
-            for label in set(rows["reference"]) & set(labels):
+            for label in set(rows["reference"]) & set(by_label):
                 axes.annotate(
                     "best", (0, by_label[label].number), (7, 0), textcoords="offset points", va="center", weight="bold"
                 )

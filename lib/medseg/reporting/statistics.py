@@ -14,7 +14,7 @@ from medseg.evaluation import measures
 from medseg.evaluation.measures import Measure, named
 from medseg.metrics import compare, ranking
 from medseg.metrics.compare import BETTER, EQUIVALENT, UNSETTLED, WORSE
-from medseg.metrics.paired import ENOUGH_TRAININGS, KEY, Paired
+from medseg.metrics.paired import ENOUGH_TRAININGS, Paired, Scored
 from medseg.metrics.ranking import Ranking
 from medseg.reporting import cross_validation
 from medseg.reporting.comparison import MOST, Comparison, Configuration
@@ -191,19 +191,12 @@ def best(comparison: Comparison, test_set: str) -> Configuration:
     return next(c for c in comparison.configurations if found.empty or c.label == found["reference"].iloc[0])
 
 
-def case_differences(one: Configuration, other: Configuration, test_set: str, metric: str = "dice") -> np.ndarray:
-    """A measure of ``one`` minus that of ``other`` for every case of a test set in which at least one of the two has a
-    value; where one has none, it rightly found nothing, which counts as perfect.
+def case_differences(comparison: Comparison, one: str, other: str, test_set: str, metric: str = "dice") -> np.ndarray:
+    """A measure of ``one`` minus that of ``other``, labels of configurations, for every case of a test set in which at
+    least one of the two has a value; where one has none, it rightly found nothing, which counts as perfect.
     """
-    measure = named(metric)
-    perfect = measure.low if measure.lower_is_better else measure.high
-    sides = []
-    for configuration in (one, other):
-        tables = [cases.set_index(KEY)[metric] for cases in configuration.cases]
-        seeds = pd.concat(tables, axis=1)
-        sides.append(seeds.fillna(perfect).mean(axis=1).where(seeds.notna().any(axis=1)))
-    both = pd.concat(sides, axis=1, keys=["one", "other"]).loc[[test_set]].dropna(how="all").fillna(perfect)
-    return (both["one"] - both["other"]).dropna().to_numpy()
+    sides = _scored(comparison, metric)[test_set].kept(one, other)[1]
+    return sides[0].mean(axis=1) - sides[1].mean(axis=1)
 
 
 def caveats(comparison: Comparison) -> list[str]:
@@ -266,6 +259,14 @@ def _measured(comparison: Comparison) -> tuple[Measure, ...]:
 @lru_cache(maxsize=16)
 def _cases(comparison: Comparison) -> Paired:
     return Paired({c.label: c.cases for c in comparison.shared})
+
+
+@lru_cache(maxsize=16)
+def _scored(comparison: Comparison, metric: str) -> dict[str, Scored]:
+    """By test set."""
+    measure = named(metric)
+    bounds = measure.low, measure.high
+    return dict(_cases(comparison).by_test_set(metric, measure.lower_is_better, bounds))
 
 
 def _margin(measure: Measure, margin: float) -> float | None:
