@@ -80,33 +80,33 @@ def summarise(objects: pd.DataFrame, cases: pd.DataFrame, limits: Sequence[float
     at = pd.Index(names).get_indexer(_named(objects))
     objects, at = objects[at >= 0], at[at >= 0]
     is_true, is_false = ((objects["kind"] == kind).to_numpy() for kind in ("truth", "false_positive"))
-    frames = pd.DataFrame(
-        {
-            "test_set": cases["test_set"].to_numpy()[first],
-            "truth": np.bincount(codes, cases["tp"] + cases["fn"], len(names)),
-            "false": np.bincount(at[is_false], minlength=len(names)),
-        }
-    )
+    truth = np.bincount(codes, cases["tp"] + cases["fn"], len(names))
+    false = np.bincount(at[is_false], minlength=len(names))
+    set_of_frame, test_sets = pd.factorize(cases["test_set"].iloc[first])
     true, places = objects[is_true], at[is_true]
-    share = true["pixels"].to_numpy() / size[places]
-    true = true.assign(place=np.searchsorted(np.asarray(limits, float), share))
+    found, overlapping = true["found"].to_numpy(float), true["iou"].to_numpy() >= 0.5
+    sizes = np.searchsorted(np.asarray(limits, float), true["pixels"].to_numpy() / size[places])
     rows = {}
-    for test_set, own in frames.groupby("test_set", sort=False):
-        part, empty = true[true["test_set"] == test_set], own[own["truth"] == 0]
-        sizes = range(len(limits) + 1 if len(limits) else 0)
+    for number, test_set in enumerate(test_sets):
+        part, own = set_of_frame[places] == number, set_of_frame == number
+        empty = own & (truth == 0)
         rows[test_set] = {
-            "objects": len(part),
-            "found": int(part["found"].sum()),
-            "sensitivity": part["found"].mean(),
-            "overlapping": (part["iou"] >= 0.5).mean() if len(part) else np.nan,
-            **{f"sensitivity_{place}": part.loc[part["place"] == place, "found"].mean() for place in sizes},
-            "frames": len(own),
-            "false_positives": own["false"].mean(),
-            "empty_frames": len(empty),
-            "empty_marked": int((empty["false"] > 0).sum()),
-            "empty_false_positives": empty["false"].mean(),
+            "objects": int(part.sum()),
+            "found": int(found[part].sum()),
+            "sensitivity": _mean(found[part]),
+            "overlapping": _mean(overlapping[part]),
+            **{f"sensitivity_{n}": _mean(found[part & (sizes == n)]) for n in range(len(limits) + 1) if len(limits)},
+            "frames": int(own.sum()),
+            "false_positives": _mean(false[own]),
+            "empty_frames": int(empty.sum()),
+            "empty_marked": int((false[empty] > 0).sum()),
+            "empty_false_positives": _mean(false[empty]),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else np.nan
 
 
 def _named(table: pd.DataFrame) -> pd.Series:

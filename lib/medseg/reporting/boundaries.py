@@ -58,6 +58,6 @@ def _columns(measure: Measure) -> list[Shown]:
 
 def _over_cases(name: str, how: str):
     def of(configuration: Configuration, test_set: str) -> list[float]:
-        return [cases.loc[cases["test_set"] == test_set, name].agg(how) for cases in configuration.cases]
+        return [getattr(cases[name][cases["test_set"] == test_set], how)() for cases in configuration.cases]
 
     return of

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from medseg.metrics.overlap import summarise
@@ -158,4 +159,5 @@ def _seeds(comparison: Comparison) -> str:
 
 
 def _mean(values: Iterable[float]) -> float:
-    return pd.Series(list(values), dtype=float).mean()
+    known = [value for value in values if value == value]
+    return float(np.mean(known)) if known else np.nan
