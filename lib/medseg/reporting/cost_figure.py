@@ -97,11 +97,11 @@ def _figure(
             lines.append(_panel(axes, known, told, test_set, axis, fronts[test_set, axis.name], average))
         for axes in grid[:, 0]:
             axes.set_ylabel("mean Dice")
-        for number, ((axes, test_set, axis), drawn) in enumerate(zip(panels, lines, strict=True)):
+        for (axes, test_set, axis), drawn in zip(panels, lines, strict=True):
             known = _known(told, test_set, axis, average)
             names = [str(c.number + 1) if numbered else _lines(c) for c, *_ in known]
             at, colours = [(x, mean) for _, x, mean in known], [c.colour for c, *_ in known]
-            labels.place(figure, axes, at, names, colours, drawn, settled=number > 0)
+            labels.place(figure, axes, at, names, colours, drawn)
             points = "; ".join(f"{c.label} {x:.3g}, Dice {mean:.3f}" for c, x, mean in known)
             on = joined(fronts[test_set, axis.name].labels)
             described.append(f"{axis.title} on {test_set}: {points}; on the front {on}")
@@ -151,9 +151,10 @@ def _panel(
         lines.append([points[label] for label in pair])
         step = "-" if verdict == BETTER else (0, (4, 3))
         axes.plot(*zip(*lines[-1], strict=True), linestyle=step, color=style.MUTED, linewidth=1.4, zorder=2)
+    others = [(x, mean) for c, x, mean in known if c not in told]
+    axes.plot(*np.reshape(others, (-1, 2)).T, "o", color=style.FAINT, markersize=4, zorder=1)
     for c, x, mean in known:
         if c not in told:
-            axes.plot(x, mean, "o", color=style.FAINT, markersize=4, zorder=1)
             continue
         entry = average.loc[(test_set, c.label)]
         bounded = np.isfinite([entry["low"], entry["high"]]).all()

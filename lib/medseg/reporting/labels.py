@@ -30,17 +30,17 @@ def place(
     names: Sequence[str],
     colours: Sequence[str],
     lines: Sequence[Line] = (),
-    settled: bool = False,
 ) -> list[Bbox]:
     """Write a name beside each point, with a thin line of its colour to it where it lies further off.
 
-    Call it when all else is drawn; it settles the figure's layout, unless that is ``settled`` by another call. Where
-    there is room, names also keep off ``lines``, each of two or more points; only where the axes are full does a name
-    lie over others. Returns where the names are, in pixels and the order of the points.
+    Call it when all else is drawn; it settles the figure's layout for good. Where there is room, names also keep off
+    ``lines``, each of two or more points; only where the axes are full does a name lie over others. Returns where the
+    names are, in pixels and the order of the points.
     """
-    if not settled:
+    if layout := figure.get_layout_engine():  # another call leaves one that does nothing
         FigureCanvasAgg(figure)
-        figure.draw_without_rendering()
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     frame, at = axes.get_window_extent(), axes.transData.transform(points)
     dots = np.array([(x - _POINT, y - _POINT, x + _POINT, y + _POINT) for x, y in at])
     crossed = _along([axes.transData.transform(line) for line in lines])
