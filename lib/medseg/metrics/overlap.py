@@ -129,19 +129,18 @@ def summarise(cases: pd.DataFrame) -> pd.DataFrame:
     codes, names = pd.factorize(cases["test_set"], use_na_sentinel=False)
     for number, test_set in enumerate(names):  # on arrays: a report summarises hundreds of tables
         tp, fp, fn = own = counts[:, codes == number]
-        scored = (own > 0).any(axis=0)
-        by_case, pooled = own[:, scored], [int(count) for count in own.sum(axis=1)]
-        scores, n_scored, truth = dice(*by_case), int(scored.sum()), tp + fn
+        pooled, truth = [int(count) for count in own.sum(axis=1)], tp + fn
+        scores = pd.Series(dice(tp, fp, fn))
         rows.append(
             {
                 "test_set": test_set,
-                "mean_dice": np.mean(scores) if n_scored else np.nan,
-                "mean_iou": np.mean(iou(*by_case)) if n_scored else np.nan,
+                "mean_dice": scores.mean(),
+                "mean_iou": pd.Series(iou(tp, fp, fn)).mean(),
                 "pooled_dice": dice(*pooled),
                 "pooled_iou": iou(*pooled),
-                "sd": np.std(scores, ddof=1) if n_scored > 1 else np.nan,
+                "sd": scores.std(),
                 "n_cases": len(tp),
-                "n_scored": n_scored,
+                "n_scored": int(scores.notna().sum()),
                 "n_false_positive": int(((truth == 0) & (fp > 0)).sum()),
                 "n_missed": int(((truth > 0) & (tp == 0)).sum()),
             }
