@@ -13,8 +13,6 @@ from medseg.errors import MedsegError
 from medseg.experiments import records
 from medseg.reporting import build
 
-SWEEP = SimpleNamespace(name="toy-sweep", study="toy")
-
 
 def write_notebook(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,19 +58,19 @@ def full_for(monkeypatch, name):
 
 @pytest.mark.parametrize("name", ["toy-sweep.html", "2_train.html", "made_of.json"])
 def test_a_report_that_could_not_be_written_is_made_when_nothing_else_is_new(run, monkeypatch, name):
-    build.sweep_report(SWEEP)
+    build.study_report("toy", "toy-sweep")
     atomic.write_json(run.folder / records.NAME, {**json.loads((run.folder / records.NAME).read_text()), "tables": {}})
     write_notebook(run.folder / "2_train.ipynb", "second")
     with monkeypatch.context() as full, pytest.raises(MedsegError, match="The disk is full"):
         full_for(full, name)
-        build.sweep_report(SWEEP)
+        build.study_report("toy", "toy-sweep")
     assert run.report.is_file()
     before = run.made
-    build.sweep_report(SWEEP, only_if_new=True)
+    build.study_report("toy", "toy-sweep", only_if_new=True)
     assert run.made == before + 1
     assert f"report {run.made}" in run.report.read_text("utf-8")
     assert "second" in run.page.read_text("utf-8")
-    build.sweep_report(SWEEP, only_if_new=True)
+    build.study_report("toy", "toy-sweep", only_if_new=True)
     assert run.made == before + 1  # it shows the runs as they are
 
 
