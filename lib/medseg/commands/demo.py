@@ -1,8 +1,9 @@
 """The small sweeps of every study on sample data: one queue over all of them, with the reports made meanwhile."""
 
+import multiprocessing
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import typer
 
 from medseg import project, registry
 from medseg.commands import training
+from medseg.datasets import sample
 from medseg.errors import MedsegError
 from medseg.experiments import console as terminal
 from medseg.experiments import sweep as sweeps
@@ -22,6 +24,9 @@ app = typer.Typer()
 def demo() -> None:
     """Run the small sweeps of every study on the sample data and build their reports; minutes on a CPU."""
     files = [(one.name, name) for one in registry.every() for name in one.demo]
+    # In processes: drawing holds Python's lock too often for threads. Polyps take longest and begin.
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(sample.ensure, sorted({study for study, _ in files}, reverse=True)))
     planned = [
         sweeps.load(project.root() / "notebooks" / study / "sweeps" / f"{name}.yaml", "sample") for study, name in files
     ]
