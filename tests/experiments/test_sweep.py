@@ -38,6 +38,18 @@ def toy(tmp_path, monkeypatch, write_notebook):
     return write
 
 
+def test_a_profile_yields_to_its_own_rows_and_grid_not_to_those_of_the_file(toy):
+    rows = [{"backbone": "resnet18", "learning_rate": 0.2}, {"backbone": "resnet50"}]
+    profiles = {
+        "rows": {"learning_rate": 0.1, "runs": rows},
+        "grid": {"learning_rate": 0.1, "resolution": 32, "grid": {"resolution": [64]}},
+    }
+    file = toy(runs=rows, profiles=profiles)
+    rates = [[p.parameters["learning_rate"] for p in sweep.load(file, name).planned] for name in profiles]
+    assert rates == [[0.2, 0.1], [0.1, 0.1]]
+    assert {p.parameters["resolution"] for p in sweep.load(file, "grid").planned} == {64}
+
+
 def test_rows_times_grid_and_a_profile(toy):
     file = toy(
         parameters={"learning_rate": 0.01},

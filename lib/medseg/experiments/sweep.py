@@ -65,9 +65,10 @@ def load(file: Path, profile: str = "") -> Sweep:
     """Read a sweep file. Rows of ``runs`` are each combined with the product of ``grid``, and repeated with ``seeds``.
 
     ``seeds`` and ``budget`` are as :mod:`medseg.experiments.equal_terms` says. A profile's keys override parameters of
-    every row; its ``data``, ``runs``, ``grid``, ``seeds`` and ``budget`` replace those of the file. A
-    :class:`MedsegError` names the file, the row and the nearest valid key: not YAML, an unknown key, a wrong type, an
-    unknown notebook or profile, missing data, seeds or a budget that cannot be, or two rows that ask the same.
+    every row, but for what rows or a grid of its own say; its ``data``, ``runs``, ``grid``, ``seeds`` and ``budget``
+    replace those of the file. A :class:`MedsegError` names the file, the row and the nearest valid key: not YAML, an
+    unknown key, a wrong type, an unknown notebook or profile, missing data, seeds or a budget that cannot be, or two
+    rows that ask the same.
     """
     here = project.display(file)
     content = _content(file)
@@ -86,7 +87,9 @@ def load(file: Path, profile: str = "") -> Sweep:
     rows, common = _rows(content), {**content.parameters, **override}
     granted = equal_terms.granted(content.budget, rows, common, here)
     repeats = equal_terms.repeats(content.seeds, rows, common, schema, here)
-    every = [{**row, **override, **granted, **repeat} for row in rows for repeat in repeats]
+    own = _asked(content.profiles[profile]) if profile else set()
+    overridden = [row | {key: override[key] for key in override if key not in own or key not in row} for row in rows]
+    every = [{**row, **granted, **repeat} for row in overridden for repeat in repeats]
     for number, row in enumerate(every, 1):
         where = f"{here}, run {number}" + (f" of profile {profile}" if profile else "")
         parameters = schema.complete({"data": content.data, **content.parameters, **row}, where)
@@ -106,6 +109,11 @@ def load(file: Path, profile: str = "") -> Sweep:
     name = "-".join(word for word in (content.study, file.stem, profile) if word)
     terms = equal_terms.described(repeats, granted)
     return Sweep(name, content.study, content.title, file, profile, _only_varied(list(planned.values())), terms)
+
+
+def _asked(profile: dict[str, Any]) -> set[str]:
+    """Names of the parameters in a profile's own rows and grid."""
+    return {name for row in profile.get("runs") or () for name in row} | set(profile.get("grid") or ())
 
 
 def read_rows(file: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
