@@ -39,11 +39,12 @@ def mask(out, name):
         return np.asarray(image)
 
 
-def write_dicom(path, pixels, spacing=None):
-    """A file of one or several frames, (H, W, 3) or (N, H, W, 3) uint8."""
+def write_dicom(path, pixels, spacing=None, kind=None):
+    """A file of one or several frames, (H, W, 3) or (N, H, W, 3) uint8; ``kind`` of object None: the one for it."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    kind = SecondaryCaptureImageStorage if pixels.ndim == 3 else MultiFrameTrueColorSecondaryCaptureImageStorage
+    of_frames = SecondaryCaptureImageStorage if pixels.ndim == 3 else MultiFrameTrueColorSecondaryCaptureImageStorage
+    kind = kind or of_frames
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = kind, generate_uid()
     made = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     made.SOPClassUID, made.SOPInstanceUID = kind, meta.MediaStorageSOPInstanceUID
@@ -163,24 +164,33 @@ def test_overlapping_classes_have_a_folder_each_and_a_submission(run_of, polygon
 
 
 def test_dicom_files_have_areas_frames_and_segmentation_objects(polyps, discs, brightness, tmp_path):
-    pytest.importorskip("highdicom")
+    highdicom = pytest.importorskip("highdicom")
     picture = np.full((40, 50, 3), 20, np.uint8)
     picture[10:20, 5:25] = 200
     (tmp_path / "new").mkdir()
     write_dicom(tmp_path / "new" / "one.dcm", picture, spacing=(0.5, 0.2))
     write_dicom(tmp_path / "new" / "IM0007", np.stack([picture, picture[::-1], picture * 0]))
+    write_dicom(tmp_path / "new" / "wrong.dcm", np.stack([picture, picture[::-1]]), kind=SecondaryCaptureImageStorage)
+    write_dicom(tmp_path / "new" / "bare.dcm", picture)
+    bare = pydicom.dcmread(tmp_path / "new" / "bare.dcm")
+    del bare.StudyInstanceUID
+    bare.save_as(tmp_path / "new" / "bare.dcm")
     (tmp_path / "new" / "README").write_text("no DICOM")
     said = predict([polyps], [brightness], tmp_path / "new", tmp_path / "out", dicom_seg=True)
-    assert "4 pictures predicted" in said
+    assert "7 pictures predicted" in said
     rows = table(tmp_path / "out").set_index("picture")
     assert rows.loc["one", ["pixels", "area_mm2"]].tolist() == [200, "20"]
     assert rows.loc["IM0007/frame-0002", ["pixels", "area_mm2"]].tolist() == [200, ""]
     assert rows.loc["IM0007/frame-0003", "flags"].startswith("nothing found")
-    one = pydicom.dcmread(tmp_path / "out" / "dicom-seg" / "one.dcm")
+    one = highdicom.seg.segread(tmp_path / "out" / "dicom-seg" / "one.dcm")
     assert (one.Modality, one.SegmentSequence[0].SegmentLabel) == ("SEG", "polyp")
     assert np.array_equal(one.pixel_array.squeeze(), mask(tmp_path / "out", "one"))
     # Several frames need a frame of reference, which colour files have not.
     assert re.search(r"IM0007: no DICOM-SEG \(.*Frame of Reference", said)
+    # Frames that its kind of object cannot have are not lost without a word.
+    assert "wrong: no DICOM-SEG (it would hold 1 of 2 masks)" in said
+    assert "bare: no DICOM-SEG (its header has no StudyInstanceUID)" in said
+    assert [file.name for file in (tmp_path / "out" / "dicom-seg").iterdir()] == ["one.dcm"]
 
 
 def make_video(path, frames):

@@ -26,7 +26,9 @@ def write(folder: Folder, found: Sequence[Source]) -> list[str]:
     """Write ``dicom-seg/NAME.dcm`` for every DICOM file that was predicted; gives in words what could not be written.
 
     A segment for each class, binary, labelled by its name, of the property "Tissue" (SNOMED CT 85756007), because what
-    a class is in SNOMED is not known. Files of several frames need a frame of reference.
+    a class is in SNOMED is not known. Files of several frames need a frame of reference. The size of a pixel stands in
+    the object only where the header tells the thickness of a slice too, because readers demand both; else it is that of
+    the picture to which the object refers.
     """
     notes = []
     for source in found:
@@ -41,7 +43,10 @@ def write(folder: Folder, found: Sequence[Source]) -> list[str]:
             continue
         try:
             content = _object(source, masks, folder.classes)
-        except Exception as error:  # highdicom refuses headers with whatever exception comes to hand
+        except AttributeError as error:  # highdicom takes what a header lacks as if it were there
+            notes.append(f"{source.name}: no DICOM-SEG (its header has no {error.name})")
+            continue
+        except Exception as error:  # and refuses others with whatever exception comes to hand
             notes.append(f"{source.name}: no DICOM-SEG ({error})")
             continue
         atomic.write_bytes(folder.path / "dicom-seg" / f"{source.name}.dcm", content)
@@ -67,11 +72,14 @@ def _object(source: Source, masks: np.ndarray, classes: Sequence[str]) -> bytes:
         )
         for number, name in enumerate(classes, 1)
     ]
+    picture = pydicom.dcmread(source.path)
+    if "SliceThickness" not in picture and "FrameOfReferenceUID" not in picture:
+        picture.pop("PixelSpacing", None)
     options: dict[str, Any] = {"omit_empty_frames": True}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = highdicom.seg.Segmentation(
-            source_images=[pydicom.dcmread(source.path)],
+            source_images=[picture],
             pixel_array=masks,
             segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=described,
@@ -85,6 +93,9 @@ def _object(source: Source, masks: np.ndarray, classes: Sequence[str]) -> bytes:
             device_serial_number="0",
             **options,
         )
+        if int(made.NumberOfFrames) != (expected := np.count_nonzero(masks.any((1, 2)))):
+            # Of a kind of object that holds one picture highdicom takes the first frame and says nothing.
+            raise MedsegError(f"it would hold {made.NumberOfFrames} of {expected} masks")
         buffer = io.BytesIO()
         made.save_as(buffer)
     return buffer.getvalue()
