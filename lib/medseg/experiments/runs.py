@@ -22,6 +22,7 @@ from medseg.datasets.index import PreparedDataset
 from medseg.errors import MedsegError
 from medseg.experiments import provenance, records, tables
 from medseg.experiments.identity import run_id, weights_files
+from medseg.names import listed
 
 #: Stage of a run whose masks were made elsewhere.
 BROUGHT = "brought"
@@ -295,7 +296,7 @@ def find_run(study: str, wanted: str) -> Run:
     found = [r for r in runs if r.id == wanted] or [r for r in runs if r.id.startswith(wanted) or r.id.endswith(wanted)]
     if len(found) == 1:
         return _checked(found[0])
-    names = ", ".join(run.id for run in (found or runs)[:8]) or "none yet"
+    names = listed([run.id for run in found or runs], most=8) or "none yet"
     raise MedsegError(
         f"{len(found)} runs{f' of {study}' if study else ''} match {wanted!r}. Give a whole run id or folder; "
         f"{'they are' if found else 'there are'}: {names}."
