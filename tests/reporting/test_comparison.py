@@ -104,6 +104,19 @@ def test_a_run_in_which_nearly_everything_is_unusual_tells_all_of_it(tmp_path):
     assert labels == ["unet", "fpn (norm group, tta flip, window 512, loss bce, + crf)"]
 
 
+def test_what_was_brought_is_marked_however_much_of_it_there_is(tmp_path):
+    usual = {"architecture": "unet", "backbone": "a", "norm": "batch", "crf": False, "window": 0, "loss": "dice"}
+    changes = ({}, {"norm": "group"}, {"crf": True}, {"window": 512}, {"loss": "bce"})
+    runs = [bare_run(tmp_path / str(i), {"A": [0.5]}, **{**usual, **change}) for i, change in enumerate(changes)]
+    for name in ("PraNet", "SANet", "TransUNet", "UACANet", "Polyp-PVT", "CaraNet"):
+        made_elsewhere = bare_run(tmp_path / name, {"A": [0.5]}, architecture=name)
+        made_elsewhere.update(stage="brought", brought={"name": name, "cases": 1, "of": 1})
+        runs.append(made_elsewhere)
+    labels = [c.label for c in compare(runs).configurations]
+    assert labels[:2] == ["unet", "unet (norm group)"]
+    assert labels[5:7] == ["PraNet (brought)", "SANet (brought)"]
+
+
 def test_a_run_of_before_there_were_budgets_is_one_without_a_limit(tmp_path):
     old = bare_run(tmp_path / "old", SCORES, architecture="Unet", seed=1)
     new = bare_run(tmp_path / "new", SCORES, architecture="Unet", seed=2, max_steps=0, max_minutes=0.0)

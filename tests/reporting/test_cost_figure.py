@@ -2,6 +2,7 @@
 
 import itertools
 
+import matplotlib.figure
 import numpy as np
 import pytest
 from costly_runs import costly
@@ -115,6 +116,16 @@ def test_times_that_do_not_compare_are_left_out_with_a_word(tmp_path):
         "Without a time, because it was taken elsewhere or on a busy machine: unknown.",
     ]
     assert "ms a picture, one at a time on ETIS: a 10, Dice 0.575; b 20, Dice 0.675; on the front" in figure.alt
+
+
+def test_the_legend_of_many_has_those_that_are_drawn_alone(tmp_path, monkeypatch):
+    runs = [made(tmp_path, 0.01 * n, 1.0 + n, 10.0 + 5 * n, backbone=f"b{n}") for n in range(8)]
+    runs.append(made(tmp_path, 0.2, backbone="old"))
+    named = []
+    monkeypatch.setattr(matplotlib.figure.Figure, "legend", lambda self, handles, **_: named.extend(handles))
+    text, *_ = cost_figure.page(compare(runs)).parts
+    assert [handle.get_label() for handle in named] == [f"{n + 1}  b{n}" for n in range(8)]
+    assert "the cost is not known: old." in repr(text)
 
 
 def test_where_nothing_can_be_weighed_a_sentence_says_so(tmp_path):

@@ -129,7 +129,12 @@ def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
     grouped: dict[str, list[Run]] = {}
     for (run, _), question in zip(compared, questions, strict=True):
         grouped.setdefault(repr([question.get(key) for key in varying]), []).append(run)
-    usual = {key: Counter(map(repr, stated[key])).most_common(1)[0][0] for key in varying}
+    # What is usual is so in trainings; else "brought" were left out as usual, where many methods are brought.
+    trainings = [q for q, (_, record) in zip(questions, compared, strict=True) if "brought" not in record]
+    usual = {}
+    for key in varying:
+        values = [repr(question[key]) for question in trainings if key in question] or list(map(repr, stated[key]))
+        usual[key] = Counter(values).most_common(1)[0][0]
     configurations = []
     for number, members in enumerate(grouped.values()):
         members.sort(key=_by_seed_and_fold)

@@ -76,7 +76,8 @@ def _figure(
     numbered = len(comparison.configurations) > _NAMED
     described, test_sets = [], comparison.test_sets
     every = {label for found in fronts.values() for label in found.labels}
-    told = [c for c in comparison.configurations if c in comparison.best.configurations or c.label in every]
+    weighed = [c for c in comparison.configurations if any(c.label in axis.values for axis in shown)]
+    told = [c for c in weighed if c in comparison.best.configurations or c.label in every]
     width = style.WIDTH if len(shown) > 1 else 620
     across = min(3, max(1, int(width / (_SIGN + _LETTER * max(len(c.label) for c in told)))))
     legend = 24 * (-(-len(told) // across)) if numbered else 0
