@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from torch_trainings import trained
 
 from medseg.errors import MedsegError
 from medseg.evaluation.common import load_predictor
-from medseg.export import parity
+from medseg.export import card, parity
 from medseg.export.command import export
 from medseg.prediction import command, exported, onnx_model
 from medseg.prediction.onnx_model import OnnxNetwork
@@ -47,6 +48,11 @@ def written_once(tmp_path_factory, monkeypatch):
 
 
 SIZES: dict = {}
+COUNTS = {"tp": 1, "fp": 1, "fn": 1, "tn": 1}
+FACTS = {
+    "resolution": 64, "classes": ["one", "two"], "thresholds": [0.5, 0.5], "study": "polyp", "licence": "none",
+    "rules": {"thresholds": "fixed", "postprocess": "none", "crf": False, "threshold": 0.5},
+}  # fmt: skip
 
 
 def test_an_exported_network_predicts_what_its_run_predicts(run, discs, tmp_path):
@@ -158,10 +164,47 @@ def test_a_graph_that_predicts_otherwise_is_not_kept(written_once, run, tmp_path
 def test_the_card_says_what_is_known_and_names_the_gaps(written_once, run, tmp_path):
     export(run, tmp_path / "net.onnx")
     card = (tmp_path / "card.md").read_text("utf-8")
+    record = run.record
+    assert f"{record['model']['parameters_total'] / 1e6:.2f} million parameters" in card
+    assert f"epoch {record['selection']['best_epoch']} of 2 kept, by the {record['selection']['rule']}; seed" in card
+    assert "post-processing holes, CRF not used" in card
     assert f"made from the run `{run.id}`, trained {run.record['started'][:10]}" in card
     assert run.record["dataset"]["fingerprint"] in card
     assert "The run was not scored." in card
     assert card.count("Not recorded") >= 5
+
+
+def test_the_card_has_scores_with_intervals_by_class_and_what_is_known_of_the_data(run):
+    rows = [
+        {"test_set": "A", "case_id": f"{n}", "group": f"g{n}", "class": name, "dice": dice, **COUNTS}
+        for n in range(12)
+        for name, dice in (("one", 0.8 + 0.01 * n), ("two", 0.4 + 0.01 * n))
+    ]
+    run.write_table("cases.csv", pd.DataFrame(rows))
+    counts = {"train": 30, "validation": 6, "test": 12, "groups": 20}
+    leakage = {"groups_guessed": ["Kvasir"], "near_duplicates": {"train and test": 3}}
+    run.update(
+        dataset={**run.record["dataset"], "counts": counts, "leakage": leakage},
+        evaluation={},
+        cost={"macs": 2.5e9},
+        tables=run.checksums("cases.csv"),
+    )
+    said = card.text(run, "net.onnx", FACTS, parity.Parity(0.0, 1.0, 8, "test pictures"))
+    assert re.search(r"- A: mean Dice 0\.655 \(95 % interval 0\.6\d\d to 0\.6\d\d\) over 12 cases", said)
+    assert re.search(r"  - two: 0\.455 \(95 % interval", said)
+    assert "Pictures as prepared: 30 train, 6 validation, 12 test, of 20 patients or videos in all" in said
+    assert "was guessed for Kvasir" in said
+    assert "different splits: 3 pairs (train and test)" in said
+    assert "2.50 GMACs a picture" in said
+
+
+def test_a_card_that_was_filled_in_is_not_lost(tmp_path):
+    assert card.write(tmp_path, "a") == ""
+    (tmp_path / "card.md").write_text("a, filled in")
+    assert card.write(tmp_path, "b") == "card-1.md"
+    assert card.write(tmp_path, "b") == ""
+    assert card.write(tmp_path, "c") == "card-2.md"
+    assert [(tmp_path / f"card{n}.md").read_text() for n in ("", "-1", "-2")] == ["c", "a, filled in", "b"]
 
 
 def test_what_cannot_be_exported_or_read_is_refused(run, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg import atomic, registry
+from medseg import registry
 from medseg.errors import MedsegError
 from medseg.evaluation import cost, kinds
 from medseg.evaluation.averaging import thresholds_of
@@ -59,7 +59,7 @@ def export(run: Run, out: Path, wanted: str = "") -> list[str]:
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
-    atomic.write_text(out.with_name("card.md"), card.text(run, out.name, network.facts, parity))
+    kept = card.write(out.parent, card.text(run, out.name, network.facts, parity))
     height = "any multiple of " + str(sizes["multiple"]) if sizes["any_size"] else str(sizes["multiple"])
     own, there = times
     return [
@@ -67,7 +67,8 @@ def export(run: Run, out: Path, wanted: str = "") -> list[str]:
         f"against {training.framework} on {parity.cases} {parity.what}: {parity.told()}",
         f"a picture takes {there:.1f} ms in {_ENGINES[chosen]}, {own:.1f} ms in {training.framework} (network alone, "
         f"{network.facts['resolution']} px, CPU, median)",
-        f"{display(out.with_name('card.md'))}: the model card; its gaps are for you to fill",
+        f"{display(out.with_name(card.NAME))}: the model card; its gaps are for you to fill"
+        + (f"; the one that was there is {kept} now" if kept else ""),
     ]
 
 
