@@ -75,6 +75,18 @@ def browser():
 
 
 @pytest.fixture
+def broken_rules():
+    """Of an open page the rules of axe-core (WCAG 2 and good practice) that it breaks, with what breaks them."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+
+    def check(page):
+        found = axe.run(page).response["violations"]
+        return {rule["id"]: [node["html"][:200] for node in rule["nodes"]] for rule in found}
+
+    return check
+
+
+@pytest.fixture
 def visit(browser, reports):
     """Open a page of the reports; what the browser complains of or asks for is collected on the page object."""
     contexts = []

@@ -22,6 +22,12 @@ def test_the_page_is_never_wider_than_the_window(visit, name, width):
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(("width", "scheme"), [(420, "light"), (1400, "dark")])
+def test_the_page_breaks_no_rule_of_axe(visit, broken_rules, name, width, scheme):
+    assert broken_rules(visit(name, width, scheme)) == {}
+
+
 def test_text_keeps_a_readable_measure(visit):
     page = visit(width=1800)
     rem = "Math.max(...[...document.querySelectorAll('main p')].map(p => p.getBoundingClientRect().width)) / 16"

@@ -87,6 +87,16 @@ def test_help_opens_by_key_and_closes(page):
     assert not page.is_visible("#help")
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(420, "light"), (1280, "dark")])
+def test_the_page_breaks_no_rule_of_axe(page, broken_rules, width, scheme):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    assert broken_rules(page) == {}
+    page.keyboard.press("d")
+    page.keyboard.press("?")
+    assert broken_rules(page) == {}
+
+
 def test_everything_that_acts_has_a_name_and_fits_a_phone(page):
     page.set_viewport_size({"width": 420, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 420
