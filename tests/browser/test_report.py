@@ -28,6 +28,14 @@ def test_the_page_breaks_no_rule_of_axe(visit, broken_rules, name, width, scheme
     assert broken_rules(visit(name, width, scheme)) == {}
 
 
+def test_tables_fit_on_paper(visit):
+    page = visit(width=718)  # A4 between margins of 1 cm
+    page.emulate_media(media="print")
+    beyond = "[...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().right > 718).length"
+    assert page.evaluate("document.querySelectorAll('table').length") > 3
+    assert page.evaluate(beyond) == 0
+
+
 def test_text_keeps_a_readable_measure(visit):
     page = visit(width=1800)
     rem = "Math.max(...[...document.querySelectorAll('main p')].map(p => p.getBoundingClientRect().width)) / 16"
