@@ -20,13 +20,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from medseg.experiments import slots
+
 _SHORT = {"max_epochs": 1, "max_steps": 1, "resolution": 96}
 CASES: dict[str, tuple[str, str, dict[str, Any], float]] = {
     "PyTorch": ("polyp", "2_train_torch", {"backbone": "resnet18", "workers": 0, **_SHORT}, 6.0),
     "Keras 2": ("polyp", "2_train_keras", {"backbone": "resnet18", "workers": 0, **_SHORT}, 10.0),
     "Keras 3": ("gastric", "2_train", {"size": "tiny", "workers": 0, **_SHORT}, 10.0),
 }
-_SLOT = {"CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_SLOT = {slots.GPUS: slots.NO_GPU, **dict.fromkeys(slots.THREADS, "1")}
 
 
 def jobs(case: str, count: int) -> list:

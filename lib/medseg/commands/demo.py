@@ -4,7 +4,6 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import typer
@@ -81,5 +80,5 @@ class Reports:
         if not self._left[study] and study in self._scored:
             from medseg.reporting import build
 
-            make = partial(build.study_report, study, only_if_new=study not in self._changed)
-            self._made.append(self._pool.submit(make))
+            only_if_new = study not in self._changed
+            self._made.append(self._pool.submit(build.study_report, study, only_if_new=only_if_new))

@@ -17,8 +17,8 @@ from medseg.errors import MedsegError
 
 NAME = "torchvision-mobilenetv2"  #: the backbone's name in parameters ...
 LAYERS_OF = "mobilenetv2"  #: ... and that of the backbone of segmentation_models whose layers it has
+SEEN_AS = "densenet169"  #: one whose pictures are normalised by ImageNet's mean and deviation, as torchvision does
 _EPSILON = 1e-5
-_MEAN, _STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 
 
 def adapt(network: tf_keras.Model) -> None:
@@ -28,11 +28,6 @@ def adapt(network: tf_keras.Model) -> None:
             layer.padding = ((1, 1), (1, 1))
         elif isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.epsilon = _EPSILON
-
-
-def normalise(pictures: np.ndarray) -> np.ndarray:
-    """Pictures (B, H, W, 3) uint8 RGB as torchvision's network was trained on them, float32."""
-    return (pictures.astype(np.float32) / 255 - _MEAN) / _STD
 
 
 def load_imagenet(network: tf_keras.Model) -> str:

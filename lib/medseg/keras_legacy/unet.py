@@ -122,7 +122,5 @@ def build_model(
 
 def preprocessing(backbone: str) -> Callable[[np.ndarray], np.ndarray]:
     """The normalisation that ``backbone`` was trained with, of uint8 RGB pictures (B, H, W, 3), to float32."""
-    own = torchvision_mobilenet.normalise
-    if backbone != torchvision_mobilenet.NAME:
-        own = sm.get_preprocessing(backbone)
+    own = sm.get_preprocessing(torchvision_mobilenet.SEEN_AS if backbone == torchvision_mobilenet.NAME else backbone)
     return lambda pictures: np.ascontiguousarray(own(pictures.astype(np.float32)), dtype=np.float32)
