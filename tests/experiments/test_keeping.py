@@ -56,7 +56,7 @@ def test_a_kept_table_that_lost_a_row_is_noticed(run, tmp_path):
 def test_what_needs_pictures_says_that_there_are_none(run, tmp_path):
     copy = keeping.keep(run, tmp_path / "kept")
     shown = repr(gallery.extremes(compare([copy])))
-    assert shown.count("without pictures, predictions and weights") == 2  # once for each test set
+    assert shown.count("without pictures, predictions and weights") == 1  # of all test sets the same
 
 
 def test_a_run_that_was_not_scored_is_not_kept(run, tmp_path):

@@ -11,13 +11,17 @@ from medseg.metrics.compare import BETTER, EQUIVALENT, UNSETTLED, WORSE, all_pai
 
 
 def run_cases(scores, *, test_set="A", groups=None, truth=50):
-    """Cases with the given Dice values; a case without truth where the value is NaN or ``truth`` is 0."""
+    """Cases with the given Dice values; a case without truth where the value is NaN or ``truth`` is 0.
+
+    Where there is no truth and yet a value, something was found.
+    """
     scores = np.asarray(scores, float)
     ids = [f"case{i:03d}" for i in range(len(scores))]
     truth = np.where(np.isnan(scores), 0, truth)
+    invented = np.where((truth == 0) & ~np.isnan(scores), 10, 0)
     table = {
         "test_set": test_set, "case_id": ids, "group": ids if groups is None else groups, "class": "polyp",
-        "tp": 0, "fp": 0, "fn": truth, "tn": 100 - truth, "dice": scores,
+        "tp": 0, "fp": invented, "fn": truth, "tn": 100 - truth - invented, "dice": scores,
     }  # fmt: skip
     return pd.DataFrame(table)
 
@@ -236,7 +240,10 @@ def test_other_faults_of_the_tables_are_named():
 
 def test_of_distances_the_least_is_best_and_an_empty_pair_counts_as_none():
     near, far = [1.0, 2.0, 3.0, 2.0, 1.0, np.nan, np.nan], [4.0, 6.0, 5.0, 7.0, 6.0, 50.0, np.nan]
-    a, b = (run_cases([0.5] * 5 + [np.nan] * 2).assign(hd95=values) for values in (far, near))
+    a, b = (
+        run_cases([0.5] * 5 + [empty, np.nan], truth=[50] * 5 + [0, 0]).assign(hd95=values)
+        for values, empty in ((far, 0.0), (near, np.nan))
+    )
     found = compare_runs({"a": a, "b": b}, metric="hd95", lower_is_better=True, bounds=(0, np.inf))
     row = row_of(found, "a")
     assert row["reference"] == "b"
@@ -246,6 +253,31 @@ def test_of_distances_the_least_is_best_and_an_empty_pair_counts_as_none():
     assert row["note"].endswith("only one of the two predicted something")
     with pytest.raises(MedsegError, match="hd95 of run a is not a score between 0 and 5"):
         compare_runs({"a": a, "b": b}, metric="hd95", lower_is_better=True, bounds=(0, 5))
+
+
+def test_an_interval_ends_where_its_measure_does_and_beyond_every_value_it_is_in_doubt():
+    rng = np.random.default_rng(1)
+    distances = np.concatenate([rng.uniform(1, 3, 27), [400.0, 500.0, 600.0]])
+    groups = [f"g{i // 5}" for i in range(30)]  # one of six holds all that is far off
+    table = run_cases([0.5] * 30, groups=groups).assign(hd95=distances)
+    (row,) = compare.means({"a": [table]}, metric="hd95", lower_is_better=True, bounds=(0, np.inf)).to_dict("records")
+    assert row["low"] == 0
+    assert row["high"] == 600  # of six such groups the bootstrap goes beyond, which no picture could be off
+    assert row["doubt"]
+    (row,) = compare.means({"a": [run_cases([0.98, 1.0, 1.0, 0.9, 1.0, 0.97])]}).to_dict("records")
+    assert row["high"] == 1
+    far = run_cases([0.5] * 30, groups=groups).assign(hd95=distances[::-1])
+    found = compare_runs({"a": table, "b": far}, metric="hd95", lower_is_better=True, bounds=(0, np.inf))
+    assert -600 <= found["low"].iloc[0] <= found["high"].iloc[0] <= 600
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_values_that_do_not_differ_have_no_interval(value):
+    (row,) = compare.means({"a": [run_cases([value] * 8)]}).to_dict("records")
+    assert row["mean"] == value
+    assert math.isnan(row["low"])
+    assert math.isnan(row["high"])
+    assert "the same value" in row["doubt"]
 
 
 def test_cases_without_a_test_set_are_compared_too():

@@ -14,10 +14,12 @@ def run_with(folder, leakage):
 
 
 def test_twins_over_splits_and_guessed_groups_are_said_of_a_single_run(tmp_path):
-    known = {"leakage": {"near_duplicates": {"train and test": 4}, "groups_guessed": ["Lyon", "Oslo"]}}
+    known = {"leakage": {"near_duplicates": {"train and test": 4}, "groups_guessed": ["Lyon", "Oslo", "ETIS"]}}
     text = repr(answer.claim(compare([run_with(tmp_path / "a", known)])))
     assert "look the same lie in different splits (4 over train and test): scores" in text
-    assert "Which frames of Lyon and Oslo belong to one video or patient is a guess" in text
+    assert "Which pictures of Lyon and Oslo belong to one video or patient is a guess: where such a set is div" in text
+    assert "Which pictures of ETIS belong to one video or patient is a guess: their intervals and verdicts rest" in text
+    assert "from 3 patients or sequences (a guess)" in text
 
 
 def test_nothing_is_said_of_clean_data_nor_of_a_run_made_before(tmp_path):

@@ -16,7 +16,10 @@ def test_shares_are_those_of_the_tables(runs):
     best = runs[0].table("objects.csv", "")
     own = best[(best["kind"] == "truth") & (best["test_set"] == "ETIS")]
     line = next(line for line in text.splitlines() if line.startswith("attention-unet") and "ETIS" in line)
-    assert f"{own['found'].mean():.3f}," in line
+    assert line.split()[2] == f"{own['found'].mean():.3f},"
+    assert f"{own['found'].sum():.0f} of {len(own)}" in line
+    marked = int((best["kind"] != "truth").any())
+    assert f"{marked} of 1, " in line  # alarms in the one picture without a finding
     assert "ETIS 15 objects in 16 frames, 1 of them without any" in text
     assert "Thirds of all objects" in text
     assert "nan" not in text  # ClinicDB has no picture without a finding

@@ -55,6 +55,19 @@ def as_before(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in before.items() if value is not None}
 
 
+def without_effect(parameters: Mapping[str, Any]) -> frozenset[str]:
+    """Names of those ``parameters`` that change nothing beside the others: a reader need not know their values."""
+    architecture, schedule = parameters.get("architecture"), parameters.get("schedule")
+    idle = {
+        "parts": architecture != "unet",
+        "width": architecture not in ("unet", "dilated-resnet-unet"),
+        "restart_epochs": schedule not in ("cosine", "step"),
+        "restart_factor": schedule != "cosine",
+        "patience": parameters.get("patience", 0) >= parameters.get("max_epochs", float("inf")),
+    }
+    return frozenset(name for name, idles in idle.items() if idles and name in parameters)
+
+
 def run_id(
     study: str,
     stage: str,

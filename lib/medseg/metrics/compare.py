@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from medseg.errors import MedsegError
-from medseg.metrics.cluster_bootstrap import least_p
+from medseg.metrics.cluster_bootstrap import Estimate, least_p
 from medseg.metrics.paired import Paired, Scored, Trainings
 
 ALPHA = 0.05
@@ -137,7 +137,8 @@ def means(
 
     Returns:
         One row per test set and run: test_set, run, mean, low, high, n, n_groups, trainings, doubt; the interval holds
-        other trainings from three on.
+        other trainings from three on. It ends where the measure does; of a measure without a bound, at the largest
+        value of any case, and is then in doubt. Where all groups have the same value there is none (NaN).
     """
     rows: list[list[Any]] = []
     if together or isinstance(cases_by_run, Paired):
@@ -149,10 +150,19 @@ def means(
             wanted = [run for run in scored.runs if of is None or run in of]
             each = scored.estimates([(run,) for run in wanted], among=scored.runs if together else ())
             for run, (found, trainings) in zip(wanted, each, strict=True):
-                low, high = np.clip([found.low, found.high], *bounds)
-                rows.append([test_set, run, found.mean, low, high, found.n, found.n_groups, trainings, found.doubt])
+                low, high, doubt = _possible(found, scored)
+                rows.append([test_set, run, found.mean, low, high, found.n, found.n_groups, trainings, doubt])
     columns = ["test_set", "run", "mean", "low", "high", "n", "n_groups", "trainings", "doubt"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _possible(found: Estimate, scored: Scored) -> tuple[float, float, str]:
+    """Interval and doubt of a mean, held to what the measure can be: skewed values of few groups reach beyond."""
+    if found.low == found.high:
+        return np.nan, np.nan, found.doubt or "all groups have the same value"
+    low, high = np.clip([found.low, found.high], *scored.ends)
+    beyond = np.inf in scored.bounds and found.high > scored.ends[1]
+    return low, high, found.doubt or ("the interval reaches beyond every value seen" if beyond else "")
 
 
 def _tested(
@@ -163,7 +173,7 @@ def _tested(
     family: int | None = None,
 ) -> list[dict]:
     """The rows of ``pairs`` of a run and its reference; ``family`` as ``comparisons`` of :func:`holm`."""
-    span = scored.bounds[1] - scored.bounds[0]
+    span = scored.ends[1] - scored.ends[0]
     draws = draws_for(family or len(pairs))
     rows: list[dict[str, Any]] = []
     for (run, reference), (found, trainings) in zip(pairs, scored.estimates(pairs, draws=draws), strict=True):

@@ -71,8 +71,8 @@ def summarise(objects: pd.DataFrame, cases: pd.DataFrame, limits: Sequence[float
     Returns:
         By test set: objects and found (numbers), sensitivity (share found), overlapping (share with an IoU of at least
         0.5), sensitivity_0 and so on (share found of each size), frames, false_positives (per frame), empty_frames
-        (without any true object), empty_marked (number of these with a false positive) and empty_false_positives (per
-        such frame); NaN where there is nothing to divide by.
+        (without any true object), empty_marked and empty_alarms (number and share of these with a false positive) and
+        empty_false_positives (per such frame); NaN where there is nothing to divide by.
     """
     codes, names = pd.factorize(_named(cases))
     first = np.unique(codes, return_index=True)[1]
@@ -100,6 +100,7 @@ def summarise(objects: pd.DataFrame, cases: pd.DataFrame, limits: Sequence[float
             "false_positives": _mean(false[own]),
             "empty_frames": int(empty.sum()),
             "empty_marked": int((false[empty] > 0).sum()),
+            "empty_alarms": _mean(false[empty] > 0),
             "empty_false_positives": _mean(false[empty]),
         }
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -19,12 +19,21 @@ Trainings = Sequence[pd.DataFrame]
 
 
 class Scored:
-    """The values of every training of every run on one test set, (cases, trainings) each."""
+    """The values of every training of every run on one test set, (cases, trainings) each.
+
+    ``nothing``: bool of the same shapes, where nothing was to be found and nothing was found.
+    """
 
     def __init__(
-        self, values: Mapping[str, np.ndarray], groups: np.ndarray, lower: bool, bounds: tuple[float, float]
+        self,
+        values: Mapping[str, np.ndarray],
+        nothing: Mapping[str, np.ndarray],
+        groups: np.ndarray,
+        lower: bool,
+        bounds: tuple[float, float],
     ) -> None:
         self.values, self.groups, self.lower, self.bounds = values, groups, lower, bounds
+        self._nothing = nothing
         self.perfect = bounds[0] if lower else bounds[1]
 
     @property
@@ -59,15 +68,25 @@ class Scored:
             found |= zip(numbers, estimates(np.column_stack(values), groups, noises=noises, draws=draws), strict=True)
         return [(found[number], trainings[number]) for number in range(len(wanted))]
 
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        """The bounds, an infinite one replaced by the largest value of any training."""
+        low, high = self.bounds
+        if np.isfinite(high):
+            return low, high
+        known = np.concatenate([each[~np.isnan(each)] for each in self.values.values()])
+        return low, float(known.max(initial=low))
+
     @property
     def uneven(self) -> bool:
-        """Whether a case has a value in some trainings and none in others."""
-        missing = np.isnan(np.column_stack(list(self.values.values())))
-        return bool((missing.any(axis=1) & ~missing.all(axis=1)).any())
+        """Whether some trainings rightly found nothing where others found something."""
+        nothing = np.column_stack(list(self._nothing.values()))
+        return bool((nothing.any(axis=1) & ~nothing.all(axis=1)).any())
 
     def one_sided(self, *runs: str) -> int:
-        """Pairs of which one side is NaN."""
-        return int((self._scored[runs[0]] != self._scored[runs[1]]).sum())
+        """Cases with nothing to find where one of two runs rightly found nothing, with every training."""
+        one, other = (self._nothing[run].all(axis=1) for run in runs)
+        return int((one != other).sum())
 
     def kept(self, *runs: str, among: Sequence[str] = ()) -> tuple[np.ndarray, list[np.ndarray]]:
         """(cases,) bool, which of them have a value in any run ``among``, or of ``runs``; of these, (kept, trainings)
@@ -88,12 +107,13 @@ class Scored:
 
 
 class _Table(NamedTuple):
-    """A training's cases: texts of :data:`KEY` and group, pixels of the truth and of the picture."""
+    """A training's cases: texts of :data:`KEY` and group, pixels of the truth, of the picture and of the prediction."""
 
     keys: pd.DataFrame
     group: np.ndarray
     truth: np.ndarray
     pixels: np.ndarray
+    found: np.ndarray
 
     @property
     def index(self) -> pd.MultiIndex:
@@ -115,9 +135,12 @@ class Paired:
         self._cases_by_run = cases_by_run
         self._base: _Table | None = None
         #: Of every training the rows of its table in the order of the first one's.
-        self._rows: dict[str, list[np.ndarray | slice]] = {
-            run: [self._placed(run, cases) for cases in trainings] for run, trainings in cases_by_run.items()
-        }
+        self._rows: dict[str, list[np.ndarray | slice]] = {}
+        self._found: dict[str, list[np.ndarray]] = {}  # predicted pixels, in the same order
+        for run, trainings in cases_by_run.items():
+            placed = [self._placed(run, cases) for cases in trainings]
+            self._rows[run] = [rows for rows, _ in placed]
+            self._found[run] = [found for _, found in placed]
 
     @classmethod
     def of(cls, cases_by_run: "Mapping[str, Trainings] | Paired") -> "Paired":
@@ -147,18 +170,20 @@ class Paired:
             )
             for run, trainings in self._cases_by_run.items()
         }
+        empty = self._base.truth == 0
+        nothing = {run: empty[:, None] & (np.column_stack(found) == 0) for run, found in self._found.items()}
         codes, names = pd.factorize(self._base.keys["test_set"])
         for number, name in enumerate(names):
             part = codes == number
-            own = {run: each[part] for run, each in values.items()}
-            yield str(name), Scored(own, self._base.group[part], lower, bounds)
+            own, empties = ({run: each[part] for run, each in every.items()} for every in (values, nothing))
+            yield str(name), Scored(own, empties, self._base.group[part], lower, bounds)
 
-    def _placed(self, run: str, cases: pd.DataFrame) -> np.ndarray | slice:
+    def _placed(self, run: str, cases: pd.DataFrame) -> tuple[np.ndarray | slice, np.ndarray]:
         table, base = _table(run, cases), self._base
         if base is None:
             _refuse_doubled(run, table.index)
             self._base = table
-            return slice(None)
+            return slice(None), table.found
         if table.keys.equals(base.keys):  # the rule, and much faster
             rows: np.ndarray | slice = slice(None)
         else:
@@ -172,7 +197,7 @@ class Paired:
                 f"The runs {first} and {run} were scored against different truth: the group, the size or the number of "
                 f"true pixels differs in {_named(base.index[~same])}. Score both on the same prepared dataset."
             )
-        return rows
+        return rows, table.found[rows]
 
     def _matched(self, run: str, base: pd.MultiIndex, index: pd.MultiIndex) -> np.ndarray:
         """The place in ``index`` of every case of ``base``."""
@@ -195,6 +220,7 @@ def _table(run: str, cases: pd.DataFrame) -> _Table:
         cases["group"].astype(str).fillna("").to_numpy(),
         (cases["tp"] + cases["fn"]).to_numpy(),
         cases[list(COUNTS)].sum(axis=1).to_numpy(),
+        (cases["tp"] + cases["fp"]).to_numpy(),
     )
 
 

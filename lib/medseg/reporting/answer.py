@@ -13,7 +13,7 @@ from medseg.metrics.paired import ENOUGH_TRAININGS
 from medseg.names import joined
 from medseg.reporting import audit, statistics
 from medseg.reporting.comparison import Comparison, Configuration
-from medseg.reporting.fragments import Fragment, capital
+from medseg.reporting.fragments import Fragment
 
 _CAVEATS = (statistics.too_many, statistics.caveats, statistics.empties, statistics.lacking)
 
@@ -39,12 +39,13 @@ def _paragraph(comparison: Comparison, test_set: str, margin: float) -> str:
     classes = top.cases[0]["class"].nunique()
     in_set = [cases[cases["test_set"] == test_set] for cases in top.cases]
     size = f"{in_set[0]['case_id'].nunique()} cases" + (f" with {classes} classes each" if classes > 1 else "")
-    size += f" from {in_set[0]['group'].nunique()} patients or sequences"
+    guessed = " (a guess)" if test_set in audit.guessed(comparison) else ""
+    size += f" from {in_set[0]['group'].nunique()} patients or sequences{guessed}"
     known, doubt = "no interval", f": {mean['doubt']}"
     if statistics.interval(mean):
         known, doubt = f"95 % interval {mean['low']:.3f} to {mean['high']:.3f}", f", in doubt{doubt}"
     known += doubt if mean["doubt"] else ""
-    given = f"({known}; {size}; {statistics.trainings(comparison, int(average['trainings'].min()))}"
+    given = f"({known}; {size}; {statistics.trainings(comparison, first)}"
     if found.empty:
         return f"On {test_set}, {top.label} reaches a mean Dice of {mean['mean']:.3f} {given})."
     start = f"On {test_set}, {top.label} has the highest mean Dice, {mean['mean']:.3f} {given}; margin {margin:g})."
@@ -57,12 +58,13 @@ def _worse(top: Configuration, found: pd.DataFrame, others: int) -> str:
     nearest = found.iloc[0]
     by = f"{-nearest['difference']:.3f} (95 % interval {-nearest['high']:.3f} to {-nearest['low']:.3f}, "
     by += f"p {statistics.p_value(nearest['p_holm'], '= ')})"
-    by = f"by {by}" if len(found) == 1 else f"{nearest['run']} by {by} and the others by more"
     listed = _listed(found["run"], others)
+    more = "" if len(found) == 1 else f", of which {nearest['run']} comes nearest"
     if found["trainings"].min() >= ENOUGH_TRAININGS:
-        return f"{top.label} is better than {listed}, {by}."
-    which = "this training" if len(top.runs) == 1 else "these trainings"
-    return f"{capital(which)} of {top.label} beat {which} of {listed}, {by}."
+        return f"{top.label} is better than {listed}{more}, by {by}."
+    which = "This training" if len(top.runs) == 1 else "These trainings"
+    theirs = which.lower() if set(found["trainings"]) == {len(top.cases)} else "the trainings at hand"
+    return f"{which} of {top.label} beat {theirs} of {listed}{more}, by {by}."
 
 
 def _equivalent(top: Configuration, found: pd.DataFrame, others: int) -> str:

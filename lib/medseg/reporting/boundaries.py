@@ -12,11 +12,12 @@ from medseg.reporting.measure_table import Shown
 _ELSEWHERE = (*OVERLAP, "binary_iou", "class_accuracy", *SALIENCY)
 _RULES = {
     "hd95": "HD95: 95th percentile of the distances between the outlines, the larger of the two directions, in pixels "
-    "of the picture; a structure that was missed altogether counts as far off as the picture's diagonal, it does not "
-    "vanish.",
+    "of the picture as it is; a structure of which nothing was marked counts as far off as the picture's diagonal, it "
+    "does not vanish.",
     "hd95_mm": "HD95 in mm: by the size of a pixel that DICOM files tell, over the cases of which it is known.",
     "surface_dice": "Surface Dice: share of both outlines within {tolerance} px of the other; 0 for a miss.",
 }
+_PIXELS = "Distances in pixels compare networks on one test set, not test sets whose pictures differ in size."
 
 
 def measures(comparison: Comparison, margin: float = statistics.MARGIN) -> Fragment:
@@ -31,11 +32,16 @@ def measures(comparison: Comparison, margin: float = statistics.MARGIN) -> Fragm
     shown = [
         Shown("Average Dice", measure_table.summarised("mean_dice"), "dice", 4),
         *(column for measure in found for column in _columns(measure)),
-        Shown("Missed", measure_table.summarised("n_missed"), digits=0),
+        Shown("Nothing marked", measure_table.summarised("n_missed"), digits=0),
     ]
     tolerance = measure_table.distinct(comparison.records, "evaluation", "surface_tolerance_px")
     rules = [_RULES[measure.name].format(tolerance=tolerance) for measure in found if measure.name in _RULES]
-    said = ["Average Dice: mean over cases and classes.", *rules, "Missed: structures of which no pixel was found."]
+    rules += [_PIXELS] if len(comparison.test_sets) > 1 else []
+    said = [
+        "Average Dice: mean over cases and classes.",
+        *rules,
+        "Nothing marked: structures of which no pixel was found.",
+    ]
     notes = [" ".join(said), statistics.MARKS, *measure_table.notes(comparison)]
     return measure_table.table("Outlines", comparison, shown, notes, margin=margin)
 

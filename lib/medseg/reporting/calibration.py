@@ -38,9 +38,9 @@ def table(comparison: Comparison, kept: list[Configuration]) -> Fragment:
     shown = [
         Shown("ECE", binned_of.column(calibration.ece), digits=4),
         Shown("Brier score", binned_of.column(calibration.brier), digits=4),
-        Shown("Highest Dice", binned_of.column(lambda binned: binned["dice"].max())),
+        Shown("Highest Dice where present", binned_of.column(lambda binned: binned["dice"].max())),
         Shown("at threshold", binned_of.column(_highest), digits=2, below=binned_of.near),
-        Shown("Dice at 0.5", binned_of.column(lambda binned: binned["dice"][calibration.BINS // 2])),
+        Shown("Dice at 0.5 where present", binned_of.column(lambda binned: binned["dice"][calibration.BINS // 2])),
     ]
     notes = [
         "Over all pixels of a test set, classes together; lower is better. ECE: expected calibration error, mean "
@@ -48,7 +48,8 @@ def table(comparison: Comparison, kept: list[Configuration]) -> Fragment:
         "(Naeini et al. 2015, AAAI 29:2901; Guo et al. 2017, ICML 70:1321). Brier score: mean squared distance between "
         "probability and truth (Brier 1950, Mon. Weather Rev. 78:1). Most pixels are surely background and make both "
         "small: compare them between networks, not between data sets.",
-        "Dice: mean over the cases that show the class, before any clean-up of masks. The highest is picked on the "
+        "Dice where present: mean over the cases that show the class, before any clean-up of masks, so that a false "
+        "alarm in another case does not count, as it does in the other tables. The highest is picked on the "
         f"test cases themselves: it shows what a threshold could change, not what was scored. Below its threshold: "
         f"the range in which Dice is within {_SMOOTHED:g} of it.",
         *evaluation_tables.lacking(comparison, kept, "probabilities"),

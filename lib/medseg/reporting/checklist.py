@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from medseg.evaluation.detail import CALIBRATION
-from medseg.reporting import evaluation_tables, measure_table
+from medseg.names import joined
+from medseg.reporting import audit, evaluation_tables, measure_table
 from medseg.reporting.comparison import Comparison, readable
 from medseg.reporting.fragments import Cell, Fragment, Row, Table, words
 
@@ -45,7 +46,11 @@ def _points(comparison: Comparison) -> Iterable[tuple[str, str, str]]:
     yield "Truth", "Who outlined what, how, and how well observers agree", ""
     split = ", ".join(f"{counts[key]} {key}" for key in ("train", "validation", "test") if key in counts)
     folds = f"; {len(comparison.folds)} folds" if comparison.folds else ""
-    groups = f", {counts['groups']} groups, none in two splits" if "groups" in counts else ""
+    groups = ""
+    if "groups" in counts:
+        groups = f"; {counts['groups']} patients or videos, as far as is known, none of them in two splits"
+        unsure = audit.guessed(comparison)
+        groups += f" (of {joined(unsure)} a guess)" if unsure else ""
     yield "Splits", "How data was divided, and at which level", f"{split}{groups}{folds}" if split else ""
     yield "Splits", "Leakage between them", _leakage(records)
     yield "Splits", "Why there are this many cases (power)", ""
@@ -55,7 +60,8 @@ def _points(comparison: Comparison) -> Iterable[tuple[str, str, str]]:
     software = {key: (records[0].get("versions") or {}).get(key) for key in ("python", "torch", "tensorflow")}
     yield "Model", "Software and versions", ", ".join(f"{key} {value}" for key, value in software.items() if value)
     yield "Training", "Augmentation, settings, loss", _settings(comparison)
-    yield "Training", "How the final weights were chosen", _distinct(records, "selection", "rule")
+    rule = measure_table.whose(comparison, "selection", "rule")
+    yield "Training", "How the final weights were chosen", "" if rule == "not recorded" else rule
     yield "Training", "Hardware and time", _distinct(records, "device", "name")
     seeds = sorted({str(record.get("seed")) for record in records if record.get("seed") is not None})
     yield "Training", "Repeats with other seeds", f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" if seeds else ""

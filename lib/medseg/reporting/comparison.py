@@ -1,5 +1,6 @@
 """Which runs may stand beside each other, what they are called, and which differ in seed and fold alone."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,20 @@ import pandas as pd
 
 from medseg import registry
 from medseg.errors import MedsegError
-from medseg.experiments.identity import NOT_PART_OF_THE_QUESTION, as_before, fold_of, readable_weights
+from medseg.experiments.identity import (
+    NOT_PART_OF_THE_QUESTION,
+    as_before,
+    fold_of,
+    readable_weights,
+    without_effect,
+)
 from medseg.experiments.runs import Run
+from medseg.reporting.alignment import aligned
 from medseg.reporting.configuration import Configuration, shared_cases
 
 #: Parameters that name a run by their value alone, in this order; the others follow with their own name.
 _NAMES = ("architecture", "backbone")
+_DECAYED = re.compile(r"(?P<name>\w+)\(weight_decay=(?P<decay>[\d.]+(?:e-?\d+)?)\)")
 _MANY = 4  # varying parameters that a label can hold
 #: Configurations that a picture, or a table before its rows are folded, has room for.
 MOST = 20
@@ -26,8 +35,9 @@ class Comparison:
     """Runs over the same data.
 
     Attributes:
-        configurations: in the order of the given runs; of more than :data:`MOST` that are scored, the best first.
-        constant: parameters that are the same in all runs that have them.
+        configurations: in the order of the given runs; of more than :data:`MOST` that are scored, the best first. Their
+            cases are aligned; see :func:`medseg.reporting.alignment.aligned`.
+        constant: parameters that are the same in all runs that have them, without those that do nothing in any.
         left_out: run id and reason of every given run that is not compared.
     """
 
@@ -136,17 +146,22 @@ def compare(runs: Iterable[Run], *, scored: bool = True) -> Comparison:
         values = [repr(question[key]) for question in trainings if key in question] or list(map(repr, stated[key]))
         usual[key] = Counter(values).most_common(1)[0][0]
     configurations = []
-    for number, members in enumerate(grouped.values()):
+    asked = [_question(members[0].record, apart) for members in grouped.values()]
+    described = [_describe(_telling(question), varying, usual) for question in asked]
+    if len(set(described)) < len(described):  # runs that differ in what does nothing alone still want a name each
+        described = [_describe(question, varying, usual) for question in asked]
+    for number, (members, (name, details)) in enumerate(zip(grouped.values(), described, strict=True)):
         members.sort(key=_by_seed_and_fold)
-        name, details = _describe(_question(members[0].record, apart), varying, usual)
         pairs = [(run.record.get("seed"), fold_of(run.record)) for run in members]
         own = tuple(fold for fold in folds if fold in {held for _, held in pairs}) if "fold" in apart else ()
         wanted = [(seed, fold) for seed in dict.fromkeys(seed for seed, _ in pairs) for fold in folds if own]
         lacking = tuple(pair for pair in wanted if pair not in pairs)
         configurations.append(Configuration(name, details, number, tuple(members), own, lacking))
-    if scored and len(configurations) > MOST:
-        configurations = _best_first(configurations)
-    constant = {key: stated[key][0] for key in keys if key not in varying and key != "stage"}
+    if scored:
+        configurations = list(aligned(configurations))
+        configurations = _best_first(configurations) if len(configurations) > MOST else configurations
+    telling = {key for question in questions for key in _telling(question)}
+    constant = {key: stated[key][0] for key in keys if key in telling and key not in varying and key != "stage"}
     usually = [as_before(record.get("parameters", {})) for _, record in compared if "brought" not in record]
     constant = {
         key: value
@@ -216,9 +231,17 @@ def _question(record: Mapping[str, Any], apart: Sequence[str]) -> dict[str, Any]
     """What a run answers, without the parameters ``apart``, in which runs of one configuration may differ."""
     parameters = record.get("parameters", {})
     asked = {k: v for k, v in parameters.items() if k not in apart and k not in NOT_PART_OF_THE_QUESTION}
+    if decayed := _DECAYED.fullmatch(str(asked.get("optimizer", ""))):  # Keras has no parameter for it
+        asked |= {"optimizer": decayed["name"], "weight_decay": float(decayed["decay"])}
     weights = {name: text for name, text in readable_weights(record).items() if name in asked}
     before = {} if record.get("brought") else as_before(parameters)  # nothing is known of how it was trained
     return {**before, **asked, **weights, "stage": _notebook(record)}
+
+
+def _telling(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the parameters that do nothing."""
+    idle = without_effect(question)
+    return {key: value for key, value in question.items() if key not in idle}
 
 
 def _notebook(record: Mapping[str, Any]) -> Any:

@@ -42,6 +42,12 @@ class Configuration:
         placed.__dict__["cases_by_run"] = self.cases_by_run
         return placed
 
+    def with_cases(self, cases_by_run: dict[str, pd.DataFrame]) -> "Configuration":
+        """The same with other cases of its runs."""
+        changed = replace(self)
+        changed.__dict__["cases_by_run"] = cases_by_run
+        return changed
+
     @property
     def label(self) -> str:
         """Name and details in one line."""
@@ -74,7 +80,10 @@ class Configuration:
 
     @cached_property
     def cases_by_run(self) -> dict[str, pd.DataFrame]:
-        """``cases.csv`` of every run, by run id; with folds as :func:`cross_validation.held_out` gives it."""
+        """``cases.csv`` of every run, by run id; with folds as :func:`cross_validation.held_out` gives it.
+
+        Of compared runs as :func:`medseg.reporting.alignment.aligned` gives them.
+        """
         return {run.id: cross_validation.held_out(run) if self.folds else run.cases() for run in self.runs}
 
     @cached_property
@@ -98,8 +107,8 @@ class Configuration:
 
     @cached_property
     def summaries(self) -> tuple[pd.DataFrame, ...]:
-        """:func:`medseg.metrics.overlap.summarise` of each table of ``cases``, by test set."""
-        return tuple(summarise(cases).set_index("test_set") for cases in self.cases)
+        """:func:`summary` of each table of ``cases``, by test set."""
+        return tuple(summary(cases).set_index("test_set") for cases in self.cases)
 
     @cached_property
     def per_fold(self) -> tuple["Configuration", ...]:
@@ -130,6 +139,18 @@ class Configuration:
     def pooled(self, test_set: str) -> pd.DataFrame:
         """The cases of a test set, those of all seeds together."""
         return pd.concat([table[table["test_set"] == test_set] for table in self.cases])
+
+
+def summary(cases: pd.DataFrame) -> pd.DataFrame:
+    """:func:`medseg.metrics.overlap.summarise`, with means over what is scored in the comparison at hand.
+
+    These are the columns dice and iou of ``cases``, which need not follow from the counts of this run alone; see
+    :func:`medseg.reporting.alignment.aligned`.
+    """
+    columns = cases.groupby(pd.factorize(cases["test_set"], use_na_sentinel=False)[0])[["dice", "iou"]]
+    mean, scored, spread = columns.mean(), columns.count()["dice"], columns.std()["dice"]
+    taken = {"mean_dice": mean["dice"], "mean_iou": mean["iou"], "sd": spread, "n_scored": scored}
+    return summarise(cases).assign(**{name: values.to_numpy() for name, values in taken.items()})
 
 
 def shared_cases(configurations: Sequence[Configuration]) -> tuple[Configuration, ...]:

@@ -12,9 +12,8 @@ from typing import Any
 from medseg import atomic, project, registry
 from medseg.errors import MedsegError
 from medseg.experiments.sweep import read_rows
-from medseg.metrics.overlap import summarise
 from medseg.names import joined
-from medseg.reporting import answer, statistics
+from medseg.reporting import answer, audit, measure_table, statistics
 from medseg.reporting.comparison import Comparison, Configuration, readable
 from medseg.reporting.results import duration
 
@@ -62,7 +61,8 @@ def scores(comparison: Comparison) -> str:
     heads = []
     for name in comparison.test_sets:
         own = first[first["test_set"] == name]
-        heads.append(f"{name}: {own['case_id'].nunique()} {items}, {own['group'].nunique()} {groups}")
+        guess = " (a guess)" if name in audit.guessed(comparison) else ""
+        heads.append(f"{name}: {own['case_id'].nunique()} {items}, {own['group'].nunique()} {groups}{guess}")
     rows = []
     for c in comparison.configurations:
         cells = []
@@ -75,18 +75,20 @@ def scores(comparison: Comparison) -> str:
 
 
 def counts(comparison: Comparison) -> str:
-    """For each configuration and test set what a mean hides: cases scored, structures missed, false alarms."""
+    """For each configuration and test set what a mean hides: structures of which nothing was marked, false alarms; of
+    several seeds the lowest and the highest number.
+    """
     rows = []
     for c in comparison.configurations:
-        for seed, cases in zip(c.seeds, c.complete.cases, strict=True):
-            for found in summarise(cases).itertuples():
-                truth = cases[cases["test_set"] == found.test_set]
-                empty = int((truth["tp"] + truth["fn"] == 0).sum())
-                alarms = f"{found.n_false_positive} of {empty}" if empty else "none was without"
-                missed = f"{found.n_missed} of {found.n_cases - empty}"
-                several = f", seed {seed}" if len(c.seeds) > 1 else ""
-                rows.append([f"{_label(c)}{several}", found.test_set, f"{found.pooled_dice:.3f}", missed, alarms])
-    heads = ["Configuration", "Test set", "Pooled Dice", "Missed wholly", "Alarm where there is nothing"]
+        for name in comparison.test_sets:
+            seeds = [found.loc[name] for found in c.complete.summaries]
+            truth = c.complete.cases[0].query("test_set == @name")
+            empty = int((truth["tp"] + truth["fn"] == 0).sum())
+            alarms = measure_table.counted([(found["n_false_positive"], empty) for found in seeds])
+            missed = measure_table.counted([(found["n_missed"], len(truth) - empty) for found in seeds])
+            pooled = " to ".join(dict.fromkeys(f"{end(f['pooled_dice'] for f in seeds):.3f}" for end in (min, max)))
+            rows.append([_label(c), name, pooled, missed, alarms or "none was without"])
+    heads = ["Configuration", "Test set", "Pooled Dice", "Nothing marked", "Alarm where there is nothing"]
     return _table(heads, rows)
 
 

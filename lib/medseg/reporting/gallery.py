@@ -21,6 +21,7 @@ _WIDTH = 360  # pixels of one picture; a tile holds two and is shown at half its
 _TRUTH, _PREDICTION, _RIM = (255, 255, 255), (240, 228, 66), (20, 20, 20)
 #: Light, orange and blue differ in lightness and hue, so that colour-blind readers tell them apart.
 AREAS = {"found": (226, 230, 234), "missed": (230, 159, 0), "false alarm": (86, 180, 233)}
+_NONE = "No pictures"
 _MARGIN = 0.35  # of the larger side of what is shown, on every side
 
 
@@ -35,7 +36,10 @@ def extremes(comparison: Comparison, *, worst: int = 4, best: int = 2, classes: 
         configuration = statistics.best(comparison, test_set)
         parts.append(_heading(f"{test_set}: {configuration.label}"))
         parts += cases(*configuration.by_seed[0], test_set=test_set, worst=worst, best=best, classes=classes).parts
-    return Parts(tuple(parts))
+    if any(isinstance(part, Figure) for part in parts):
+        return Parts(tuple(parts))
+    # Without any picture neither legend nor headings say anything, and one sentence is enough.
+    return Parts(tuple(dict.fromkeys(part for part in parts if repr(part).startswith(_NONE))))
 
 
 def cases(*runs: Run, test_set: str, worst: int = 4, best: int = 2, classes: int = 4) -> Parts:
@@ -47,7 +51,7 @@ def cases(*runs: Run, test_set: str, worst: int = 4, best: int = 2, classes: int
     try:
         return Parts(tuple(_tiles(runs, test_set, worst, best, classes)))
     except MedsegError as error:
-        return Parts((sentence(f"No pictures of {test_set}: {error}"),))
+        return Parts((sentence(f"{_NONE}: {error}"),))
 
 
 def some(*runs: Run, test_set: str, captions: Mapping[str, str]) -> Parts:
@@ -56,7 +60,7 @@ def some(*runs: Run, test_set: str, captions: Mapping[str, str]) -> Parts:
         dataset, kind, _, predicted = _read(runs, test_set)
         return Parts(tuple(_tile(dataset, kind, predicted[name], name, text) for name, text in captions.items()))
     except MedsegError as error:
-        return Parts((sentence(f"No pictures of {test_set}: {error}"),))
+        return Parts((sentence(f"{_NONE}: {error}"),))
 
 
 def predicted_masks(

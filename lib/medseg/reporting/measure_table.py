@@ -1,5 +1,6 @@
 """What tables of a comparison share: a row for each configuration and test set, notes on where numbers come from."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medseg.metrics.overlap import summarise
+from medseg.names import joined
 from medseg.reporting import statistics
 from medseg.reporting.comparison import MOST, Comparison, Configuration, readable
+from medseg.reporting.configuration import summary
 from medseg.reporting.fragments import Cell, Fragment, Row, Table, number, numeric, words
 
 
@@ -90,12 +92,19 @@ def spreads(
 
 
 def summarised(column: str) -> Callable[[Configuration, str], Iterable[float]]:
-    """The value of a column of :func:`medseg.metrics.overlap.summarise` for each seed."""
+    """The value of a column of :func:`medseg.reporting.configuration.summary` for each seed."""
 
     def of(configuration: Configuration, test_set: str) -> list[float]:
-        return [summary.loc[test_set, column] for summary in configuration.summaries]
+        return [found.loc[test_set, column] for found in configuration.summaries]
 
     return of
+
+
+def counted(found: Sequence[tuple[int, int]]) -> str:
+    """``5 of 9``, or ``5\u20137 of 9``, from number and total of each seed; empty where there is nothing to count."""
+    of = found[0][1]
+    ends = dict.fromkeys(str(int(end(number for number, _ in found))) for end in (min, max))
+    return f"{chr(0x2013).join(ends)} of {int(of)}" if of else ""
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -103,15 +112,15 @@ def notes(comparison: Comparison) -> list[str]:
     dataset, records = comparison.dataset, comparison.records
     first = max((cases for c in comparison.configurations for cases in c.cases), key=len)
     classes = first["class"].nunique()
-    summary = summarise(first)
+    found = summary(first)
     counts = "; ".join(
         f"{row.test_set} n = {row.n_cases // classes}"
         + (f" with {classes} classes each" if classes > 1 else "")
         + (f", {row.n_scored} scored" if row.n_scored < row.n_cases else "")
-        for row in summary.itertuples()
+        for row in found.itertuples()
     )
-    if any(summary["n_scored"] < summary["n_cases"]):
-        counts += " (a case with nothing to find and nothing found has no Dice and is left out of the mean)"
+    if any(found["n_scored"] < found["n_cases"]):
+        counts += " (a case with nothing to find in which no network found anything has no Dice and is left out)"
     gits = [record.get("git") or {} for record in records]
     code = ", ".join(sorted({str(git.get("commit") or "unknown")[:7] for git in gits}))
     code += " with local changes" if any(git.get("dirty") for git in gits) else ""
@@ -122,7 +131,7 @@ def notes(comparison: Comparison) -> list[str]:
         f"fingerprint {str(dataset.get('fingerprint'))[:8]}. Test sets: {counts}.",
         f"Scoring: {distinct(records, 'evaluation', 'scoring')}. Threshold: "
         f"{distinct(records, 'evaluation', 'threshold')} ({distinct(records, 'evaluation', 'rule')}). Checkpoint: "
-        f"{distinct(records, 'evaluation', 'checkpoint')}, chosen by {distinct(records, 'selection', 'rule')}.",
+        f"{distinct(records, 'evaluation', 'checkpoint')}, chosen by {whose(comparison, 'selection', 'rule')}.",
         f"Seeds: {_seeds(comparison)}. Code: {code}.",
     ]
 
@@ -148,6 +157,14 @@ def distinct(records: Iterable[dict], part: str, key: str) -> str:
     """The different values of ``key`` in a part of the ``records``, readable."""
     found = [(record.get(part) or {}).get(key) for record in records]
     return " / ".join(dict.fromkeys(readable(value) for value in found if value is not None)) or "not recorded"
+
+
+def whose(comparison: Comparison, part: str, key: str) -> str:
+    """As :func:`distinct` over all records; where configurations differ, the most usual and those that have another."""
+    values = {c.label: distinct(c.records, part, key) for c in comparison.trained.configurations}
+    usual, *others = [value for value, _ in Counter(values.values()).most_common()] or ["not recorded"]
+    own = [f"for {joined(label for label, own in values.items() if own == other)}: {other}" for other in others]
+    return "; ".join([usual, *own])
 
 
 def _seeds(comparison: Comparison) -> str:

@@ -14,7 +14,7 @@ from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment, sentence
 from medseg.reporting.measure_table import Shown
 
-_SIZES = ("Small", "Medium", "Large")
+_SIZES = ("Smallest", "Middle", "Largest")
 
 
 def table(comparison: Comparison) -> Fragment:
@@ -30,22 +30,34 @@ def table(comparison: Comparison) -> Fragment:
     summaries = _Summaries(kept, limits)
     shown = [
         Shown("Found", summaries.column("sensitivity"), below=summaries.interval),
-        *(Shown(f"{name} found", summaries.column(f"sensitivity_{n}")) for n, name in enumerate(_SIZES) if limits),
+        *(
+            Shown(f"{name} third found", summaries.column(f"sensitivity_{n}"))
+            for n, name in enumerate(_SIZES)
+            if limits
+        ),
         Shown("IoU \u2265 0.5", summaries.column("overlapping")),
         Shown("False positives", summaries.column("false_positives"), digits=2),
     ]
     found = summaries.of(kept[0])[0]
     if found["empty_frames"].any():
-        shown.append(Shown("Without a finding", summaries.column("empty_false_positives"), digits=2))
+        shown.append(Shown("Alarm without a finding", summaries.column("empty_alarms"), below=summaries.alarms))
     notes = [
         f"Objects are connected parts of a mask; {objects.RULE}. None is too small to count. Found: share of the true "
-        "objects, below it the 95 % interval. IoU \u2265 0.5: share with that much overlap with one predicted object."
+        "objects, below it how many and the 95 % interval; pictures in which nothing at all was marked are counted in "
+        "the table of outlines. IoU \u2265 0.5: share with that much overlap with one predicted object."
     ]
     if found["empty_frames"].any():
-        notes.append("False positives: mean number a picture; without a finding: of the pictures whose label is empty.")
+        notes.append(
+            "False positives: mean number a picture. Alarm without a finding: share of the pictures with an empty "
+            "label in which anything was marked, below it how many, and the false positives of such a picture."
+        )
+    else:
+        notes.append("False positives: mean number a picture.")
     if limits:
         low, high = (f"{100 * limit:.2g} %" for limit in limits)
-        notes.append(f"Thirds of all objects by their share of the picture: up to {low}, up to {high}, above.")
+        notes.append(
+            f"Thirds of all objects by the share of the picture that they cover: up to {low}, to {high}, above."
+        )
     words = registry.find(comparison.records[0]["study"]).items
     counted = [
         f"{row.Index} {row.objects} objects in {row.frames} {words}, {row.empty_frames} of them without any"
@@ -90,8 +102,17 @@ class _Summaries:
         return lambda configuration, test_set: [s.at[test_set, name] for s in self.of(configuration)]
 
     def interval(self, configuration: Configuration, test_set: str) -> str:
-        """95 % interval of the share found, over groups of cases; empty where there is nothing to find."""
-        return self._intervals.get((configuration.label, test_set), "")
+        """How many were found, and the 95 % interval of the share; empty where there is nothing to find."""
+        counts = measure_table.counted(
+            [(s.at[test_set, "found"], s.at[test_set, "objects"]) for s in self.of(configuration)]
+        )
+        return f"{counts}\n{self._intervals.get((configuration.label, test_set), '')}".strip()
+
+    def alarms(self, configuration: Configuration, test_set: str) -> str:
+        """In how many pictures without a finding there was an alarm, and false positives in such a picture."""
+        seeds = [s.loc[test_set] for s in self.of(configuration)]
+        counts = measure_table.counted([(own["empty_marked"], own["empty_frames"]) for own in seeds])
+        return f"{counts}\n{np.mean([own['empty_false_positives'] for own in seeds]):.1f} each" if counts else ""
 
 
 def _intervals(configurations: list[Configuration]) -> dict[tuple[str, str], str]:

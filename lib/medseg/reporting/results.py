@@ -7,9 +7,9 @@ import pandas as pd
 
 from medseg.evaluation.measures import named
 from medseg.experiments.identity import fold_of
-from medseg.metrics.overlap import summarise
 from medseg.reporting import measure_table, published_figures, statistics
 from medseg.reporting.comparison import MOST, Comparison, Configuration, readable
+from medseg.reporting.configuration import summary
 from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, number, numeric, sentence, words
 
 METRICS = {name: named(name).title for name in ("dice", "iou")}
@@ -45,12 +45,8 @@ def table(
     shown = [(name, metric) for name in test_sets for metric in METRICS]
     columns = words("Configuration") + [Column(METRICS[metric], name) for name, metric in shown]
     columns += numeric("Parameters, M", "Epochs", "Steps", "Training")
-    each = [(c.label, summary) for c in comparison.configurations for summary in c.complete.summaries]
-    summaries = [summary.reset_index().assign(configuration=label) for label, summary in each]
-    by_row = pd.concat(summaries, ignore_index=True).groupby(["configuration", "test_set"], sort=False)
-    mean = by_row[[f"mean_{metric}" for metric in METRICS]].mean().to_dict("index")
     marks = {metric: statistics.marks(comparison, metric, margin) for metric in METRICS}
-    intervals = {
+    means = {
         metric: statistics.means(comparison, metric, own=True).set_index(["run", "test_set"]).to_dict("index")
         for metric in METRICS
     }
@@ -60,13 +56,13 @@ def table(
         placed |= set(own.index)
         cells = [Cell(c.name, note=f"{c.details}\n{_repeats(c)}".strip())]
         for name, metric in shown:
-            place, column = (c.label, name), f"mean_{metric}"
-            notes = [text] if (text := statistics.interval(intervals[metric][place])) else []
-            notes += measure_table.spreads(c.complete, name, measure_table.summarised(column), digits)
+            mean = means[metric][c.label, name]
+            notes = [text] if (text := statistics.interval(mean)) else []
+            notes += measure_table.spreads(c.complete, name, measure_table.summarised(f"mean_{metric}"), digits)
             known = published_figures.values(own, name, metric) if len(own) else []
             notes += [f"published {value:.{digits}f}" for value in known]
-            mark = marks[metric].get(place, "")
-            cells.append(number(mean[place][column], digits, mark=mark, note="\n".join(notes)))
+            mark = marks[metric].get((c.label, name), "")
+            cells.append(number(mean["mean"], digits, mark=mark, note="\n".join(notes)))
         rows.append(Row([*cells, *_cost(c)], folded=c.number >= MOST))
     apart = figures.drop(index=list(placed))
     for (model, backbone, *others), own in apart.groupby(["model", "backbone", *further], sort=False):
@@ -93,17 +89,17 @@ def left_out(comparison: Comparison) -> Fragment:
 
 def means(comparison: Comparison) -> pd.DataFrame:
     """Means of every run on every test set, one row each: run_id, configuration, seed, with folds the fold, test_set
-    and the columns of :func:`medseg.metrics.overlap.summarise`.
+    and the columns of :func:`medseg.reporting.configuration.summary`.
     """
     tables = []
     for c in comparison.configurations:
         for (run_id, cases), record in zip(c.cases_by_run.items(), c.records, strict=True):
-            summary = summarise(cases)
+            found = summary(cases)
             named = {"run_id": run_id, "configuration": c.label, "seed": record.get("seed")}
             named |= {"fold": fold_of(record)} if c.folds else {}
             for place, (name, value) in enumerate(named.items()):
-                summary.insert(place, name, value)
-            tables.append(summary)
+                found.insert(place, name, value)
+            tables.append(found)
     return pd.concat(tables, ignore_index=True)
 
 
@@ -144,7 +140,8 @@ def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
     known = [f"{reason.replace('_', ' ')} ({runs})" for reason, runs in ended.most_common() if reason]
     notes += [f"What ended the training, and of how many runs: {', '.join(known)}."] if known else []
     if len(figures):
-        notes.append(f"Published figures: {'; '.join(dict.fromkeys(figures['source']))}.")
+        sources = "; ".join(dict.fromkeys(figures["source"]))
+        notes.append(f"Published figures: {sources}. Other code, other pictures or splits: they are for orientation.")
         if measure_table.is_sample(comparison):
             notes.append(
                 "The runs above use the built-in sample pictures, the published figures real ones: they show how the "

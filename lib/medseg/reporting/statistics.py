@@ -16,10 +16,12 @@ from medseg.metrics import compare, ranking
 from medseg.metrics.compare import BETTER, EQUIVALENT, UNSETTLED, WORSE
 from medseg.metrics.paired import ENOUGH_TRAININGS, Paired, Scored
 from medseg.metrics.ranking import Ranking
+from medseg.names import joined
 from medseg.reporting import cross_validation
 from medseg.reporting.comparison import MOST, Comparison, Configuration
 from medseg.reporting.fragments import Cell, Fragment, Row, Table, capital, number, numeric, sentence, signed, words
 
+_NAMED = 3  # configurations up to which they are named, not counted
 MARGIN = 0.01  # of Dice: a difference within it matters to nobody
 
 #: What the marks of a table say.
@@ -91,7 +93,8 @@ def table(comparison: Comparison, margin: float = MARGIN) -> Fragment:
     for test_set, part in found.groupby("test_set", sort=False):
         ordered = part.sort_values("difference", ascending=False, kind="stable")
         for place, entry in enumerate(ordered.itertuples()):
-            over = Cell(str(test_set), note=f"{entry.n} cases\n{entry.n_groups} groups")
+            counted = f"{entry.n} cases\n{entry.n_groups} groups\n{_uneven_trainings(comparison, entry)}"
+            over = Cell(str(test_set), note=counted.strip())
             pair = [_named(comparison, entry.run), over, _named(comparison, entry.reference)]
             told = [_difference(entry), _verdict(entry, entry.note), number(entry.detectable)]
             rows.append(Row([*pair, *told], folded=place >= MOST))
@@ -201,12 +204,19 @@ def case_differences(comparison: Comparison, one: str, other: str, test_set: str
 
 def caveats(comparison: Comparison) -> list[str]:
     """What the intervals do not say of configurations that were trained once or twice; [] from three seeds on."""
-    fewest = min(len(c.cases) for c in comparison.configurations)
-    if fewest >= ENOUGH_TRAININGS:
+    few = [c for c in comparison.configurations if len(c.cases) < ENOUGH_TRAININGS]
+    if not few:
         return []
+    if len(few) == len(comparison.configurations):
+        return [
+            f"{capital(trainings(comparison))}: intervals and verdicts hold for these trained networks on other cases. "
+            "To know how results vary from one training to the next takes three seeds or more."
+        ]
+    named = joined(c.label for c in few) if len(few) <= _NAMED else f"{len(few)} of {len(comparison.configurations)}"
     return [
-        f"{capital(trainings(comparison, fewest))}: intervals and verdicts hold for these trained networks on other "
-        "cases. To know how results vary from one training to the next takes three seeds or more."
+        f"Trained fewer than three times: {named}. Intervals and verdicts on these hold for the trained networks at "
+        "hand on other cases and look narrower than they are for the configurations: only where both sides have three "
+        "trainings or more do they hold what another training would change."
     ]
 
 
@@ -227,16 +237,21 @@ def empties(comparison: Comparison) -> list[str]:
     if not any(scored.uneven for _, scored in _cases(comparison).by_test_set("dice", False, (0, 1))):
         return []
     return [
-        "A case with nothing to find counts here as 1 for a network that rightly found nothing where another one found "
-        "something, so that all are compared over the same cases; in the table of means it is left out."
+        "A case with nothing to find has no Dice. Where a network found something in it, it counts 0 for that one and "
+        "1 for those that rightly found nothing, so that all means are over the same cases; where all are right, none."
     ]
 
 
-def trainings(comparison: Comparison, count: int) -> str:
-    """How often each configuration was trained, ``count`` times at least, in words such as ``3 trainings each``."""
+def trainings(comparison: Comparison, of: Configuration | None = None) -> str:
+    """How often each configuration was trained, in words such as ``3 trainings each``; where that differs, how often
+    ``of`` was, or the least of all.
+    """
     word = "cross-validation" if comparison.folds else "training"
-    more = " or more" if any(len(c.cases) > count for c in comparison.configurations) else ""
-    return f"{count} {word}s{more} each" if count > 1 else f"one {word}{more} each"
+    counts = [len(c.cases) for c in comparison.configurations]
+    least, uneven = min(counts), len(set(counts)) > 1
+    count = len(of.cases) if of and uneven else least
+    end = ("" if of else " or more each") if uneven else " each"
+    return f"{count} {word}s{end}" if count > 1 else f"one {word}{end}"
 
 
 def p_value(value: float, equals: str = "") -> str:
@@ -271,6 +286,13 @@ def _scored(comparison: Comparison, metric: str) -> dict[str, Scored]:
 
 def _margin(measure: Measure, margin: float) -> float | None:
     return margin if (measure.low, measure.high) == (0, 1) and not measure.lower_is_better else None
+
+
+def _uneven_trainings(comparison: Comparison, entry: Any) -> str:
+    """Of a row of :func:`differences` how often its two were trained, where that is not as often."""
+    count = {c.label: len(c.cases) for c in comparison.configurations}
+    one, other = count[entry.run], count[entry.reference]
+    return "" if one == other else f"trained {one} : {other} times"
 
 
 def _named(comparison: Comparison, label: str) -> Cell:
