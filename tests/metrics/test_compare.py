@@ -266,6 +266,7 @@ def test_an_interval_ends_where_its_measure_does_and_beyond_every_value_it_is_in
     assert row["doubt"]
     (row,) = compare.means({"a": [run_cases([0.98, 1.0, 1.0, 0.9, 1.0, 0.97])]}).to_dict("records")
     assert row["high"] == 1
+    assert row["doubt"] == "the interval reaches beyond what can be"
     far = run_cases([0.5] * 30, groups=groups).assign(hd95=distances[::-1])
     found = compare_runs({"a": table, "b": far}, metric="hd95", lower_is_better=True, bounds=(0, np.inf))
     assert -600 <= found["low"].iloc[0] <= found["high"].iloc[0] <= 600

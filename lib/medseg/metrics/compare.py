@@ -137,8 +137,9 @@ def means(
 
     Returns:
         One row per test set and run: test_set, run, mean, low, high, n, n_groups, trainings, doubt; the interval holds
-        other trainings from three on. It ends where the measure does; of a measure without a bound, at the largest
-        value of any case, and is then in doubt. Where all groups have the same value there is none (NaN).
+        other trainings from three on. It is cut, and in doubt, where it reaches beyond the measure's bounds; of a
+        measure without an upper one, beyond the largest value of any case. Where all groups have the same value there
+        is none (NaN).
     """
     rows: list[list[Any]] = []
     if together or isinstance(cases_by_run, Paired):
@@ -161,8 +162,9 @@ def _possible(found: Estimate, scored: Scored) -> tuple[float, float, str]:
     if found.low == found.high:
         return np.nan, np.nan, found.doubt or "all groups have the same value"
     low, high = np.clip([found.low, found.high], *scored.ends)
-    beyond = np.inf in scored.bounds and found.high > scored.ends[1]
-    return low, high, found.doubt or ("the interval reaches beyond every value seen" if beyond else "")
+    beyond = "beyond every value seen" if np.inf in scored.bounds else "beyond what can be"
+    cut = (low, high) != (found.low, found.high) and not np.isnan(low)
+    return low, high, found.doubt or (f"the interval reaches {beyond}" if cut else "")
 
 
 def _tested(

@@ -114,7 +114,8 @@ def _repeats(configuration: Configuration) -> str:
 def _notes(comparison: Comparison, figures: pd.DataFrame) -> list[str]:
     notes = [
         "Below a mean: its 95 % interval, over groups of cases (and over trainings from three seeds on); in brackets "
-        "where the groups are too unequal to rely on it, none where they are fewer than six."
+        "where it is not to be relied on (groups too unequal, or cut at the measure's bounds), none where groups are "
+        "fewer than six or all alike."
     ]
     if len(comparison.configurations) > 1:
         notes.append(statistics.MARKS)

@@ -50,7 +50,7 @@ def table(comparison: Comparison) -> Fragment:
     heads = [Column(c.name, c.details) if c.details else Column(c.name) for c in configurations]
     notes = [
         "Mean Dice over the cases of all test sets that belong to the stratum, below it the 95 % interval over groups "
-        "(in brackets where the groups are too few or unequal to rely on it). Thirds: of the cases by the share of the "
+        "(in brackets where it is not to be relied on). Thirds: of the cases by the share of the "
         "picture that the truth covers, or by the number; nothing: the truth is empty. Strata overlap and are not "
         "tested against each other: a difference between them may be that of another fact.",
     ]

@@ -23,8 +23,8 @@ from medseg.errors import MedsegError
 from phantoms import sample_folder
 from phantoms.gastric.frames import PAL, VGA, Frame, Recorder, film, outline
 
-VERSION = 1  # to be raised with every change of the pictures: older samples are then drawn anew
-PATIENTS = 16
+VERSION = 2  # to be raised with every change of the pictures: older samples are then drawn anew
+PATIENTS = 32
 FRAMES_PER_PATIENT = (4, 5, 3, 4)  # of the 1st to 4th patient, and so on in turn; the last frame shows no lesion
 TROUBLE = "P900"  # the patient folder of all broken files
 
