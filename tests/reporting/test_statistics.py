@@ -56,6 +56,20 @@ def test_three_trainings_that_scatter_settle_nothing(tmp_path):
     assert "This training of b0 beat" in alone
 
 
+def test_unequal_numbers_of_trainings_are_told(tmp_path):
+    often = made(tmp_path, 0.1, 0.0, seeds=(1, 2, 3), training=0.005).runs
+    once = made(tmp_path / "once", 0.2, 0.05).runs[0]
+    once.update(parameters={"backbone": "single", "seed": 1})
+    comparison = compare([*often, once])
+    text = words(comparison)
+    assert "single has the highest mean Dice" in text
+    assert "one training; margin 0.01)" in text
+    assert "This training of single beat the trainings at hand of b0 and b1, of which b0 comes nearest, by 0.1" in text
+    assert "Trained fewer than three times: single. Intervals and verdicts on these hold for" in text
+    rows = repr(statistics.table(comparison))
+    assert rows.count("trained 3 : 1 times") == 2
+
+
 def test_equal_runs_are_equivalent_within_the_margin_only(tmp_path):
     comparison = made(tmp_path, 0.0, 0.0, 0.0)
     assert " are equivalent to it: at most 0.00" in words(comparison)

@@ -33,6 +33,7 @@ def _paragraph(comparison: Comparison, test_set: str, margin: float) -> str:
     average = statistics.means(comparison).query("test_set == @test_set").set_index("run")
     found = statistics.differences(comparison, margin=margin)
     found = found[found["test_set"] == test_set].sort_values("difference", ascending=False, kind="stable")
+    found = found.assign(times=found["run"].map({c.label: len(c.cases) for c in comparison.configurations}))
     first = statistics.best(comparison, test_set)
     top = next(c for c in comparison.shared if c.number == first.number)
     mean = average.loc[top.label]
@@ -63,7 +64,7 @@ def _worse(top: Configuration, found: pd.DataFrame, others: int) -> str:
     if found["trainings"].min() >= ENOUGH_TRAININGS:
         return f"{top.label} is better than {listed}{more}, by {by}."
     which = "This training" if len(top.runs) == 1 else "These trainings"
-    theirs = which.lower() if set(found["trainings"]) == {len(top.cases)} else "the trainings at hand"
+    theirs = which.lower() if set(found["times"]) == {len(top.cases)} else "the trainings at hand"
     return f"{which} of {top.label} beat {theirs} of {listed}{more}, by {by}."
 
 

@@ -212,7 +212,8 @@ def caveats(comparison: Comparison) -> list[str]:
             f"{capital(trainings(comparison))}: intervals and verdicts hold for these trained networks on other cases. "
             "To know how results vary from one training to the next takes three seeds or more."
         ]
-    named = joined(c.label for c in few) if len(few) <= _NAMED else f"{len(few)} of {len(comparison.configurations)}"
+    counted = f"{len(few)} of {len(comparison.configurations)} configurations"
+    named = joined(c.label for c in few) if len(few) <= _NAMED else counted
     return [
         f"Trained fewer than three times: {named}. Intervals and verdicts on these hold for the trained networks at "
         "hand on other cases and look narrower than they are for the configurations: only where both sides have three "
