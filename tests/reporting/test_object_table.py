@@ -21,7 +21,7 @@ def test_shares_are_those_of_the_tables(runs):
     marked = int((best["kind"] != "truth").any())
     assert f"{marked} of 1, " in line  # alarms in the one picture without a finding
     assert "ETIS 15 objects in 16 frames, 1 of them without any" in text
-    assert "Thirds of all objects" in text
+    assert "Smallest, middle, largest: share found of a third" in text
     assert "nan" not in text  # ClinicDB has no picture without a finding
 
 

@@ -67,7 +67,7 @@ def test_unequal_numbers_of_trainings_are_told(tmp_path):
     assert "This training of single beat the trainings at hand of b0 and b1, of which b0 comes nearest, by 0.1" in text
     assert "Trained fewer than three times: single. Intervals and verdicts on these hold for" in text
     rows = repr(statistics.table(comparison))
-    assert rows.count("trained 3 : 1 times") == 2
+    assert rows.count("trained 3 : 1") == 2
 
 
 def test_equal_runs_are_equivalent_within_the_margin_only(tmp_path):

@@ -30,17 +30,13 @@ def table(comparison: Comparison) -> Fragment:
     summaries = _Summaries(kept, limits)
     shown = [
         Shown("Found", summaries.column("sensitivity"), below=summaries.interval),
-        *(
-            Shown(f"{name} third found", summaries.column(f"sensitivity_{n}"))
-            for n, name in enumerate(_SIZES)
-            if limits
-        ),
+        *(Shown(name, summaries.column(f"sensitivity_{n}")) for n, name in enumerate(_SIZES) if limits),
         Shown("IoU \u2265 0.5", summaries.column("overlapping")),
         Shown("False positives", summaries.column("false_positives"), digits=2),
     ]
     found = summaries.of(kept[0])[0]
     if found["empty_frames"].any():
-        shown.append(Shown("Alarm without a finding", summaries.column("empty_alarms"), below=summaries.alarms))
+        shown.append(Shown("Alarms, empty", summaries.column("empty_alarms"), below=summaries.alarms))
     notes = [
         f"Objects are connected parts of a mask; {objects.RULE}. None is too small to count. Found: share of the true "
         "objects, below it how many and the 95 % interval; pictures in which nothing at all was marked are counted in "
@@ -48,7 +44,7 @@ def table(comparison: Comparison) -> Fragment:
     ]
     if found["empty_frames"].any():
         notes.append(
-            "False positives: mean number a picture. Alarm without a finding: share of the pictures with an empty "
+            "False positives: mean number a picture. Alarms, empty: share of the pictures with an empty "
             "label in which anything was marked, below it how many, and the false positives of such a picture."
         )
     else:
@@ -56,7 +52,8 @@ def table(comparison: Comparison) -> Fragment:
     if limits:
         low, high = (f"{100 * limit:.2g} %" for limit in limits)
         notes.append(
-            f"Thirds of all objects by the share of the picture that they cover: up to {low}, to {high}, above."
+            "Smallest, middle, largest: share found of a third of all objects, by the share of the picture that they "
+            f"cover: up to {low}, up to {high}, above."
         )
     words = registry.find(comparison.records[0]["study"]).items
     counted = [

@@ -101,8 +101,9 @@ def table(comparison: Comparison, margin: float = MARGIN) -> Fragment:
     columns = words("Configuration", "Test set", "Best there") + numeric("Difference") + words("Verdict")
     columns += numeric("Detectable")
     notes = [
-        "Difference in Dice over the same cases, below it the 95 % interval. Interval and p: studentised "
-        "bootstrap of whole groups (patients or video sequences); p corrected by Holm for all pairs on the test set.",
+        "Difference in Dice over the same cases, below it the 95 % interval; below the test set cases and groups, and "
+        "how often the two were trained where that differs. Interval and p: studentised bootstrap of whole "
+        "groups (patients or video sequences); p corrected by Holm for all pairs on the test set.",
         f"Verdict: worse, where the interval excludes 0 and p is below 0.05; equivalent, where the whole interval lies "
         f"within ±{margin:g}; else not settled, which does not mean equal. Detectable: the smallest true difference "
         "that 80 of 100 such samples of groups would tell.",
@@ -293,7 +294,7 @@ def _uneven_trainings(comparison: Comparison, entry: Any) -> str:
     """Of a row of :func:`differences` how often its two were trained, where that is not as often."""
     count = {c.label: len(c.cases) for c in comparison.configurations}
     one, other = count[entry.run], count[entry.reference]
-    return "" if one == other else f"trained {one} : {other} times"
+    return "" if one == other else f"trained {one} : {other}"
 
 
 def _named(comparison: Comparison, label: str) -> Cell:
