@@ -9,7 +9,7 @@ from medseg.experiments.identity import as_before, question, readable_weights, r
 from medseg.experiments.params import read_schema
 
 #: Had this id before there were budgets.
-KNOWN = project.root() / "tests" / "fixtures" / "runs" / "handbone" / "smp-unet-resnet18-64-s1-88c3253f"
+KNOWN = project.root() / "tests" / "fixtures" / "before" / "smp-unet-resnet18-64-s1-88c3253f"
 
 
 def _id(**parameters):

@@ -19,7 +19,7 @@ EXAMPLES = project.root() / "tests/fixtures/runs/polyp"
 @pytest.fixture
 def run(tmp_path):
     """A copy of an example run that was trained on a machine's own paths."""
-    copy = runs.Run(tmp_path / "runs" / "polyp" / "unet-96-s1-9e3d5ada")
+    copy = runs.Run(tmp_path / "runs" / "polyp" / "unet-64-s1-ea81c013")
     shutil.copytree(EXAMPLES / copy.id, copy.folder)
     record = copy.record
     record["parameters"] |= {"data": "/home/someone/data/polyps", "weights": "C:\\nets\\start.pth"}
@@ -31,7 +31,8 @@ def run(tmp_path):
 def test_kept_tables_give_the_same_figures_and_no_path(run, tmp_path):
     copy = keeping.keep(run, tmp_path / "kept")
     assert copy.folder == tmp_path / "kept" / "polyp" / run.id
-    assert sorted(path.name for path in copy.folder.iterdir()) == ["cases.csv", "history.csv", "run.json"]
+    tables = ["calibration.csv", "cases.csv", "history.csv", "objects.csv"]
+    assert sorted(path.name for path in copy.folder.iterdir()) == [*tables, "run.json"]
     pd.testing.assert_frame_equal(copy.cases()[list(COUNTS)], run.cases()[list(COUNTS)])
     pd.testing.assert_frame_equal(copy.cases(), run.cases(), rtol=1e-5, check_exact=False)
     pd.testing.assert_frame_equal(copy.history(), run.history(), rtol=1e-5, check_exact=False)
@@ -61,6 +62,6 @@ def test_what_needs_pictures_says_that_there_are_none(run, tmp_path):
 
 def test_a_run_that_was_not_scored_is_not_kept(run, tmp_path):
     run.forget_evaluation()
-    with pytest.raises(MedsegError, match=r"unet-96-s1-9e3d5ada is not kept: finished, not scored yet"):
+    with pytest.raises(MedsegError, match=r"unet-64-s1-ea81c013 is not kept: finished, not scored yet"):
         keeping.keep(run, tmp_path / "kept")
     assert not (tmp_path / "kept").exists()

@@ -59,7 +59,7 @@ def test_a_finished_run_is_found_under_its_new_name(old_run, tmp_path):
     asked = schema.complete(moved.record["parameters"], "")
     fingerprint = moved.record["dataset"]["fingerprint"]
     assert moved.id == run_id("gastric", "2_train", asked, fingerprint) != old_run.id
-    assert moved.id.startswith("transunet-tiny-hybrid-96-s1-")
+    assert moved.id.startswith("transunet-tiny-hybrid-64-s1-")
     assert moved.evaluated
     assert moved.record["migrated_from"] == old_run.id
     assert not old_run.folder.exists()
