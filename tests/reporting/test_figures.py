@@ -35,6 +35,31 @@ def test_one_run_alone_can_be_drawn(tmp_path, name):
     assert pixels(CHARTS[name](compare([run]))).size
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", CHARTS)
+def test_long_names_leave_the_curves_their_room(tmp_path, name):
+    runs = []
+    for i, backbone in enumerate(("resnet18", "torchvision-mobilenetv2")):
+        scores = [0.1, 0.9, 0.4] if i else [0.9, 0.5, 0.7]
+        further = {"weights": "imagenet", "max_epochs": 7, "learning_rate": 0.001, "schedule": "cosine"} if i else {}
+        run = bare_run(tmp_path / backbone, {"ETIS": scores}, backbone=backbone, restart_epochs=7 + i, **further)
+        history = run.history()
+        run.write_table("history.csv", history.assign(learning_rate=history["learning_rate"] / (1 + i)))
+        runs.append(run)
+    long = compare([runs[0], bare_run(tmp_path / "c", {"ETIS": [0.5, 0.6, 0.7]}, backbone="b1", weights="none",
+                    max_epochs=9, learning_rate=0.1, schedule="step", restart_epochs=3), runs[1]])  # fmt: skip
+    assert max(len(c.details) for c in long.configurations) > 70
+    drawn = pixels(CHARTS[name](long))
+    colour = np.array([int(long.configurations[-1].colour[i : i + 2], 16) for i in (1, 3, 5)])
+    rows = name in ("scores", "paired")
+    if rows:
+        colour = (colour + 255) // 2  # dots let the paper through
+    across = np.flatnonzero((np.abs(drawn.astype(int) - colour).max(axis=2) < 30).any(axis=0))
+    assert (
+        np.ptp(across) > (0.4 if rows else 0.15) * drawn.shape[1]
+    )  # what is drawn of it is not squeezed into a corner
+
+
 def test_every_configuration_has_its_colour_in_its_curves(runs):
     comparison = compare(runs)
     drawn = np.unique(pixels(CHARTS["dice"](comparison)).reshape(-1, 3).astype(int) @ (65536, 256, 1))

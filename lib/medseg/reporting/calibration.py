@@ -14,6 +14,7 @@ from medseg.reporting.fragments import Figure, Fragment, Parts, sentence
 from medseg.reporting.measure_table import Shown
 
 _MOST = 6  # configurations that a figure shows, the best by Dice
+_LETTERS = 60  # of a line of a name
 _SMOOTHED = 0.005  # of Dice: thresholds whose mean Dice is this near to the highest are as good
 
 
@@ -63,7 +64,9 @@ def figure(comparison: Comparison, kept: list[Configuration]) -> Figure:
     average = statistics.means(comparison).groupby("run")["mean"].mean()
     best = set(average[[c.label for c in kept]].nlargest(_MOST).index)
     drawn = [c for c in kept if c.label in best]
-    with style.canvas(240 * len(test_sets) + 24 * -(-len(drawn) // 2) + 20) as canvas:
+    names = {c.label: style.in_lines(c.label, letters=_LETTERS) for c in drawn}
+    lines = -(-len(drawn) // 2) * (1 + max(name.count("\n") for name in names.values()))
+    with style.canvas(240 * len(test_sets) + 24 * lines + 20) as canvas:
         grid = canvas.subplots(len(test_sets), 2, squeeze=False)
         for (diagram, curve), test_set in zip(grid, test_sets, strict=True):
             diagram.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1)
@@ -71,7 +74,9 @@ def figure(comparison: Comparison, kept: list[Configuration]) -> Figure:
                 binned = calibration.added(_binned(c, test_set))
                 look = {"color": c.colour, "linestyle": style.dashes(c.number), "linewidth": 1.6}
                 bins = calibration.reliability(binned)
-                diagram.plot(bins["probability"], bins["observed"], marker="o", markersize=3, label=c.label, **look)
+                diagram.plot(
+                    bins["probability"], bins["observed"], marker="o", markersize=3, label=names[c.label], **look
+                )
                 curve.plot(binned["low"], binned["dice"], **look)
                 described.append(f"{c.label} on {test_set} ECE {calibration.ece(binned):.3f}")
             _dressed(diagram, test_set, "probability", "share of true pixels")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from textwrap import wrap
 from typing import NamedTuple
 
 import numpy as np
@@ -176,8 +175,7 @@ def _panel(
 
 def _lines(configuration: Configuration) -> str:
     """Name and details in short lines."""
-    texts = (configuration.name, configuration.details)
-    return "\n".join(line for text in texts for line in wrap(text, _LETTERS, break_on_hyphens=False))
+    return style.in_lines(configuration.name, configuration.details, letters=_LETTERS)
 
 
 def _told(test_set: str, fronts: Mapping[tuple[str, str], Front], shown: list[_Axis]) -> list[str]:

@@ -17,6 +17,8 @@ from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Figure, Fragment, capital, sentence
 
 _PANELS_PER_ROW = 4
+_LETTER, _LINE = 7.5, 13  # CSS pixels of a letter of the details, and of a further line of them
+_LETTERS = 100  # of a line of the legend
 _TRAINING: dict[str, Any] = {"linewidth": 1.2, "linestyle": (0, (3, 1.5))}
 _RING: dict[str, Any] = {"markersize": 7, "markerfacecolor": style.PAPER, "markeredgewidth": 1.6, "zorder": 4}
 
@@ -35,7 +37,9 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
     rows = math.ceil(len(histories) / _PANELS_PER_ROW)
     columns = math.ceil(len(histories) / rows)  # as few rows as possible, filled evenly
     width = style.WIDTH if columns > 1 else 560
-    with style.canvas(46 + 190 * rows if columns > 1 else 340, width) as figure:
+    details = [style.in_lines(c.details, letters=int(width / columns / _LETTER)) for c in trained]
+    further = max(text.count("\n") for text in details)
+    with style.canvas(46 + (190 + _LINE * further) * rows if columns > 1 else 340 + _LINE * further, width) as figure:
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         lines = [
             [_split(history, "validation")[["epoch", metric]].to_numpy() for history in group] for group in histories
@@ -45,7 +49,7 @@ def learning(comparison: Comparison, metric: str = "dice") -> Figure | Fragment:
             panel.add_collection(
                 LineCollection(others, colors=style.FAINT, linewidths=1, capstyle="projecting", zorder=1)
             )
-            _draw(panel, c, histories[place], metric, width / columns)
+            _draw(panel, c, details[place], histories[place], metric, width / columns)
         for panel in panels[len(histories) :]:
             panel.set_visible(False)
         _limits(panels[0], histories, metric)
@@ -89,11 +93,12 @@ def learning_rate(comparison: Comparison) -> Figure | Fragment:
     if all(len(set(rates)) <= 1 for rates in schedules):
         rates = sorted({rates[0] for rates in schedules if rates})
         return sentence(f"Learning rate: {', '.join(f'{rate:g}' for rate in rates)} throughout.")
-    with style.canvas(200, 720) as figure:
+    told = [style.in_lines(_together(members, schedules), letters=_LETTERS) for members in schedules.values()]
+    with style.canvas(200 + 18 * sum(text.count("\n") + 1 for text in told), 720) as figure:
         axes = figure.subplots()
-        for rates, members in schedules.items():
+        for label, (rates, members) in zip(told, schedules.items(), strict=True):
             look = {"color": members[0].colour, "linestyle": style.dashes(members[0].number)}
-            axes.step(range(1, len(rates) + 1), rates, where="mid", label=_together(members, schedules), **look)
+            axes.step(range(1, len(rates) + 1), rates, where="mid", label=label, **look)
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-"))
@@ -101,7 +106,7 @@ def learning_rate(comparison: Comparison) -> Figure | Fragment:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="Epoch", ylabel="Learning rate")
         style.plain(axes)
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+        figure.legend(loc="outside upper left")
         spans = [f"{_together(m, schedules)} {max(r):.1e} to {min(r):.1e}" for r, m in schedules.items() if r]
         return style.finish(
             figure, f"Learning rate over the epochs.{comparison.cut}", f"Learning rates: {'; '.join(spans)}."
@@ -114,7 +119,14 @@ def _together(members: list[Configuration], schedules: Sized) -> str:
     return members[0].label + (f" and {len(members) - 1} more" if len(members) > 1 else "")
 
 
-def _draw(panel: Axes, configuration: Configuration, histories: list[pd.DataFrame], metric: str, width: float) -> None:
+def _draw(
+    panel: Axes,
+    configuration: Configuration,
+    details: str,
+    histories: list[pd.DataFrame],
+    metric: str,
+    width: float,
+) -> None:
     """A panel of so many CSS pixels."""
     for history, record in zip(histories, configuration.records, strict=True):
         train, validation = _split(history, "train"), _split(history, "validation")
@@ -122,12 +134,11 @@ def _draw(panel: Axes, configuration: Configuration, histories: list[pd.DataFram
         panel.plot(validation["epoch"], validation[metric], color=configuration.colour)
         kept = validation[validation["epoch"] == record.get("selection", {}).get("best_epoch")]
         panel.plot(kept["epoch"], kept[metric], "o", color=configuration.colour, **_RING)
-    title = panel.set_title(configuration.name, pad=21 if configuration.details else None)
-    details = panel.annotate(
-        configuration.details, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", color=style.MUTED
-    )
-    for text, letter in ((title, 10.0), (details, 7.5)):  # a long one must not run into the next panel
-        text.set_fontsize(float(text.get_fontsize()) * min(1.0, width / (letter * max(len(text.get_text()), 1))))
+    further = details.count("\n")
+    title = panel.set_title(configuration.name, pad=21 + 0.75 * _LINE * further if details else None)
+    panel.annotate(details, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", color=style.MUTED)
+    # A long one must not run into the next panel.
+    title.set_fontsize(float(title.get_fontsize()) * min(1.0, width / (10.0 * max(len(configuration.name), 1))))
     panel.set_xlabel("Epoch")
     panel.label_outer()
     panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))

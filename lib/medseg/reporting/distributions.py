@@ -11,7 +11,8 @@ from medseg.reporting import statistics, style
 from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Figure
 
-_ROW = 34  # CSS pixels per configuration
+_ROW, _LINE = 34, 13  # CSS pixels per configuration, which has room for two lines, and of each further line
+_LETTERS = 38  # of a line of a name
 PANELS_PER_ROW = 3
 
 
@@ -76,7 +77,18 @@ def paired(comparison: Comparison, metric: str = "dice") -> Figure:
 
 def height(comparison: Comparison, per_row: int = PANELS_PER_ROW) -> float:
     """CSS pixels that :func:`panels` take."""
-    return math.ceil(len(comparison.test_sets) / per_row) * (len(comparison.configurations) * _ROW + 80)
+    most = max(name.count("\n") for name in names(comparison))
+    row = _ROW + _LINE * max(0, most - 1)
+    return math.ceil(len(comparison.test_sets) / per_row) * (len(comparison.configurations) * row + 80)
+
+
+def names(comparison: Comparison, numbered: bool = False) -> list[str]:
+    """Name and details of every configuration for its row, in short lines; ``numbered`` from 1."""
+    numbers = [f"  {i}" if numbered else "" for i, _ in enumerate(comparison.configurations, 1)]
+    return [
+        style.in_lines(f"{c.name}{number}", c.details, letters=_LETTERS)
+        for c, number in zip(comparison.configurations, numbers, strict=True)
+    ]
 
 
 def panels(figure: Canvas, comparison: Comparison, per_row: int = PANELS_PER_ROW) -> list[tuple[Axes, str]]:
@@ -92,9 +104,8 @@ def panels(figure: Canvas, comparison: Comparison, per_row: int = PANELS_PER_ROW
         axes.set_ylim(len(comparison.configurations) - 0.5, -0.5)
     for axes in grid.ravel()[len(test_sets) :]:
         axes.set_visible(False)
-    labels = [f"{c.name}\n{c.details}".strip() for c in comparison.configurations]
     for axes in grid[:, 0]:
-        axes.set_yticks(range(len(labels)), labels)
+        axes.set_yticks(range(len(comparison.configurations)), names(comparison))
         axes.tick_params(axis="y", labelcolor=style.INK, labelsize=9)
     return list(zip(grid.ravel(), test_sets, strict=False))
 

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from medseg.metrics.compare import BETTER, EQUIVALENT, UNSETTLED, WORSE
 from medseg.reporting import statistics, style
 from medseg.reporting.comparison import Comparison
-from medseg.reporting.distributions import diamond, height, panels
+from medseg.reporting.distributions import diamond, height, names, panels
 from medseg.reporting.fragments import Figure, Fragment, sentence, signed
 
 _PER_ROW = 2  # test sets beside each other, where every rank or rival takes a column
@@ -85,9 +85,8 @@ def pairs(
     labels = [c.label for c in comparison.configurations]
     described, count = [], len(labels)
     with style.canvas(height(comparison, _PER_ROW) + 30, _width(comparison)) as figure:
-        names = [f"{c.name}  {i}\n{c.details}".strip() for i, c in enumerate(comparison.configurations, 1)]
         for axes, test_set in _squares(figure, comparison):
-            axes.set_yticks(range(count), names)  # rows bear the number of their column
+            axes.set_yticks(range(count), names(comparison, numbered=True))  # rows bear the number of their column
             cells: dict[tuple[int, int], Any] = {}
             for i, row in enumerate(labels):
                 own = []

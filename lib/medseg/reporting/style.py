@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -83,6 +84,11 @@ def _with_palette(drawn: np.ndarray) -> Image.Image:
     chart, palette = Image.fromarray(places), inks.getpalette() or []
     chart.putpalette([*palette, *[255] * (768 - len(palette))])
     return chart
+
+
+def in_lines(*texts: str, letters: int) -> str:
+    """Texts one below the other, each in lines of at most so many letters; empty ones are left out."""
+    return "\n".join(line for text in texts for line in wrap(text, letters, break_on_hyphens=False))
 
 
 def scattered(count: int) -> np.ndarray:
