@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from medseg.experiments import preload
+from medseg.experiments import preflight, preload
 from medseg.experiments.job import Job
 from medseg.experiments.notebooks import run_notebook
 
@@ -24,6 +24,18 @@ facts = {
 THREADS = """
 import torch
 facts = {"threads": torch.get_num_threads()}
+"""
+CHECK = """
+import sys
+from medseg.experiments import preflight
+
+def check(parameters):
+    preflight.check_seed(parameters)
+    return f"{sys.stem} {parameters['seed']}"
+
+if __name__ == "__main__":
+    print("something else first")
+    preflight.answer(check)
 """
 FIGURE = "import matplotlib.pyplot as plt\nplt.plot([1, 2]);"
 WRITE = "from pathlib import Path\nPath('result.json').write_text(json.dumps(facts)); print('said')"
@@ -53,6 +65,30 @@ def run(tmp_path, write_notebook, statements):
         yield execute
     (server,) = servers._servers.values()
     assert server._process.poll() is not None
+
+
+def test_a_check_is_answered_by_a_copy_that_has_imported_all(tmp_path, statements):
+    (tmp_path / "checks.py").write_text(CHECK)
+    statements[:] = [f"import sys; sys.stem = 'copied'; sys.path.insert(0, {str(tmp_path)!r})"]
+    jobs = [Job(tmp_path, "polyp", "2_train_torch", {"seed": seed}) for seed in (1, -1)]
+    with preload.Servers() as servers:
+        said = servers.said(jobs[0], "checks", json.dumps([job.parameters for job in jobs]))
+        assert servers.said(jobs[0], "no_such_module", "[]") is None
+        again = servers.said(jobs[0], "checks", json.dumps([{"seed": 2}]))
+    assert said is not None
+    assert again == 'something else first\n[["", "copied 2"]]\n'
+    first, second = json.loads(said.splitlines()[-1])
+    assert first == ["", "copied 1"]
+    assert second[0].startswith("seed is -1, expected a whole number")
+
+
+def test_where_a_copy_fails_a_check_is_a_process_of_its_own(tmp_path, monkeypatch):
+    job = Job(tmp_path, "polyp", "2_train_torch", {})
+    verdicts = {}
+    for name, said in (("copy", lambda *asked: '[["", "quick"]]'), ("none", lambda *asked: None)):
+        monkeypatch.setattr(subprocess, "run", lambda *a, **k: subprocess.CompletedProcess(a, 0, '[["", "slow"]]', ""))
+        (verdicts[name],) = preflight.check([job], said)
+    assert [verdict.facts for verdict in verdicts.values()] == ["quick", "slow"]
 
 
 def test_a_forked_notebook_runs_as_one_that_papermill_starts(run, tmp_path):

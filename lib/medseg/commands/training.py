@@ -11,7 +11,7 @@ import typer
 from medseg import project
 from medseg.errors import MedsegError
 from medseg.experiments import console as terminal
-from medseg.experiments import engine, preflight, slots
+from medseg.experiments import engine, preflight, preload, slots
 from medseg.experiments import sweep as sweeps
 
 app = typer.Typer()
@@ -72,19 +72,22 @@ def run(
     """Check all runs of ``planned``, then run in one queue what is not finished yet; progress is shown."""
     jobs = [job for sweep in planned for job in sweep.planned]
     pending = [job for job in jobs if job.run.status != "finished"]
-    _refuse(preflight.check(pending))
-    for sweep in planned:
-        sweeps.write_record(sweep)
     seconds = timeout_hours * 3600 if timeout_hours else None
     stop_file = sweeps.record_file(planned[0].name).with_suffix(".STOP")
-    stop_file.unlink(missing_ok=True)
-    with terminal.Bars(len(jobs)) as bars:
+    local = slots.local_slots(workers, len(jobs))
+    with preload.Servers() as servers:
+        copied = preload.possible(local[0]) and not scheduler
+        _refuse(preflight.check(pending, servers.said) if copied else preflight.check(pending))
+        for sweep in planned:
+            sweeps.write_record(sweep)
+        stop_file.unlink(missing_ok=True)
+        with terminal.Bars(len(jobs)) as bars:
 
-        def ended(outcome: engine.Outcome) -> None:
-            bars.on_end(outcome)
-            on_end(outcome)
+            def ended(outcome: engine.Outcome) -> None:
+                bars.on_end(outcome)
+                on_end(outcome)
 
-        hooks: Any = {"on_start": bars.on_start, "on_end": ended, "on_tick": bars.on_tick, "timeout": seconds}
-        if scheduler:
-            return engine.run_on_cluster(jobs, scheduler, stop_file=stop_file, **hooks)
-        return engine.run_local(jobs, slots.local_slots(workers, len(jobs)), stop_file=stop_file, **hooks)
+            hooks: Any = {"on_start": bars.on_start, "on_end": ended, "on_tick": bars.on_tick, "timeout": seconds}
+            if scheduler:
+                return engine.run_on_cluster(jobs, scheduler, stop_file=stop_file, **hooks)
+            return engine.run_local(jobs, local, stop_file=stop_file, servers=servers, **hooks)

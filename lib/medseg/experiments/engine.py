@@ -3,6 +3,7 @@
 A run that fails never stops the others.
 """
 
+import contextlib
 import math
 import threading
 import time
@@ -31,8 +32,9 @@ def run_local(
     on_end: Callable[[Outcome], None] = lambda outcome: None,
     on_tick: Callable[[], None] = lambda: None,
     stop_file: Path | None = None,
+    servers: preload.Servers | None = None,
 ) -> list[Outcome]:
-    """Run ``jobs`` on ``slots``, each slot one at a time, until all have ended.
+    """Run ``jobs`` on ``slots``, each slot one at a time, until all have ended; ``servers`` may have begun before.
 
     A job whose parameters ask for several ``devices`` takes as many slots at once, where there are so many.
 
@@ -51,12 +53,13 @@ def run_local(
         try:
             on_start(job)
             slot = together(taken)
-            begin = servers.starter(job) if preload.possible(slot) else notebooks.start
+            begin = forked.starter(job) if preload.possible(slot) else notebooks.start
             return run_job(job, slot, timeout, stop, begin)
         finally:
             free.give(taken)
 
-    with preload.Servers() as servers, ThreadPoolExecutor(len(slots), thread_name_prefix="slot") as pool:
+    own = contextlib.nullcontext(servers) if servers else preload.Servers()
+    with own as forked, ThreadPoolExecutor(len(slots), thread_name_prefix="slot") as pool:
         futures = {pool.submit(work, job): job for job in jobs}
         try:
             return _collect(futures, on_end, on_tick, stop_file, stop.set)

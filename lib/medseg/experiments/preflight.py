@@ -1,5 +1,6 @@
 """Refuse what cannot work before a sweep starts: unknown architectures, backbones, losses; data that lacks a split."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -14,6 +15,8 @@ from medseg.datasets.index import SPLITS
 from medseg.errors import MedsegError
 from medseg.experiments.job import Job
 
+#: What a module, the second argument, prints of the third; the job says which framework it is of.
+Said = Callable[[Job, str, str], str | None]
 _SEEDS = 2**32  # the fewest that one of the frameworks and NumPy take
 
 
@@ -37,12 +40,13 @@ def answer(check_one: Callable[[Mapping[str, Any]], str | None]) -> None:
     print(json.dumps(verdicts))
 
 
-def check(jobs: Sequence[Job]) -> list[Verdict]:
+def check(jobs: Sequence[Job], said: Said = lambda job, module, asked: None) -> list[Verdict]:
     """Ask the framework of each training notebook, in a process of its own, whether it can do what ``jobs`` want.
 
-    The study names the module that checks; it gets the parameters as JSON on its standard input and prints a JSON
-    list with a fault, empty where all is well, and facts for each job. Without any framework it is looked whether
-    the runs can be written, and their data has cases to train on, to choose by and to score.
+    ``said`` may know a quicker way to such a process, see :meth:`medseg.experiments.preload.Servers.said`. The study
+    names the module that checks; it gets the parameters as JSON on its standard input and prints a JSON list with a
+    fault, empty where all is well, and facts for each job. Without any framework it is looked whether the runs can be
+    written, and their data has cases to train on, to choose by and to score.
     """
     check_place(jobs)
     verdicts = [Verdict("")] * len(jobs)
@@ -52,9 +56,9 @@ def check(jobs: Sequence[Job]) -> list[Verdict]:
         if module:
             by_module.setdefault(module, []).append(i)
     with ThreadPoolExecutor(2) as pool:  # each imports its framework for some seconds
-        answers = pool.map(_ask, by_module, ([jobs[i].parameters for i in numbers] for numbers in by_module.values()))
-        for numbers, said in zip(by_module.values(), answers, strict=True):
-            for i, verdict in zip(numbers, said, strict=True):
+        answers = pool.map(_ask, by_module, ([jobs[i] for i in n] for n in by_module.values()), itertools.repeat(said))
+        for numbers, given in zip(by_module.values(), answers, strict=True):
+            for i, verdict in zip(numbers, given, strict=True):
                 verdicts[i] = verdict
     lacking: dict[tuple[str, int], str] = {}
     for i, job in enumerate(jobs):
@@ -66,13 +70,16 @@ def check(jobs: Sequence[Job]) -> list[Verdict]:
     return verdicts
 
 
-def _ask(module: str, parameters: Sequence[Mapping[str, Any]]) -> list[Verdict]:
-    done = subprocess.run(
-        [sys.executable, "-m", module], input=json.dumps(parameters), capture_output=True, text=True, timeout=300
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{module} could not check the runs:\n{done.stderr[-2000:]}")
-    return [Verdict(*said) for said in json.loads(done.stdout.splitlines()[-1])]
+def _ask(module: str, jobs: Sequence[Job], said: Said) -> list[Verdict]:
+    asked = json.dumps([job.parameters for job in jobs])
+    printed = said(jobs[0], module, asked)
+    if printed is None:
+        command = [sys.executable, "-m", module]
+        done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=300)
+        if done.returncode != 0:
+            raise RuntimeError(f"{module} could not check the runs:\n{done.stderr[-2000:]}")
+        printed = done.stdout
+    return [Verdict(*verdict) for verdict in json.loads(printed.splitlines()[-1])]
 
 
 def check_seed(parameters: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Start notebooks as copies of a process that has already imported what they import, where that can be done.
+"""Start notebooks, and checks of their parameters, as copies of a process that has imported what they import.
 
 On Linux and without a GPU: elsewhere a fork after these imports is not safe, or was not tried, and notebooks start in
 the ordinary way. That is also what happens when the server of one fails.
@@ -17,12 +17,14 @@ from collections.abc import Mapping, Sequence
 from multiprocessing import connection
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from medseg import project, registry
 from medseg.experiments import notebooks, slots
 from medseg.experiments.job import EVALUATE, Job
 
 _POLL_SECONDS = 0.05
+_CHECK_SECONDS = 300
 #: Of a server: libraries that compute start their threads while they are imported, and then it could not be forked.
 _ONE_THREAD = dict.fromkeys((*slots.THREADS, "OPENBLAS_NUM_THREADS"), "1")
 
@@ -52,21 +54,36 @@ class Servers:
         """What starts the notebooks of ``job``, see :func:`notebooks.run_notebook`."""
 
         def begin(arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> notebooks.Process:
-            framework = registry.find(job.study).training(job.stage).predictor.rpartition(".")[0]
-            with self._lock:
-                if framework not in self._servers:
-                    address = Path(self._folder.name) / str(len(self._servers))
-                    self._servers[framework] = _Server(address, imports(job))
-                server = self._servers[framework]
+            request = {"arguments": list(arguments), "log": str(log), "environment": dict(environment)}
             with contextlib.suppress(EOFError, OSError):
-                return server.fork(arguments, log, environment)
+                return self._of(job).copy(request)
             return notebooks.start(arguments, log, environment)
 
         return begin
 
+    def said(self, job: Job, module: str, asked: str) -> str | None:
+        """What ``python -m module`` prints with ``asked`` as its standard input, from a copy of the server of ``job``.
+
+        None where that failed.
+        """
+        files = {name: str(Path(self._folder.name) / f"{module}.{name}") for name in ("asked", "said")}
+        Path(files["asked"]).write_text(asked, "utf-8")
+        with contextlib.suppress(EOFError, OSError, subprocess.TimeoutExpired):
+            if self._of(job).copy({"module": module, **files}).wait(_CHECK_SECONDS) == 0:
+                return Path(files["said"]).read_text("utf-8")
+        return None
+
+    def _of(self, job: Job) -> "_Server":
+        framework = registry.find(job.study).training(job.stage).predictor.rpartition(".")[0]
+        with self._lock:
+            if framework not in self._servers:
+                address = Path(self._folder.name) / str(len(self._servers))
+                self._servers[framework] = _Server(address, imports(job))
+            return self._servers[framework]
+
 
 class Forked:
-    """A notebook's process, which its server waits for."""
+    """A copy of a server, which the server waits for."""
 
     def __init__(self, pid: int, server: connection.Connection) -> None:
         self.pid, self._server = pid, server
@@ -92,12 +109,12 @@ class _Server:
         with self._process.stdin as stream:
             stream.write(json.dumps(statements).encode())
 
-    def fork(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> Forked:
-        """A copy that executes a notebook. Raises EOFError or OSError: the server has failed."""
+    def copy(self, request: Mapping[str, Any]) -> Forked:
+        """A copy that does what is asked for. Raises EOFError or OSError: the server has failed."""
         while not Path(self._address).exists() and self._process.poll() is None:
             time.sleep(_POLL_SECONDS)
         caller = connection.Client(self._address, "AF_UNIX")
-        caller.send({"arguments": list(arguments), "log": str(log), "environment": dict(environment)})
+        caller.send(request)
         return Forked(caller.recv(), caller)
 
     def end(self) -> None:

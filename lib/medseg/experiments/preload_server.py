@@ -2,14 +2,15 @@
 
 Importing a framework takes longer than many a small run computes. It is done once here, before there is a thread or a
 device, and each notebook starts as a copy of this process. Its standard input has, as JSON, the statements that import.
-At ADDRESS, a Unix socket, each request is the keywords of :func:`_become`; the answers are the process id of the
-notebook and, when it has ended, its exit code.
+At ADDRESS, a Unix socket, each request is the keywords of :func:`_become`, or of :func:`_answer`; the answers are the
+process id of the copy and, when it has ended, its exit code.
 """
 
 import contextlib
 import gc
 import json
 import os
+import runpy
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ def main() -> None:
         gc.freeze()  # collections in the copies leave alone, and shared, what was imported
         request = _serve(listener, parent)
     if request:
-        _become(**request)
+        (_answer if "module" in request else _become)(**request)
 
 
 def _serve(listener: socket.socket, parent: int) -> dict[str, Any] | None:
@@ -89,6 +90,13 @@ def _become(arguments: Sequence[str], log: str, environment: Mapping[str, str]) 
     forked_kernel.prepare()
     sys.argv = ["papermill", *arguments]
     papermill_process.main(server)
+
+
+def _answer(module: str, asked: str, said: str) -> None:
+    """Be ``python -m module``, with the file ``asked`` as standard input and ``said`` as standard output."""
+    os.setsid()
+    with open(asked, encoding="utf-8") as sys.stdin, open(said, "w", encoding="utf-8") as sys.stdout:
+        runpy.run_module(module, run_name="__main__")
 
 
 def _use_threads() -> None:

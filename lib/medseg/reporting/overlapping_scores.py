@@ -22,7 +22,16 @@ def scores(comparison: Comparison) -> Figure:
             lowest = 1.0
             for c in comparison.best.configurations:
                 means = c.pooled(test_set).groupby("class")["dice"].mean().reindex(classes)
-                axes.scatter(means, places, 22, c.colour, label=style.in_lines(c.label, letters=38), linewidths=0, alpha=0.85, zorder=3)
+                axes.scatter(
+                    means,
+                    places,
+                    22,
+                    c.colour,
+                    label=style.in_lines(c.label, letters=38),
+                    linewidths=0,
+                    alpha=0.85,
+                    zorder=3,
+                )
                 lowest = min(lowest, float(means.min()))
                 described.append(f"{c.label} on {test_set}: lowest {means.idxmin()} {means.min():.2f}")
             axes.set_xlim(max(-0.02, lowest - 0.05), 1.005)
