@@ -62,7 +62,7 @@ def test_many_normal_groups_give_the_interval_of_student():
     t = stats.ttest_1samp(values, 0).confidence_interval(1 - 0.05 / INTERVAL_FACTOR)
     assert (found.low, found.high) == pytest.approx(tuple(t), abs=0.02)
     # Lehr's rule of thumb: four standard errors over the square root of two, for 80 % power at 5 %.
-    assert found.detectable == pytest.approx(2.8 * values.std() / 20, rel=0.02)
+    assert found.detectable() == pytest.approx(3.03 * values.std() / 20, rel=0.02)  # 2.19 for .05 / 1.75, and .84
 
 
 def test_repeated_frames_of_a_group_are_no_further_evidence():
@@ -84,7 +84,7 @@ def test_what_cannot_be_relied_on_is_in_doubt():
     assert estimate(VALUES, range(24)).doubt == ""
     few = estimate(VALUES, np.repeat(range(5), [4, 5, 5, 5, 5]))
     assert few.doubt == "only 5 groups"
-    assert np.isnan([few.low, few.high, few.p, few.detectable]).all()
+    assert np.isnan([few.low, few.high, few.p, few.detectable()]).all()
     assert estimate([0.5, 0.6], ["a", "a"]).doubt == "only 1 group"
     assert estimate([], []).doubt == "no case was scored"
     assert estimate([0] * 7 + [0.1, 0.2, -0.1], range(10)).doubt == "7 of 10 groups have the same value"
@@ -110,7 +110,7 @@ def test_noise_adds_to_the_interval_by_squares():
     assert noisy.mean - noisy.low == pytest.approx(np.hypot(alone.mean - alone.low, reach))
     assert noisy.high - noisy.mean == pytest.approx(np.hypot(alone.high - alone.mean, reach))
     assert noisy.p > alone.p
-    assert noisy.detectable > alone.detectable
+    assert noisy.detectable() > alone.detectable()
 
 
 def test_equal_configurations_are_rarely_told_apart_whatever_the_trainings_add():

@@ -177,7 +177,7 @@ def test_empty_truth_left_out_when_both_kept_empty_and_counted_when_one_did_not(
     row = row_of(compare_runs({"careful": careful, "careless": careless}), "careless")
     assert row["n"] == 3
     assert row["difference"] == pytest.approx(-1 / 3)
-    assert "1 pair(s) with empty truth" in row["note"]
+    assert "in 1 case with nothing to find only one of the two found nothing" in row["note"]
     row = row_of(compare_runs({"careful": careful, "careless": careless}, reference="careless"), "careful")
     assert row["difference"] == pytest.approx(1 / 3)
 
@@ -250,7 +250,7 @@ def test_of_distances_the_least_is_best_and_an_empty_pair_counts_as_none():
     assert row["n"] == 6
     assert row["difference"] == pytest.approx((3 + 4 + 2 + 5 + 5 + 50) / 6)
     assert row["n_groups"] == 6
-    assert row["note"].endswith("only one of the two predicted something")
+    assert row["note"].endswith("in 1 case with nothing to find only one of the two found nothing")
     with pytest.raises(MedsegError, match="hd95 of run a is not a score between 0 and 5"):
         compare_runs({"a": a, "b": b}, metric="hd95", lower_is_better=True, bounds=(0, 5))
 

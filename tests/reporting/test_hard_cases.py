@@ -22,7 +22,7 @@ def test_those_below_a_half_with_all_are_found_the_worst_first(compared):
     assert found[["case_id", "label"]].to_numpy().tolist() == [["A-01", "one"], ["A-02", "other"]]
     assert found["highest"].tolist() == pytest.approx([0.4, 0.45])
     table, pictures = hard_cases.page(compared).parts
-    assert "2 of 4 frames are failed by all 2 configurations" in repr(table)
+    assert "2 of 4 frames are failed by both configurations" in repr(table)
     assert repr(pictures).startswith("No pictures: ")
 
 

@@ -51,7 +51,7 @@ def test_three_trainings_let_the_configurations_speak(tmp_path):
 
 def test_three_trainings_that_scatter_settle_nothing(tmp_path):
     text = words(made(tmp_path, 0.02, 0.0, seeds=(1, 2, 3), training=0.03))
-    assert "Whether b1 differs from it is not settled; 24 groups can tell differences of 0.0" in text
+    assert "Whether b1 differs from it is not settled; 24 such groups can tell differences of about 0.1" in text
     alone = words(made(tmp_path / "one", 0.02, 0.0))
     assert "This training of b0 beat" in alone
 
@@ -89,7 +89,7 @@ def test_all_three_verdicts_stand_in_one_paragraph(tmp_path):
 
 
 def test_many_runs_are_counted(tmp_path):
-    assert "all of the 5 others are equivalent" in words(made(tmp_path, *[0.0] * 6))
+    assert "all 5 others are equivalent" in words(made(tmp_path, *[0.0] * 6))
 
 
 def test_few_groups_allow_no_claim(tmp_path):
@@ -162,6 +162,30 @@ def test_a_case_with_nothing_to_find_is_explained_where_it_counts(tmp_path):
     false = found.assign(tp=0, fn=0, fp=100, tn=999_900).where(found["case_id"] == "ETIS-00", found)
     other.write_table("cases.csv", with_overlap(false))
     comparison = compare([run, other])
+    assert "decide who is first" not in words(comparison)
     said = "it counts 0 for that one and 1 for those that rightly found nothing"
     assert said in words(comparison)
     assert said in repr(statistics.table(comparison))
+
+
+def test_where_empty_cases_decide_who_is_first_it_is_said(tmp_path):
+    comparison = made(tmp_path, 0.0, 0.02)
+    for run, marked in zip(comparison.runs, (0, 100), strict=True):
+        cases = run.cases()
+        first = cases["case_id"].isin([f"ETIS-{i:02d}" for i in range(6)])
+        cases.loc[first, ["tp", "fn", "fp", "tn"]] = [0, 0, marked, 1_000_000 - marked]
+        run.write_table("cases.csv", with_overlap(cases))
+    comparison = compare(comparison.runs)
+    assert statistics.best(comparison, "ETIS").label == "b0"
+    present = {c.label: c.cases[0].query("tp + fn > 0")["dice"].mean() for c in comparison.configurations}
+    assert present["b1"] > present["b0"]
+    assert (
+        "On ETIS the cases with nothing to find decide who is first: over the others b1 has the highest mean Dice, "
+        f"{present['b1']:.3f}, and b0 {present['b0']:.3f}." in words(comparison)
+    )
+
+
+def test_what_can_be_detected_is_by_the_rule_that_decides(tmp_path):
+    few = statistics.differences(made(tmp_path / "two", 0.1, 0.0, spread=0.05)).iloc[0]
+    many = statistics.differences(made(tmp_path / "six", 0.1, *[0.0] * 5, spread=0.05)).iloc[0]
+    assert many["detectable"] > 1.2 * few["detectable"]  # 15 pairs to be corrected for instead of one

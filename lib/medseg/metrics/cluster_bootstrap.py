@@ -46,7 +46,7 @@ class Estimate:
         mean: over the cases; NaN for none.
         low, high: interval; NaN for fewer than :data:`FEW_GROUPS`, infinite where the groups set no bound.
         p: two-sided, that the true mean is 0; NaN where there is no interval.
-        detectable: the smallest true difference from 0 that would be told in 80 of 100 such samples; NaN as p.
+        error, freedom: standard error of the mean, noise of trainings included, and its degrees of freedom; NaN as p.
         n, n_groups: cases and groups.
         doubt: why interval and test cannot be relied on; empty where they can.
     """
@@ -55,10 +55,20 @@ class Estimate:
     low: float
     high: float
     p: float
-    detectable: float
+    error: float
+    freedom: float
     n: int
     n_groups: int
     doubt: str
+
+    def detectable(self, alpha: float = 0.05) -> float:
+        """The smallest true difference from 0 that 80 of 100 such samples tell at the level ``alpha``; NaN as p.
+
+        As if the studentised mean followed Student's distribution, which skewed values of few groups do not quite.
+        """
+        if not self.error:
+            return self.error
+        return (_t(self.freedom, 1 - alpha / TEST_FACTOR / 2) + _t(self.freedom, POWER)) * self.error
 
 
 def training_noise(*sides: np.ndarray) -> Noise:
@@ -139,13 +149,13 @@ def _estimate(
     """Of one column: ``rest`` (groups,) and ``pivots`` (draws,), which are not used where ``rest`` is 0 throughout."""
     size, nan = len(counts), math.nan
     if size == 0:
-        return Estimate(nan, nan, nan, nan, nan, 0, 0, "no case was scored")
+        return Estimate(nan, nan, nan, nan, nan, nan, 0, 0, "no case was scored")
     mean = float(values.mean())
     if not np.ptp(values) and not mean:
-        return Estimate(0.0, 0.0, 0.0, 1.0, 0.0, len(values), size, "")
+        return Estimate(0.0, 0.0, 0.0, 1.0, 0.0, nan, len(values), size, "")
     doubt = _doubt(rest, counts)
     if size < FEW_GROUPS:
-        return Estimate(mean, nan, nan, nan, nan, len(values), size, doubt)
+        return Estimate(mean, nan, nan, nan, nan, nan, len(values), size, doubt)
     error = math.sqrt(size / (size - 1) * (rest**2).sum()) / len(values)
     tail = (1 - confidence) / INTERVAL_FACTOR
     if noise.variance:
@@ -155,10 +165,8 @@ def _estimate(
     else:
         below, above, p = _without_noise(mean, error, pivots, tail)
         whole, freedom = error**2, size - 1
-    told = _t(freedom, (1 + confidence) / 2) + _t(freedom, POWER)
-    return Estimate(
-        mean, mean - below, mean + above, min(1.0, TEST_FACTOR * p), told * math.sqrt(whole), len(values), size, doubt
-    )
+    ends, error = (mean - below, mean + above), math.sqrt(whole)
+    return Estimate(mean, *ends, min(1.0, TEST_FACTOR * p), error, freedom, len(values), size, doubt)
 
 
 def least_p(draws: int) -> float:

@@ -15,7 +15,7 @@ ALPHA = 0.05
 BETTER, WORSE, EQUIVALENT, UNSETTLED = "better", "worse", "equivalent", "not settled"
 COLUMNS = (
     *("test_set", "run", "reference", "difference", "low", "high", "p", "p_holm", "detectable", "n", "n_groups"),
-    *("trainings", "verdict", "doubt", "note"),
+    *("trainings", "verdict", "doubt", "note", "cut"),
 )
 _MOST_RUNS = 20  # of which every pair is tested
 _DRAWS, _MOST_DRAWS = 9999, 99_999  # the more comparisons, the smaller p values that must be told apart
@@ -75,7 +75,8 @@ def compare_runs(
 
     Returns:
         One row per test set and run other than the reference: difference (mean of run minus reference over the n
-        pairs), low and high (95 % interval), p, p_holm and detectable (see
+        pairs), low and high (95 % interval; cut: it reached beyond what can be), p, p_holm and detectable (the smallest
+        true difference that would be told in 80 of 100 such samples if all other pairs were equal; see
         :class:`medseg.metrics.cluster_bootstrap.Estimate`), n, n_groups, trainings (of the side that has fewer; from
         three on, what another training would give is part of interval and p), verdict, doubt (see there), and note:
         what to be wary of.
@@ -180,12 +181,15 @@ def _tested(
     rows: list[dict[str, Any]] = []
     for (run, reference), (found, trainings) in zip(pairs, scored.estimates(pairs, draws=draws), strict=True):
         one_sided = scored.one_sided(run, reference)
-        uneven = f"{one_sided} pair(s) with empty truth where only one of the two predicted something"
+        where = f"{one_sided} case{'s' if one_sided > 1 else ''} with nothing to find"
+        uneven = f"in {where} only one of the two found nothing"
         rows.append(
             {
                 **{"test_set": test_set, "run": run, "reference": reference, "difference": found.mean},
                 **{"low": max(found.low, -span), "high": min(found.high, span), "p": found.p},
-                **{"detectable": found.detectable, "n": found.n, "n_groups": found.n_groups, "trainings": trainings},
+                **{"n": found.n, "n_groups": found.n_groups, "trainings": trainings},
+                "detectable": found.detectable(ALPHA / (family or len(pairs))),
+                "cut": max(-found.low, found.high) > span,
                 "note": "; ".join(text for text in (found.doubt, uneven if one_sided else "") if text),
                 "doubt": found.doubt,
             }

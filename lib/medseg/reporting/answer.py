@@ -15,6 +15,7 @@ from medseg.reporting import audit, statistics
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment
 
+_NAMED = 3  # configurations up to which they are named, not counted
 _CAVEATS = (statistics.too_many, statistics.caveats, statistics.empties, statistics.lacking)
 
 
@@ -39,7 +40,10 @@ def _paragraph(comparison: Comparison, test_set: str, margin: float) -> str:
     mean = average.loc[top.label]
     classes = top.cases[0]["class"].nunique()
     in_set = [cases[cases["test_set"] == test_set] for cases in top.cases]
-    size = f"{in_set[0]['case_id'].nunique()} cases" + (f" with {classes} classes each" if classes > 1 else "")
+    cases, scored = (each["case_id"].nunique() for each in (in_set[0], in_set[0].dropna(subset=["dice"])))
+    size = f"{cases if cases == scored else f'{scored} of {cases}'} cases" + (
+        f" with {classes} classes each" if classes > 1 else ""
+    )
     guessed = " (a guess)" if test_set in audit.guessed(comparison) else ""
     size += f" from {in_set[0]['group'].nunique()} patients or sequences{guessed}"
     known, doubt = "no interval", f": {mean['doubt']}"
@@ -77,6 +81,8 @@ def _equivalent(top: Configuration, found: pd.DataFrame, others: int) -> str:
 def _unsettled(top: Configuration, found: pd.DataFrame, others: int) -> str:
     verb = "differs" if len(found) == 1 else "differ"
     text = f"Whether {_listed(found['run'], others)} {verb} from it is not settled"
+    if len(found) == others > _NAMED:
+        text = f"Whether any of the {others} others differs from it is not settled"
     doubts = found["doubt"].unique()
     if len(doubts) == 1 and doubts[0]:
         return f"{text}: {doubts[0]}."
@@ -85,7 +91,7 @@ def _unsettled(top: Configuration, found: pd.DataFrame, others: int) -> str:
         return f"{text}."
     least, most = (f"{value:.3f}" for value in (reach.min(), reach.max()))
     reach = least if least == most else f"{least} to {most}"
-    return f"{text}; {found['n_groups'].min()} groups can tell differences of {reach} or more."
+    return f"{text}; {found['n_groups'].min()} such groups can tell differences of about {reach} or more."
 
 
 _WRITERS = {WORSE: _worse, EQUIVALENT: _equivalent, UNSETTLED: _unsettled}
@@ -94,6 +100,6 @@ _WRITERS = {WORSE: _worse, EQUIVALENT: _equivalent, UNSETTLED: _unsettled}
 def _listed(labels: Iterable[str], others: int) -> str:
     """The labels where they are few, else how many of the ``others`` they are."""
     names = list(labels)
-    if len(names) > 3:
-        return f"{'all' if len(names) == others else len(names)} of the {others} others"
+    if len(names) > _NAMED:
+        return f"all {others} others" if len(names) == others else f"{len(names)} of the {others} others"
     return joined(names)

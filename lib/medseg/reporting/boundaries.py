@@ -17,6 +17,10 @@ _RULES = {
     "hd95_mm": "HD95 in mm: by the size of a pixel that DICOM files tell, over the cases of which it is known.",
     "surface_dice": "Surface Dice: share of both outlines within {tolerance} px of the other; 0 for a miss.",
 }
+_EMPTY = (
+    "A case with nothing to find counts as it does in Dice: an alarm as far off as the diagonal, its surface Dice 0; "
+    "rightly nothing as 0 px and 1 where another network raised an alarm."
+)
 _PIXELS = "Distances in pixels compare networks on one test set, not test sets whose pictures differ in size."
 
 
@@ -32,15 +36,16 @@ def measures(comparison: Comparison, margin: float = statistics.MARGIN) -> Fragm
     shown = [
         Shown("Average Dice", measure_table.summarised("mean_dice"), "dice", 4),
         *(column for measure in found for column in _columns(measure)),
-        Shown("Nothing marked", measure_table.summarised("n_missed"), digits=0),
+        Shown("Missed wholly", measure_table.summarised("n_missed"), digits=0),
     ]
     tolerance = measure_table.distinct(comparison.records, "evaluation", "surface_tolerance_px")
     rules = [_RULES[measure.name].format(tolerance=tolerance) for measure in found if measure.name in _RULES]
+    rules += [_EMPTY] if statistics.empties(comparison) else []
     rules += [_PIXELS] if len(comparison.test_sets) > 1 else []
     said = [
         "Average Dice: mean over cases and classes.",
         *rules,
-        "Nothing marked: structures of which no pixel was found.",
+        "Missed wholly: structures of which no pixel was found, whatever was marked elsewhere.",
     ]
     notes = [" ".join(said), statistics.MARKS, *measure_table.notes(comparison)]
     return measure_table.table("Outlines", comparison, shown, notes, margin=margin)

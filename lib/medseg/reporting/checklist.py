@@ -48,7 +48,8 @@ def _points(comparison: Comparison) -> Iterable[tuple[str, str, str]]:
     folds = f"; {len(comparison.folds)} folds" if comparison.folds else ""
     groups = ""
     if "groups" in counts:
-        groups = f"; {counts['groups']} patients or videos, as far as is known, none of them in two splits"
+        groups = f"; {counts['groups']} groups (a patient, a video, or one picture where no more is known), "
+        groups += "none in two splits"
         unsure = audit.guessed(comparison)
         groups += f" (of {joined(unsure)} a guess)" if unsure else ""
     yield "Splits", "How data was divided, and at which level", f"{split}{groups}{folds}" if split else ""

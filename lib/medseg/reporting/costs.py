@@ -43,6 +43,7 @@ class Cost:
     passes: int | None
     where: str
     precision: str
+    others: tuple[float, float]  # least and greatest share of the processors that other processes used meanwhile
     contended: bool
     elsewhere: bool
 
@@ -91,8 +92,7 @@ def measured_on(comparison: Comparison) -> str:
     }
     several = len(by_precision) > 1
     precisions = ", ".join(f"{name} ({listed(own)})" if several else name for name, own in by_precision.items())
-    others = [record["cost"]["others"] for record in comparison.records if "cost" in record]
-    low, high = (f"{100 * share:.0f}" for share in (min(others), max(others)))
+    low, high = (f"{100 * end(entry.others[i] for entry in here.values()):.0f}" for i, end in enumerate((min, max)))
     busy = low if low == high else f"{low} to {high}"
     where = next(iter(here.values())).where
     text = f"Times on: {where}, {precisions}; other processes used {busy} % of the processors meanwhile."
@@ -178,6 +178,7 @@ def _of(records: Sequence[dict[str, Any]], usual: str) -> Cost:
         passes=passes,
         where=where,
         precision=listed(sorted({entry["device"]["precision"] for entry in timed})),
+        others=(min(entry["others"] for entry in timed), max(entry["others"] for entry in timed)),
         contended=not calm,
         elsewhere=elsewhere,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from medseg import atomic, project, registry
 from medseg.errors import MedsegError
+from medseg.experiments.runs import Run
 from medseg.experiments.sweep import read_rows
 from medseg.names import joined
 from medseg.reporting import answer, audit, measure_table, statistics
@@ -75,7 +76,7 @@ def scores(comparison: Comparison) -> str:
 
 
 def counts(comparison: Comparison) -> str:
-    """For each configuration and test set what a mean hides: structures of which nothing was marked, false alarms; of
+    """For each configuration and test set what a mean hides: structures of which no pixel was found, false alarms; of
     several seeds the lowest and the highest number.
     """
     rows = []
@@ -88,7 +89,7 @@ def counts(comparison: Comparison) -> str:
             missed = measure_table.counted([(found["n_missed"], len(truth) - empty) for found in seeds])
             pooled = " to ".join(dict.fromkeys(f"{end(f['pooled_dice'] for f in seeds):.3f}" for end in (min, max)))
             rows.append([_label(c), name, pooled, missed, alarms or "none was without"])
-    heads = ["Configuration", "Test set", "Pooled Dice", "Nothing marked", "Alarm where there is nothing"]
+    heads = ["Configuration", "Test set", "Pooled Dice", "Missed wholly", "Alarm where there is nothing"]
     return _table(heads, rows)
 
 
@@ -123,7 +124,7 @@ def trainings(comparison: Comparison) -> str:
                     str(record.get("seed")),
                     f"{record['model']['parameters_total'] / 1e6:.1f}",
                     f"{chosen['best_epoch']} of {chosen['epochs_trained']}",
-                    f"{chosen['best_value']:.3f}",
+                    f"{_validation_dice(run, chosen['best_epoch']):.3f}",
                     duration(record["durations"]["train_seconds"]),
                     "" if macs is None else f"{macs / 1e9:.2f}",
                     f"`{run.id[-8:]}`",
@@ -140,6 +141,12 @@ def trainings(comparison: Comparison) -> str:
         "Run",
     ]
     return _table(heads, rows)
+
+
+def _validation_dice(run: Run, epoch: int) -> float:
+    """Of the epoch that was kept, by whatever it was chosen."""
+    history = run.history()
+    return float(history[(history["split"] == "validation") & (history["epoch"] == epoch)]["dice"].iloc[0])
 
 
 def provenance(comparison: Comparison) -> str:

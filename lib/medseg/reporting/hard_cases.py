@@ -20,7 +20,8 @@ def page(comparison: Comparison, most: int = 6) -> Parts:
         return Parts((sentence("To say which cases every network fails at takes two configurations or more."),))
     found, counts = failures(comparison)
     words_ = registry.find(comparison.records[0]["study"]).items
-    said = f"{len(found)} of {counts} {words_} are failed by all {len(comparison.configurations)} configurations"
+    every = len(comparison.configurations)
+    said = f"{len(found)} of {counts} {words_} are failed by {f'all {every}' if every > 2 else 'both'} configurations"
     if found.empty:
         return Parts((sentence(f"{said}: each of them reaches a Dice of {FAILED:g} or more with some network."),))
     rows = [

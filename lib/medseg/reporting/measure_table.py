@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -172,7 +173,14 @@ def _seeds(comparison: Comparison) -> str:
     if not sets:
         return "none, nothing was trained here"
     first, *others = set(sets.values())
-    return "; ".join(map(": ".join, sets.items())) if others else f"{first} for every configuration"
+    said = "; ".join(map(": ".join, sets.items())) if others else f"{first} for every configuration"
+    mixed = any(len({_made(record) for record in c.records}) > 1 for c in comparison.trained.configurations)
+    return f"{said} (of some, runs differ in code or machine too)" if mixed else said
+
+
+def _made(record: dict) -> tuple[Any, Any]:
+    """Code and machine of a run."""
+    return (record.get("git") or {}).get("commit"), (record.get("device") or {}).get("name")
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -39,13 +39,13 @@ def table(comparison: Comparison) -> Fragment:
         shown.append(Shown("Alarms, empty", summaries.column("empty_alarms"), below=summaries.alarms))
     notes = [
         f"Objects are connected parts of a mask; {objects.RULE}. None is too small to count. Found: share of the true "
-        "objects, below it how many and the 95 % interval; pictures in which nothing at all was marked are counted in "
+        "objects, below it how many and the 95 % interval; structures of which no pixel was found are counted in "
         "the table of outlines. IoU \u2265 0.5: share with that much overlap with one predicted object."
     ]
     if found["empty_frames"].any():
         notes.append(
             "False positives: mean number a picture. Alarms, empty: share of the pictures with an empty "
-            "label in which anything was marked, below it how many, and the false positives of such a picture."
+            "label in which anything was marked, below it how many, and false positives a picture of these."
         )
     else:
         notes.append("False positives: mean number a picture.")
@@ -109,7 +109,7 @@ class _Summaries:
         """In how many pictures without a finding there was an alarm, and false positives in such a picture."""
         seeds = [s.loc[test_set] for s in self.of(configuration)]
         counts = measure_table.counted([(own["empty_marked"], own["empty_frames"]) for own in seeds])
-        return f"{counts}\n{np.mean([own['empty_false_positives'] for own in seeds]):.1f} each" if counts else ""
+        return f"{counts}\n{np.mean([own['empty_false_positives'] for own in seeds]):.1f} a picture" if counts else ""
 
 
 def _intervals(configurations: list[Configuration]) -> dict[tuple[str, str], str]:

@@ -14,7 +14,7 @@ def scores(comparison: Comparison) -> Figure:
     """Mean Dice of every class, a dot per configuration, a panel per test set."""
     classes = _classes(comparison)
     test_sets = comparison.test_sets
-    described = []
+    described, starts = [], 0.0
     with style.canvas(_ROW * len(classes) + 90) as figure:
         panels = figure.subplots(1, len(test_sets), sharey=True, squeeze=False)[0]
         places = range(len(classes))
@@ -34,6 +34,7 @@ def scores(comparison: Comparison) -> Figure:
                 )
                 lowest = min(lowest, float(means.min()))
                 described.append(f"{c.label} on {test_set}: lowest {means.idxmin()} {means.min():.2f}")
+            starts = max(starts, lowest - 0.05)
             axes.set_xlim(max(-0.02, lowest - 0.05), 1.005)
             axes.set_title(test_set)
             axes.set_xlabel("mean Dice")
@@ -41,7 +42,8 @@ def scores(comparison: Comparison) -> Figure:
         style.name_rows(panels[0], classes)
         if len(comparison.configurations) > 1:
             figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
-        caption = f"Mean Dice over the test cases, class by class. The axis does not start at 0.{comparison.cut}"
+        start = " The axis does not start at 0." if starts > 0 else ""
+        caption = f"Mean Dice over the test cases, class by class.{start}{comparison.cut}"
         return style.finish(figure, caption, f"Dice by class; {'; '.join(described)}.")
 
 

@@ -26,8 +26,8 @@ MARGIN = 0.01  # of Dice: a difference within it matters to nobody
 
 #: What the marks of a table say.
 MARKS = (
-    "Bold: highest of its column, where every other one is worse or equivalent. ≈: equivalent to the highest. ?: not "
-    "settled whether it differs from the highest. See the statistics of paired differences."
+    "Bold: best on its test set, where every other one is worse or equivalent. ≈: equivalent to the best. ?: not "
+    "settled whether it differs from the best. See the statistics of paired differences."
 )
 
 
@@ -103,10 +103,11 @@ def table(comparison: Comparison, margin: float = MARGIN) -> Fragment:
     notes = [
         "Difference in Dice over the same cases, below it the 95 % interval; below the test set cases and groups, and "
         "how often the two were trained where that differs. Interval and p: studentised bootstrap of whole "
-        "groups (patients or video sequences); p corrected by Holm for all pairs on the test set.",
+        "groups (patients or video sequences). p is corrected by Holm for all pairs on the test set, the interval is "
+        "that of the pair alone; in brackets it was cut at the measure's bounds.",
         f"Verdict: worse, where the interval excludes 0 and p is below 0.05; equivalent, where the whole interval lies "
-        f"within ±{margin:g}; else not settled, which does not mean equal. Detectable: the smallest true difference "
-        "that 80 of 100 such samples of groups would tell.",
+        f"within ±{margin:g}; else not settled, which does not mean equal. Detectable: about the smallest true "
+        "difference that 80 of 100 such samples of groups would tell, p corrected as here.",
         *too_many(comparison),
         *caveats(comparison),
         *empties(comparison),
@@ -236,12 +237,30 @@ def too_many(comparison: Comparison) -> list[str]:
 
 def empties(comparison: Comparison) -> list[str]:
     """How a case counts that is empty in the truth and in some predictions, where there is one; else []."""
-    if not any(scored.uneven for _, scored in _cases(comparison).by_test_set("dice", False, (0, 1))):
+    sets = [name for name, scored in _cases(comparison).by_test_set("dice", False, (0, 1)) if scored.uneven]
+    if not sets:
         return []
     return [
         "A case with nothing to find has no Dice. Where a network found something in it, it counts 0 for that one and "
-        "1 for those that rightly found nothing, so that all means are over the same cases; where all are right, none."
+        "1 for those that rightly found nothing, so that all means are over the same cases; where all are right, none.",
+        *(said for name in sets if (said := _turned(comparison, name))),
     ]
+
+
+def _turned(comparison: Comparison, test_set: str) -> str:
+    """Who is best over the cases that have something to find, where that is another; else empty."""
+    present = {}
+    for c in comparison.shared:
+        cases = c.pooled(test_set)
+        present[c.label] = cases["dice"][cases["tp"] + cases["fn"] > 0].mean()
+    first = best(comparison, test_set).label
+    other = max(present, key=lambda label: np.nan_to_num(present[label], nan=-1.0))
+    if first == other or not present[other] > present[first]:
+        return ""
+    return (
+        f"On {test_set} the cases with nothing to find decide who is first: over the others {other} has the highest "
+        f"mean Dice, {present[other]:.3f}, and {first} {present[first]:.3f}."
+    )
 
 
 def trainings(comparison: Comparison, of: Configuration | None = None) -> str:
@@ -306,6 +325,7 @@ def _difference(entry: Any, digits: int = 3) -> Cell:
     """Difference of a row of :func:`differences`, its interval below."""
     known = np.isfinite([entry.low, entry.high]).all()
     between = f"{signed(entry.low, digits)} to {signed(entry.high, digits)}" if known else "no interval"
+    between = f"({between})" if known and entry.cut else between
     return Cell(signed(entry.difference, digits), entry.difference, note=between)
 
 

@@ -40,7 +40,11 @@ def table(comparison: Comparison) -> Fragment:
         found = compare.means(placed, metric="dice").set_index(["run", "test_set"])
         for value in _order(of):
             first = found.loc[(configurations[0].label, value)]
-            counts = Cell(str(first["n"]), float(first["n"]), note=f"{first['n_groups']} groups")
+            counts = Cell(
+                str(first["n"]),
+                float(first["n"]),
+                note=f"{first['n_groups']} group{'s' if first['n_groups'] > 1 else ''}",
+            )
             cells = [Cell(f"{name}: {value}"), counts]
             for c in configurations:
                 row = found.loc[(c.label, value)]
@@ -94,17 +98,23 @@ def _strata(cases: pd.DataFrame, facts: tuple[str, ...]) -> Mapping[str, pd.Seri
 def _thirds(values: pd.Series, pattern: str) -> pd.Series:
     """The third in which each value lies, called by its lowest and highest; fewer where many are equal."""
     if values.nunique() < _THIRDS:
-        return values.map(lambda value: pattern.format(value, value))
+        return values.map(lambda value: _span(pattern, value, value))
     codes = pd.qcut(values, _THIRDS, labels=False, duplicates="drop")
     ends = values.groupby(codes).agg(["min", "max"])
-    return codes.map({code: pattern.format(low, high) for code, low, high in ends.itertuples()})
+    return codes.map({code: _span(pattern, low, high) for code, low, high in ends.itertuples()})
+
+
+def _span(pattern: str, low: float, high: float) -> str:
+    """``40 to 52`` by a pattern with a dash, or ``40`` where both ends read the same."""
+    first, _, rest = pattern.format(low, high).partition("\u2013")
+    return rest if rest.split()[0] == first else f"{first}\u2013{rest}"
 
 
 def _order(of: pd.Series) -> list[str]:
     """Numbers by their size, else as they come; what is not known last."""
 
     def key(value: str) -> tuple[bool, float, str]:
-        start = value.split("\u2013")[0]
+        start = value.replace("\u2013", " ").split()[0]
         try:
             return value in ("not known", "nothing"), float(start), value
         except ValueError:

@@ -88,7 +88,9 @@ def _with_palette(drawn: np.ndarray) -> Image.Image:
 
 def in_lines(*texts: str, letters: int) -> str:
     """Texts one below the other, each in lines of at most so many letters; empty ones are left out."""
-    return "\n".join(line for text in texts for line in wrap(text, letters, break_on_hyphens=False))
+    return "\n".join(
+        line for text in texts for line in wrap(text, letters, break_long_words=False, break_on_hyphens=False)
+    )
 
 
 def scattered(count: int) -> np.ndarray:

@@ -41,7 +41,7 @@ def errors(comparison: Comparison) -> Figure | Fragment:
             axes.set_title(words, fontweight="normal", color=style.MUTED, fontsize=9)
             style.plain(axes)
         panels[0].set_ylabel("error, 100 x (1 - mean Dice)")
-        panels[0].set_ylim(bottom=0)
+        panels[0].set_ylim(0, 1.1 * max(1.0, patients["error"].max()))
         caption = (
             f"{best.label} on {test_set}: a dot is a patient, both hands together. No correction for the number of "
             "panels."
