@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from synthetic_runs import bare_run
 from ten_cases import masks
 
 from medseg.experiments.runs import Run
@@ -72,3 +73,20 @@ def test_where_nothing_is_known_a_sentence_says_so(ten):
     cases = one.cases[0].query("case_id == '1'")
     (one.runs[0].folder / "cases.csv").write_text(cases.drop(columns="sex").to_csv(index=False))
     assert repr(strata.table(compare([one.runs[0]]))).startswith("Nothing is known")
+
+
+def test_long_names_stand_below_the_table(tmp_path):
+    rows = {
+        "short": {"schedule": "step", "learning_rate": 0.1, "max_epochs": 9},
+        "long": {"schedule": "cosine", "learning_rate": 0.001, "max_epochs": 7},
+    }
+    scores = {"A": [0.5, 0.6], "B": [0.4, 0.5]}
+    comparison = compare(
+        [bare_run(tmp_path / name, scores, backbone=name, **further) for name, further in rows.items()]
+    )
+    short, long = (c.label for c in comparison.configurations)
+    text = repr(strata.table(comparison))
+    head = text.splitlines()[1]
+    assert head.split() == ["Stratum", "Cases", "1.", "short", "2.", "long"]
+    assert f"Columns: 1. {short}; 2. {long}." in text
+    assert "schedule cosine" in long

@@ -14,6 +14,7 @@ from medseg.reporting.comparison import Comparison
 from medseg.reporting.fragments import Cell, Column, Fragment, Row, Table, number, sentence, words
 
 _COLUMNS = 6  # configurations that a table shows, the best by Dice
+_LETTERS = 24  # of what differs between configurations that a heading has room for
 _FEW = 5  # cases below which a stratum has no mean
 _MOST = 8  # values of a fact that are told apart
 _THIRDS = 3
@@ -51,8 +52,12 @@ def table(comparison: Comparison) -> Fragment:
                 few = row["n"] < _FEW
                 cells.append(Cell("too few") if few else number(row["mean"], note=statistics.interval(row)))
             rows.append(Row(cells))
-    heads = [Column(c.name, c.details) if c.details else Column(c.name) for c in configurations]
+    numbered = max(len(c.details) for c in configurations) > _LETTERS
+    heads = [Column(f"{i}. {c.name}" if numbered else c.name, "" if numbered else c.details)
+             for i, c in enumerate(configurations, 1)]  # fmt: skip
+    told = [f"{i}. {c.label}" for i, c in enumerate(configurations, 1)]
     notes = [
+        *([f"Columns: {'; '.join(told)}."] if numbered else []),
         "Mean Dice over the cases of all test sets that belong to the stratum, below it the 95 % interval over groups "
         "(in brackets where it is not to be relied on). Thirds: of the cases by the share of the "
         "picture that the truth covers, or by the number; nothing: the truth is empty. Strata overlap and are not "
