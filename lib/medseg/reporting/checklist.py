@@ -13,6 +13,7 @@ from medseg.names import joined
 from medseg.reporting import audit, evaluation_tables, measure_table
 from medseg.reporting.comparison import Comparison, readable
 from medseg.reporting.fragments import Cell, Fragment, Row, Table, words
+from medseg.reporting.results import duration
 
 GAP = "gap"
 
@@ -55,15 +56,16 @@ def _points(comparison: Comparison) -> Iterable[tuple[str, str, str]]:
     yield "Splits", "How data was divided, and at which level", f"{split}{groups}{folds}" if split else ""
     yield "Splits", "Leakage between them", _leakage(records)
     yield "Splits", "Why there are this many cases (power)", ""
-    names = ", ".join(dict.fromkeys(c.name for c in comparison.configurations))
-    yield "Model", "Networks, with their inputs and outputs", names
+    yield "Model", "Networks, with their inputs and outputs", ", ".join(dict.fromkeys(map(_network, records)))
     yield "Model", "Weights at the start", _distinct(records, "model", "weights")
     software = {key: (records[0].get("versions") or {}).get(key) for key in ("python", "torch", "tensorflow")}
     yield "Model", "Software and versions", ", ".join(f"{key} {value}" for key, value in software.items() if value)
     yield "Training", "Augmentation, settings, loss", _settings(comparison)
     rule = measure_table.whose(comparison, "selection", "rule")
     yield "Training", "How the final weights were chosen", "" if rule == "not recorded" else rule
-    yield "Training", "Hardware and time", _distinct(records, "device", "name")
+    seconds = sum((record.get("durations") or {}).get("train_seconds") or 0 for record in records)
+    time = f"{duration(seconds)} of training together" if seconds else ""
+    yield "Training", "Hardware and time", "; ".join(filter(None, (_distinct(records, "device", "name"), time)))
     seeds = sorted({str(record.get("seed")) for record in records if record.get("seed") is not None})
     yield "Training", "Repeats with other seeds", f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" if seeds else ""
     scoring, rule = _distinct(records, "evaluation", "scoring"), _distinct(records, "evaluation", "rule")
@@ -71,7 +73,8 @@ def _points(comparison: Comparison) -> Iterable[tuple[str, str, str]]:
     yield (
         "Evaluation",
         "Uncertainty and tests",
-        "95 % intervals over groups, p corrected by Holm, margin of equivalence: see the tables",
+        "95 % intervals over groups where there are six or more, p corrected by Holm, margin of equivalence: see the "
+        "tables",
     )
     yield "Evaluation", "Results by kind of case", "see the table by kind of case, as far as facts are known"
     calibrated = evaluation_tables.having(comparison, CALIBRATION)
@@ -95,13 +98,29 @@ def _distinct(records: Iterable[dict[str, Any]], part: str, key: str) -> str:
     return "" if found == "not recorded" else found
 
 
+def _network(record: dict[str, Any]) -> str:
+    """Architecture, variant and encoder of a run; its name where it was brought."""
+    asked = record.get("parameters") or {}
+    parts = [str(asked[key]) for key in ("architecture", "size", "variant", "backbone") if asked.get(key)]
+    return " ".join(part for part in parts if part != "none") or str((record.get("model") or {}).get("name") or "")
+
+
 def _preparation(comparison: Comparison) -> str:
     counts = comparison.dataset.get("counts") or {}
     return f"{counts['samples']} pictures; see its preparation report for what was rejected" if counts else ""
 
 
 def _settings(comparison: Comparison) -> str:
-    wanted = ("loss", "optimizer", "learning_rate", "batch_size", "max_epochs", "augmentation")
+    wanted = (
+        "loss",
+        "cross_entropy_weight",
+        "dice_weight",
+        "optimizer",
+        "learning_rate",
+        "batch_size",
+        "max_epochs",
+        "augmentation",
+    )
     known = [(key, comparison.constant[key]) for key in wanted if key in comparison.constant]
     return ", ".join(f"{key.replace('_', ' ')} {readable(value)}" for key, value in known)
 

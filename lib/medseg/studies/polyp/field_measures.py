@@ -69,7 +69,8 @@ def _notes(shown: list[Configuration]) -> list[str]:
     evaluations = [record["evaluation"] for c in shown for record in c.records]
     notes.append(
         f"Rules of the columns after Dice: {measure_table.distinct(evaluations, 'saliency', 'rule')}. Threshold 0 "
-        "takes every pixel, so that no mDice, mIoU or mean E reaches 1."
+        "takes every pixel, so that no mDice, mIoU or mean E reaches 1. Max E is no mean over "
+        "cases: it is not tested and has no mark."
     )
     hard = [c.name for c in shown if any(record["evaluation"].get("soft") is False for record in c.records)]
     if hard:
