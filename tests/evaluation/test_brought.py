@@ -278,4 +278,6 @@ def test_trainings_are_counted_as_they_are(maps, scored, discs, run_of, brightne
     assert "one training each" in answer.claim(compare(runs.all_runs("polyp"))).text
     again = run_of(discs, seed=2)
     evaluate(again, segmenter(again, brightness, discs), discs)
-    assert "one training or more each" in answer.claim(compare(runs.all_runs("polyp"))).text
+    text = answer.claim(compare(runs.all_runs("polyp"))).text
+    assert "2 trainings; margin" in text
+    assert "One training or more each: intervals and verdicts hold for these trained networks" in text
