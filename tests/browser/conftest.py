@@ -21,7 +21,7 @@ _CELLS = (
     "## Claim",
     "from medseg.experiments.runs import all_runs\n"
     "from medseg.reporting import (\n"
-    "    answer, comparison, cost_figure, curves, distributions, gallery, ranking, results, statistics,\n)\n"
+    "    answer, comparison, cost_figure, curves, distributions, gallery, paired_tables, ranking, results,\n)\n"
     "c = comparison.compare(all_runs('polyp'))\nanswer.claim(c)",
     "## Comparison",
     "results.table(c, 'notebooks/polyp/published.csv')",
@@ -29,7 +29,7 @@ _CELLS = (
     "curves.learning(c, 'dice')",
     "## Statistics\n\n### Paired",
     "distributions.paired(c)",
-    "statistics.table(c)",
+    "paired_tables.table(c)",
     "### Ranking",
     "ranking.page(c)",
     "### Speed and size",

@@ -15,6 +15,7 @@ from medseg.reporting import (
     curves,
     distributions,
     overlapping_scores,
+    paired_tables,
     results,
     small_tables,
     statistics,
@@ -161,7 +162,7 @@ def test_a_row_that_lacks_a_fold_is_named_and_compared_on_what_all_have(whole, l
     shared = pd.concat([whole[5 + fold].cases() for fold in (0, 1, 2, 4)])["dice"].mean()
     assert found["difference"].iloc[0] == pytest.approx(shared - mean_dice(lacking[:4]))
     assert "near lacks fold 3" in repr(answer.claim(comparison))
-    assert "near lacks fold 3" in repr(statistics.table(comparison))
+    assert "near lacks fold 3" in repr(paired_tables.table(comparison))
     assert "lacks fold 3" in repr(boundaries.measures(comparison))
 
 

@@ -6,7 +6,7 @@ from bs4 import BeautifulSoup
 from synthetic_runs import bare_run
 
 from medseg.metrics import compare as paired_tests
-from medseg.reporting import answer, curves, distributions, results, statistics
+from medseg.reporting import answer, curves, distributions, paired_tables, results
 from medseg.reporting.comparison import MOST, compare
 
 BASE = np.random.default_rng(5).uniform(0.3, 0.6, 24)
@@ -42,7 +42,7 @@ def test_rows_below_the_best_are_folded_and_none_is_lost(many):
     assert [row.th.get_text() for row in folded.find_all("tr")] == [c.label for c in many.configurations[MOST:]]
     assert page.details.get_text() == "5 more rows"
     assert page.find(class_="scroll").find_next_sibling() is page.details  # the style sheet relies on it
-    tests = BeautifulSoup(statistics.table(many).html, "html.parser").find_all("tbody")
+    tests = BeautifulSoup(paired_tables.table(many).html, "html.parser").find_all("tbody")
     assert [len(body.find_all("tr")) for body in tests] == [2 * MOST, 2 * 4]
 
 

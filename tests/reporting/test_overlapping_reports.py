@@ -7,7 +7,7 @@ from class_runs import CLASSES, class_run
 from synthetic_runs import bare_run
 
 from medseg.evaluation import measures
-from medseg.reporting import answer, boundaries, distributions, statistics
+from medseg.reporting import answer, boundaries, distributions, paired_tables
 from medseg.reporting import overlapping_scores as classes
 from medseg.reporting.comparison import compare
 from medseg.studies.handbone import patients
@@ -44,7 +44,7 @@ def test_a_measure_appears_by_itself_in_tables_figures_and_statistics(tmp_path, 
     compared = compare(runs)
     assert "Wander, mean px" in repr(boundaries.measures(compared))
     assert "Wander, px" in repr(classes.worst(compared))
-    row = next(line for line in repr(statistics.by_measure(compared)).splitlines() if line.startswith("Wander, px"))
+    row = next(line for line in repr(paired_tables.by_measure(compared)).splitlines() if line.startswith("Wander, px"))
     assert [word for word in row.replace(",", "").split() if word in ("one", "two", "1.5")] == ["one", "1.5", "two"]
     assert "+1.0 to +1.0" in row
     assert "right of the line the best one does better" in distributions.paired(compared, "wander").caption
@@ -52,7 +52,7 @@ def test_a_measure_appears_by_itself_in_tables_figures_and_statistics(tmp_path, 
 
 
 def test_the_best_by_each_measure_is_told_with_the_one_next_to_it(compared):
-    lines = repr(statistics.by_measure(compared)).splitlines()
+    lines = repr(paired_tables.by_measure(compared)).splitlines()
     names = ("IoU", "Precision", "Recall", "HD95, px", "Surface Dice")
     assert all(any(line.startswith(name) for line in lines) for name in names)
     assert all("512 px" in line and "256 px" in line for line in lines if line.startswith(names))

@@ -3,8 +3,9 @@ import pytest
 from synthetic_runs import bare_run
 
 from medseg.metrics.overlap import with_overlap
-from medseg.reporting import answer, statistics
+from medseg.reporting import answer, paired_tables, statistics
 from medseg.reporting.comparison import compare
+from medseg.reporting.fragments import signed
 
 RNG = np.random.default_rng(3)
 BASE = RNG.uniform(0.5, 0.8, 24)
@@ -66,7 +67,7 @@ def test_unequal_numbers_of_trainings_are_told(tmp_path):
     assert "one training; margin 0.01)" in text
     assert "This training of single beat the trainings at hand of b0 and b1, of which b0 comes nearest, by 0.1" in text
     assert "Trained fewer than three times: single. Intervals and verdicts on these hold for" in text
-    rows = repr(statistics.table(comparison))
+    rows = repr(paired_tables.table(comparison))
     assert rows.count("trained 3 : 1") == 2
 
 
@@ -108,7 +109,7 @@ def test_a_single_configuration_is_only_described(tmp_path):
         f"On ETIS, b0 reaches a mean Dice of {mean['mean']:.3f} (95 % interval {mean['low']:.3f} to "
     )
     assert "trained networks on other cases" not in text
-    assert "nothing to compare" in repr(statistics.table(comparison))
+    assert "nothing to compare" in repr(paired_tables.table(comparison))
 
 
 def test_marks_say_what_the_verdicts_say(tmp_path):
@@ -130,12 +131,12 @@ def test_a_margin_is_for_shares_of_which_more_is_better(tmp_path):
 
 def test_the_table_holds_every_comparison(runs):
     comparison = compare(runs)
-    found, text = statistics.differences(comparison), repr(statistics.table(comparison))
+    found, text = statistics.differences(comparison), repr(paired_tables.table(comparison))
     assert len(found) == 6
     names = {c.label: (c.name, c.details) for c in comparison.configurations}
     for entry in found.itertuples():
         assert any(
-            all(text in line for text in (*names[entry.run], entry.test_set, statistics.signed(entry.difference)))
+            all(text in line for text in (*names[entry.run], entry.test_set, signed(entry.difference)))
             for line in text.splitlines()
         )
 
@@ -165,7 +166,7 @@ def test_a_case_with_nothing_to_find_is_explained_where_it_counts(tmp_path):
     assert "decide who is first" not in words(comparison)
     said = "it counts 0 for that one and 1 for those that rightly found nothing"
     assert said in words(comparison)
-    assert said in repr(statistics.table(comparison))
+    assert said in repr(paired_tables.table(comparison))
 
 
 def test_where_empty_cases_decide_who_is_first_it_is_said(tmp_path):
