@@ -24,8 +24,9 @@ PARAMETERS = {
 
 
 def workers_of(training):
-    """Its processes that load pictures."""
-    return [child for child in training.children() if is_alive(child) and "spawn_main" in " ".join(child.cmdline())]
+    """Its processes that load pictures, the first one first."""
+    found = [child for child in training.children() if is_alive(child) and "spawn_main" in " ".join(child.cmdline())]
+    return sorted(found, key=lambda child: child.pid)
 
 
 def is_alive(process):
