@@ -136,11 +136,13 @@ class Paired:
         self._base: _Table | None = None
         #: Of every training the rows of its table in the order of the first one's.
         self._rows: dict[str, list[np.ndarray | slice]] = {}
-        self._found: dict[str, list[np.ndarray]] = {}  # predicted pixels, in the same order
+        found: dict[str, np.ndarray] = {}  # predicted pixels, (cases, trainings) in the same order
         for run, trainings in cases_by_run.items():
             placed = [self._placed(run, cases) for cases in trainings]
             self._rows[run] = [rows for rows, _ in placed]
-            self._found[run] = [found for _, found in placed]
+            found[run] = np.column_stack([own for _, own in placed])
+        empty = np.zeros(0, bool) if self._base is None else self._base.truth == 0
+        self._nothing = {run: empty[:, None] & (own == 0) for run, own in found.items()}
 
     @classmethod
     def of(cls, cases_by_run: "Mapping[str, Trainings] | Paired") -> "Paired":
@@ -170,12 +172,10 @@ class Paired:
             )
             for run, trainings in self._cases_by_run.items()
         }
-        empty = self._base.truth == 0
-        nothing = {run: empty[:, None] & (np.column_stack(found) == 0) for run, found in self._found.items()}
         codes, names = pd.factorize(self._base.keys["test_set"])
         for number, name in enumerate(names):
             part = codes == number
-            own, empties = ({run: each[part] for run, each in every.items()} for every in (values, nothing))
+            own, empties = ({run: each[part] for run, each in every.items()} for every in (values, self._nothing))
             yield str(name), Scored(own, empties, self._base.group[part], lower, bounds)
 
     def _placed(self, run: str, cases: pd.DataFrame) -> tuple[np.ndarray | slice, np.ndarray]:

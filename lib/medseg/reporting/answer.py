@@ -15,7 +15,6 @@ from medseg.reporting import audit, statistics
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import Fragment
 
-_NAMED = 3  # configurations up to which they are named, not counted
 _CAVEATS = (statistics.too_many, statistics.caveats, statistics.empties, statistics.lacking)
 
 
@@ -81,7 +80,7 @@ def _equivalent(top: Configuration, found: pd.DataFrame, others: int) -> str:
 def _unsettled(top: Configuration, found: pd.DataFrame, others: int) -> str:
     verb = "differs" if len(found) == 1 else "differ"
     text = f"Whether {_listed(found['run'], others)} {verb} from it is not settled"
-    if len(found) == others > _NAMED:
+    if len(found) == others > statistics.NAMED:
         text = f"Whether any of the {others} others differs from it is not settled"
     doubts = found["doubt"].unique()
     if len(doubts) == 1 and doubts[0]:
@@ -100,6 +99,6 @@ _WRITERS = {WORSE: _worse, EQUIVALENT: _equivalent, UNSETTLED: _unsettled}
 def _listed(labels: Iterable[str], others: int) -> str:
     """The labels where they are few, else how many of the ``others`` they are."""
     names = list(labels)
-    if len(names) > _NAMED:
+    if len(names) > statistics.NAMED:
         return f"all {others} others" if len(names) == others else f"{len(names)} of the {others} others"
     return joined(names)

@@ -38,9 +38,7 @@ class Configuration:
 
     def placed(self, number: int) -> "Configuration":
         """The same at another place; what was read of its runs is kept."""
-        placed = replace(self, number=number)
-        placed.__dict__["cases_by_run"] = self.cases_by_run
-        return placed
+        return replace(self, number=number).with_cases(self.cases_by_run)
 
     def with_cases(self, cases_by_run: dict[str, pd.DataFrame]) -> "Configuration":
         """The same with other cases of its runs."""

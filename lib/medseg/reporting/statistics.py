@@ -21,7 +21,7 @@ from medseg.reporting import cross_validation
 from medseg.reporting.comparison import Comparison, Configuration
 from medseg.reporting.fragments import capital
 
-_NAMED = 3  # configurations up to which they are named, not counted
+NAMED = 3  # configurations up to which they are named, not counted
 MARGIN = 0.01  # of Dice: a difference within it matters to nobody
 
 #: What the marks of a table say.
@@ -149,7 +149,7 @@ def caveats(comparison: Comparison) -> list[str]:
             "To know how results vary from one training to the next takes three seeds or more."
         ]
     counted = f"{len(few)} of {len(comparison.configurations)} configurations"
-    named = joined(c.label for c in few) if len(few) <= _NAMED else counted
+    named = joined(c.label for c in few) if len(few) <= NAMED else counted
     return [
         f"Trained fewer than three times: {named}. Intervals and verdicts on these hold for the trained networks at "
         "hand on other cases and look narrower than they are for the configurations: only where both sides have three "
